@@ -1,0 +1,222 @@
+//! From decoded pictures to clips: the model's clock, its picture size, scene cuts and windows.
+
+mod cut;
+mod resample;
+mod resize;
+mod window;
+
+pub use cut::CutDetector;
+pub use resample::ticks_shown;
+pub use resize::Resizer;
+pub use window::Windower;
+
+use crate::error::{Error, Result};
+use crate::media::Picture;
+use crate::units::{MediaTime, NANOS_PER_SECOND, PixelBox};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// How a picture is brought to the model's square.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ResizeRule {
+    /// The whole picture is squeezed to the square: nothing is lost at the sides, aspect is not kept.
+    Squash,
+    /// The shorter side becomes `resize_size` pixels, then the centre square is cut out
+    /// (the Hugging Face `VJEPA2VideoProcessor`'s rule).
+    ShorterSide,
+}
+
+/// The shape of a clip and how it is made from pictures. It comes from the bundle, never from flags.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ClipSpec {
+    /// Side of the model's square picture, pixels.
+    pub crop_size: u32,
+    /// Side of a token's patch, pixels.
+    pub patch_size: u32,
+    /// Frames that share tokens (one slot).
+    pub tubelet_size: u32,
+    /// Frames in a clip.
+    pub frames_per_clip: u32,
+    /// Frames per second of the model's clock.
+    pub model_fps: f64,
+    /// Context lengths in frames, ascending.
+    pub context_lengths: Vec<u32>,
+    /// Slots predicted after the context; `None`: all up to the end of the clip.
+    #[serde(default)]
+    pub horizon: Option<u32>,
+    /// Frames between the starts of neighbouring windows.
+    pub stride: u32,
+    /// How a picture becomes the model's square.
+    pub resize: ResizeRule,
+    /// Target of the shorter side for [`ResizeRule::ShorterSide`], pixels.
+    pub resize_size: u32,
+}
+
+impl ClipSpec {
+    /// Checks that the numbers fit together.
+    ///
+    /// # Errors
+    /// [`Error::Config`] that names the value, its range and the rule.
+    pub fn check(&self) -> Result<()> {
+        let fail = |what: String| Err(Error::Config(what));
+        if self.patch_size == 0 || !self.crop_size.is_multiple_of(self.patch_size) || self.crop_size == 0 {
+            return fail(format!("crop_size {} is not a multiple of patch_size {}", self.crop_size, self.patch_size));
+        }
+        if self.tubelet_size == 0
+            || !self.frames_per_clip.is_multiple_of(self.tubelet_size)
+            || self.frames_per_clip < 2 * self.tubelet_size
+        {
+            return fail(format!(
+                "frames_per_clip {} must be a multiple of tubelet_size {} and at least twice as long",
+                self.frames_per_clip, self.tubelet_size
+            ));
+        }
+        if !(self.model_fps.is_finite() && self.model_fps > 0.0 && self.model_fps <= 1000.0) {
+            return fail(format!("model_fps {} must lie in (0, 1000]", self.model_fps));
+        }
+        if self.context_lengths.is_empty() || !self.context_lengths.is_sorted_by(|a, b| a < b) {
+            return fail("context_lengths must be ascending and not empty".into());
+        }
+        for &context in &self.context_lengths {
+            if context == 0 || context >= self.frames_per_clip || !context.is_multiple_of(self.tubelet_size) {
+                return fail(format!(
+                    "context length {context} must be a multiple of {} and less than {} frames",
+                    self.tubelet_size, self.frames_per_clip
+                ));
+            }
+        }
+        if self.stride == 0 || !self.stride.is_multiple_of(self.tubelet_size) {
+            return fail(format!("stride {} must be a multiple of tubelet_size {}", self.stride, self.tubelet_size));
+        }
+        if self.horizon == Some(0) {
+            return fail("horizon must be at least 1 slot".into());
+        }
+        if self.resize == ResizeRule::ShorterSide && self.resize_size < self.crop_size {
+            return fail(format!("resize_size {} is smaller than crop_size {}", self.resize_size, self.crop_size));
+        }
+        Ok(())
+    }
+
+    /// Tokens along one side of the picture.
+    pub const fn grid(&self) -> usize {
+        (self.crop_size / self.patch_size) as usize
+    }
+
+    /// Tokens of one slot.
+    pub const fn tokens_per_slot(&self) -> usize {
+        self.grid() * self.grid()
+    }
+
+    /// Slots of a clip.
+    pub const fn slots(&self) -> usize {
+        (self.frames_per_clip / self.tubelet_size) as usize
+    }
+
+    /// The slots that are predicted from a context of `context` frames, as a range within the clip.
+    pub fn target_slots(&self, context: u32) -> std::ops::Range<usize> {
+        let first = (context / self.tubelet_size) as usize;
+        let last = self.horizon.map_or(self.slots(), |h| (first + h as usize).min(self.slots()));
+        first..last
+    }
+
+    /// Time of a tick of the model's clock: tick `k` is at `k / model_fps` seconds from the start of its segment.
+    pub fn tick_time(&self, tick: u64) -> MediaTime {
+        MediaTime::from_nanos((tick as f64 * NANOS_PER_SECOND as f64 / self.model_fps).round() as i64)
+    }
+
+    /// The part of a `width × height` picture that the model sees.
+    pub fn visible(&self, width: u32, height: u32) -> PixelBox {
+        let (w, h) = (width as f32, height as f32);
+        match self.resize {
+            ResizeRule::Squash => [0.0, 0.0, w, h],
+            ResizeRule::ShorterSide => {
+                let side = w.min(h) * self.crop_size as f32 / self.resize_size as f32;
+                [(w - side) / 2.0, (h - side) / 2.0, f32::midpoint(w, side), f32::midpoint(h, side)]
+            }
+        }
+    }
+
+    /// The pixels of a `width × height` picture under the tokens `rows × cols` (end exclusive).
+    pub fn cell_box(
+        &self,
+        (width, height): (u32, u32),
+        rows: std::ops::Range<usize>,
+        cols: std::ops::Range<usize>,
+    ) -> PixelBox {
+        let [x0, y0, x1, y1] = self.visible(width, height);
+        let grid = self.grid() as f32;
+        let at = |from: f32, to: f32, cell: usize| from + (to - from) * cell as f32 / grid;
+        [at(x0, x1, cols.start), at(y0, y1, rows.start), at(x0, x1, cols.end), at(y0, y1, rows.end)]
+    }
+}
+
+/// A picture on the model's clock.
+#[derive(Debug)]
+pub struct ModelFrame {
+    /// When the frame is due, from the first frame of the input.
+    pub time: MediaTime,
+    /// The model's square, `crop_size²`.
+    pub square: Picture,
+    /// A small copy of the whole picture, for people.
+    pub preview: Picture,
+    /// Mean absolute luma difference to the frame before it on the model's clock, 0..1; 0 for a segment's first.
+    pub motion: f32,
+}
+
+/// Exactly `frames_per_clip` consecutive frames of one segment at the model's cadence.
+#[derive(Debug, Clone)]
+pub struct Clip {
+    /// The segment (uncut run of frames) that the clip lies in, counted from 0.
+    pub segment: u32,
+    /// Index of the clip's first frame within the segment.
+    pub start_tick: u64,
+    /// The frames; shared between overlapping clips.
+    pub frames: Vec<Arc<ModelFrame>>,
+}
+
+#[cfg(test)]
+pub(crate) fn spec_for_tests() -> ClipSpec {
+    ClipSpec {
+        crop_size: 16,
+        patch_size: 4,
+        tubelet_size: 2,
+        frames_per_clip: 8,
+        model_fps: 10.0,
+        context_lengths: vec![4, 6],
+        horizon: None,
+        stride: 2,
+        resize: ResizeRule::Squash,
+        resize_size: 16,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spec_that_does_not_fit_together_says_which_number() {
+        let mut spec = spec_for_tests();
+        spec.check().unwrap();
+        spec.context_lengths = vec![4, 8];
+        assert!(spec.check().unwrap_err().to_string().contains("context length 8"));
+        spec.context_lengths = vec![4];
+        spec.stride = 3;
+        assert!(spec.check().unwrap_err().to_string().contains("stride 3"));
+        spec.stride = 2;
+        spec.patch_size = 5;
+        assert!(spec.check().unwrap_err().to_string().contains("crop_size 16"));
+    }
+
+    #[test]
+    fn cells_map_back_to_source_pixels() {
+        let mut spec = spec_for_tests();
+        assert_eq!(spec.cell_box((640, 360), 0..1, 3..4), [480.0, 0.0, 640.0, 90.0]);
+        spec.resize = ResizeRule::ShorterSide;
+        assert_eq!(spec.cell_box((640, 360), 0..4, 0..4), [140.0, 0.0, 500.0, 360.0]);
+        assert_eq!(spec.target_slots(4), 2..4);
+        spec.horizon = Some(1);
+        assert_eq!(spec.target_slots(4), 2..3);
+    }
+}

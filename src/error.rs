@@ -1,0 +1,92 @@
+//! The one error type of the library.
+//!
+//! A message is a lowercase fragment that says what was wrong and where (file, stream, timestamp); the variant says
+//! which part of the world to look at. Each error is handled exactly once: printed by the command line, or recorded
+//! in a result.
+
+use std::path::PathBuf;
+
+/// What `startle` functions return.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Everything that can go wrong, by the part of the world that has to change.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The input can't be used: missing, unreadable, empty, without video.
+    #[error("{path}: {reason}")]
+    Input {
+        /// What the user named.
+        path: String,
+        /// What is wrong with it and what to do.
+        reason: String,
+    },
+    /// Decoding broke part-way.
+    #[error("{path}: decoding failed at {at_s:.3} s: {reason}")]
+    Decode {
+        /// The input being decoded.
+        path: String,
+        /// Presentation time of the last good frame, in seconds from the first frame.
+        at_s: f64,
+        /// FFmpeg's word for it.
+        reason: String,
+    },
+    /// A model bundle is missing, incomplete or not what it says it is.
+    #[error("model bundle {path}: {reason}")]
+    Bundle {
+        /// The bundle's folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The inference runtime or the asked-for device is not there.
+    #[error("{0}")]
+    Device(String),
+    /// A graph failed while running, or gave numbers that can't be.
+    #[error("inference failed: {0}")]
+    Inference(String),
+    /// A setting is out of range or two settings contradict each other.
+    #[error("{0}")]
+    Config(String),
+    /// An output could not be written.
+    #[error("can't write {path}: {source}")]
+    Output {
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// The user asked to stop.
+    #[error("stopped")]
+    Stopped,
+    /// A fault of startle itself.
+    #[error("internal error in {stage}: {reason}; please report this")]
+    Internal {
+        /// The pipeline stage or function.
+        stage: &'static str,
+        /// What happened.
+        reason: String,
+    },
+}
+
+impl Error {
+    /// An [`Error::Input`].
+    pub fn input(path: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::Input { path: path.into(), reason: reason.into() }
+    }
+
+    /// An [`Error::Bundle`].
+    pub fn bundle(path: impl Into<PathBuf>, reason: impl Into<String>) -> Self {
+        Self::Bundle { path: path.into(), reason: reason.into() }
+    }
+
+    /// An [`Error::Output`].
+    pub fn output(path: impl Into<PathBuf>, source: std::io::Error) -> Self {
+        Self::Output { path: path.into(), source }
+    }
+
+    /// Whether this is only the echo of a stop or of another stage's failure, not a cause.
+    pub fn is_echo(&self) -> bool {
+        matches!(self, Self::Stopped)
+    }
+}

@@ -1,0 +1,36 @@
+//! **startle** watches video and says when and where something happened that should not be possible.
+//!
+//! Frames are decoded, put on the model's clock and cut into overlapping clips. For each clip a V-JEPA encoder sees
+//! only the first frames (the *context*), a predictor says what the features of the frames to come should be, and the
+//! distance to what they are, token by token, is the *surprise*. Surprise in time becomes a curve, the curve becomes
+//! events.
+//!
+//! Dependencies run downwards only (`tests/layers.rs` keeps it so):
+//!
+//! ```text
+//! 7 cli, main
+//! 6 pipeline │ report
+//! 5 media/{open,ffmpeg} │ model/{bundle,tensor,jepa,ort,persistence}
+//! 4 model (trait) │ record
+//! 3 surprise
+//! 2 clip
+//! 1 media (Frame source trait)
+//! 0 units, error
+//! ```
+//!
+//! Invariant: floors 0–4 are pure: no I/O, threads, clocks or global state. Foreign crates stay in one room each:
+//! `ffmpeg_next` in [`media::ffmpeg`], `ort` in [`model::ort`], `plotters` in `report/plot.rs`, threads and channels
+//! in [`pipeline`], `clap` and printing in the binary's `cli`.
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, clippy::dbg_macro))]
+
+pub mod clip;
+pub mod error;
+pub mod media;
+pub mod model;
+pub mod pipeline;
+pub mod record;
+pub mod report;
+pub mod surprise;
+pub mod units;
+
+pub use error::{Error, Result};

@@ -1,0 +1,1 @@
+//! Everything FFmpeg reads, as a [`super::FrameSource`].

@@ -1,0 +1,1 @@
+//! Chooses a source from what the user named.

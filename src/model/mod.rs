@@ -1,0 +1,73 @@
+//! What a model is to the rest of startle: something that gives prediction errors in time and place for clips.
+
+pub mod bundle;
+pub mod jepa;
+pub mod ort;
+pub mod persistence;
+pub mod tensor;
+
+use crate::clip::{Clip, ClipSpec};
+use crate::error::Result;
+use serde::{Deserialize, Serialize};
+
+/// The prediction errors of one window for one context length.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ContextErrors {
+    /// Frames that the context encoder saw.
+    pub context: u32,
+    /// The first predicted slot, within the clip.
+    pub first_slot: usize,
+    /// Mean absolute difference over features between prediction and target (DESIGN: surprise of a token),
+    /// slot-major, then row, then column: `slots · grid · grid` values, each finite and ≥ 0.
+    pub errors: Vec<f32>,
+}
+
+/// The prediction errors of one window.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WindowErrors {
+    /// One entry per context length, ascending.
+    pub contexts: Vec<ContextErrors>,
+}
+
+/// What ran, for the result.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModelInfo {
+    /// The bundle's name.
+    pub name: String,
+    /// Hash over the bundle's graphs and clip settings: the identity of the numbers.
+    pub sha256: String,
+    /// Architecture family, for example `vjepa2`.
+    pub family: String,
+    /// Weight precision: `fp32`, `fp16`, `int8`.
+    pub precision: String,
+    /// The execution provider that really ran the graphs, as ONNX Runtime reports it.
+    pub execution_provider: String,
+    /// Frames in a clip.
+    pub frames_per_clip: u32,
+    /// The model's clock, frames per second.
+    pub model_fps: f64,
+    /// Context lengths in frames.
+    pub contexts: Vec<u32>,
+    /// Frames between windows.
+    pub stride: u32,
+}
+
+/// A model that scores clips. Owned by one thread; inference sessions are not shared.
+pub trait Scorer {
+    /// The shape of the clips it takes.
+    fn spec(&self) -> &ClipSpec;
+
+    /// What it is.
+    fn info(&self) -> ModelInfo;
+
+    /// Prediction errors of each clip, in order.
+    ///
+    /// # Errors
+    /// [`crate::Error::Inference`] when a graph fails or gives numbers that are not finite.
+    fn score(&mut self, clips: &[Clip]) -> Result<Vec<WindowErrors>>;
+
+    /// Seconds spent inside the inference runtime so far (0 for models that need none).
+    fn inference_seconds(&self) -> f64 {
+        0.0
+    }
+}

@@ -1,0 +1,263 @@
+//! The one vocabulary between the engine and the outputs: what happens during a run, and the finished report.
+//!
+//! [`Report`] is `result.json` (schema `startle.result/1`): enough to render every other output again without the
+//! video. Additions to it are fine; a change of meaning bumps the schema.
+
+use crate::error::Result;
+use crate::media::{GapReason, VideoInfo};
+use crate::model::ModelInfo;
+use crate::units::PixelBox;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The schema's name and version in `result.json`.
+pub const SCHEMA: &str = "startle.result/1";
+
+/// One point of the surprise curve: one predicted slot.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CurvePoint {
+    /// Middle of the predicted slot, seconds from the first frame.
+    pub t_s: f64,
+    /// Headline surprise: each token's error on the footing of its horizon, mean of the top-k tokens, averaged over the
+    /// predictions that cover the slot. In units of the baseline's scale; plain L1 without a baseline.
+    pub surprise: f32,
+    /// `surprise` against the calibration sample (or, without a baseline, against the stream so far), in robust
+    /// standard deviations; `None` while too little is known.
+    pub z: Option<f32>,
+    /// Conformal p-value against the calibration sample; `None` without a baseline.
+    pub p_value: Option<f32>,
+    /// Mean L1 error over all tokens, and over the predictions that cover the slot: the plain window mean.
+    pub raw: f32,
+    /// Mean absolute luma change within the slot, 0..1.
+    pub motion: f32,
+    /// Token with the largest surprise, `[row, column]`.
+    pub peak_cell: [u16; 2],
+    /// That token's place in the source picture, pixels.
+    pub peak_box: PixelBox,
+}
+
+/// A place where the run of frames is broken; no clip crosses it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Gap {
+    /// End of the last good frame, seconds from the first frame.
+    pub start_s: f64,
+    /// Time of the next good frame, seconds.
+    pub end_s: f64,
+    /// What happened.
+    pub reason: GapReason,
+}
+
+/// The surprise of every token of one slot.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HeatMap {
+    /// Tokens along each side.
+    pub grid: u16,
+    /// The part of the source picture that the grid covers, pixels.
+    pub area: PixelBox,
+    /// `grid²` values, row-major, in the units of [`CurvePoint::surprise`].
+    pub values: Vec<f32>,
+}
+
+/// A span of the curve above its threshold.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// 1, 2, … in order of time.
+    pub id: u32,
+    /// When the evidence turned, seconds from the first frame.
+    pub onset_s: f64,
+    /// Largest surprise.
+    pub peak_s: f64,
+    /// Last slot above the lower threshold.
+    pub end_s: f64,
+    /// Surprise at the peak.
+    pub score: f32,
+    /// Its z at the peak.
+    pub z: f32,
+    /// Its conformal p-value at the peak; `None` without a baseline.
+    pub p_value: Option<f32>,
+    /// Where: the connected hot tokens around the peak token, in pixels of the source picture.
+    #[serde(rename = "box")]
+    pub place: PixelBox,
+    /// The heat map at the peak.
+    pub heat: HeatMap,
+    /// The picture at the peak as JPEG, base64, at most 320 pixels wide; empty when none was kept.
+    #[serde(default)]
+    pub thumbnail: String,
+}
+
+/// What was analysed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct InputReport {
+    /// As the user named it (credentials removed from URLs).
+    pub path: String,
+    /// Content hash; `None` for streams and standard input.
+    pub sha256: Option<String>,
+    /// Seconds of video that were decoded.
+    pub duration_s: f64,
+    /// Stated frame rate.
+    pub fps: f64,
+    /// Upright width, pixels.
+    pub width: u32,
+    /// Upright height, pixels.
+    pub height: u32,
+    /// Codec name.
+    pub codec: String,
+    /// Pixel format name.
+    pub pixel_format: String,
+    /// Frames decoded.
+    pub frames_decoded: u64,
+    /// Breaks in the run of frames.
+    pub gaps: Vec<Gap>,
+    /// What else the reader should know (interlaced, rotated, alpha dropped, …).
+    pub notes: Vec<String>,
+}
+
+impl InputReport {
+    /// The report of an input of which only the header is known.
+    pub fn new(path: String, sha256: Option<String>, info: &VideoInfo) -> Self {
+        Self {
+            path,
+            sha256,
+            duration_s: 0.0,
+            fps: info.nominal_fps,
+            width: info.width,
+            height: info.height,
+            codec: info.codec.clone(),
+            pixel_format: info.pixel_format.clone(),
+            frames_decoded: 0,
+            gaps: Vec::new(),
+            notes: info.notes.clone(),
+        }
+    }
+}
+
+/// The literature's reductions over the whole video (Garrido et al., arXiv 2502.11831): window surprise is the mean
+/// over tokens; the video's is the mean or maximum over windows; `filtered` takes the minimum over context lengths of
+/// each window first.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct VideoSurprise {
+    /// Mean over windows and context lengths.
+    pub avg: f64,
+    /// Maximum over windows of the mean over context lengths.
+    pub max: f64,
+    /// Mean over windows of the minimum over context lengths.
+    pub filtered_avg: f64,
+    /// Maximum over windows of the minimum over context lengths.
+    pub filtered_max: f64,
+    /// For each context length in frames: mean and maximum over windows.
+    pub per_context: BTreeMap<u32, ContextSurprise>,
+    /// Windows scored.
+    pub windows: u64,
+}
+
+/// [`VideoSurprise`] of one context length.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ContextSurprise {
+    /// Mean over windows.
+    pub avg: f64,
+    /// Maximum over windows.
+    pub max: f64,
+}
+
+/// Where the time went.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Timings {
+    /// From opening the input to the last score, seconds.
+    pub wall_s: f64,
+    /// The decode thread's busy time (decode, convert, resize), seconds.
+    pub decode_s: f64,
+    /// The score thread's busy time, seconds.
+    pub score_s: f64,
+    /// Of that, inside the inference runtime, seconds.
+    pub inference_s: f64,
+    /// Seconds of video per second of wall time.
+    pub realtime_factor: f64,
+    /// Peak resident memory of the process, bytes; `None` where the system does not tell.
+    pub peak_rss_bytes: Option<u64>,
+}
+
+/// Every effective setting of a run, for the result.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunConfig {
+    /// Device that was asked for.
+    pub device: String,
+    /// Intra-op threads of inference; 0: all cores.
+    pub threads: usize,
+    /// Windows per inference call.
+    pub batch: usize,
+    /// Frames between windows.
+    pub stride: u32,
+    /// Share of a slot's tokens whose mean is the slot's surprise.
+    pub top_fraction: f32,
+    /// Whether scene cuts were looked for.
+    pub scene_cuts: bool,
+    /// Where the calibration came from: `bundle`, a path, or `self` (the stream so far).
+    pub baseline: String,
+    /// Surprise at which an event opens; `None` while the stream calibrates itself.
+    pub threshold: Option<f32>,
+    /// Surprise under which an open event closes.
+    pub threshold_low: Option<f32>,
+    /// How the thresholds came about, in words.
+    pub threshold_rule: String,
+}
+
+/// `result.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// Version of startle that wrote it.
+    pub startle_version: String,
+    /// When, RFC 3339 in UTC.
+    pub created: String,
+    /// What was analysed.
+    pub input: InputReport,
+    /// What it was analysed with.
+    pub model: ModelInfo,
+    /// Every effective setting.
+    pub config: RunConfig,
+    /// The surprise curve, in order of time.
+    pub curve: Vec<CurvePoint>,
+    /// The events, in order of time, disjoint.
+    pub events: Vec<Event>,
+    /// The literature's numbers for the whole video.
+    pub video_surprise: VideoSurprise,
+    /// Whether the run ended before the video did (interrupted, or the file is cut off).
+    pub truncated: bool,
+    /// What went wrong without ending the run, and what limits the reading of the numbers.
+    pub warnings: Vec<String>,
+    /// Where the time went.
+    pub timings: Timings,
+}
+
+/// What a run tells while it goes on.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum RunEvent<'a> {
+    /// The input is open and the model is loaded.
+    Started {
+        /// The input, header only.
+        input: &'a InputReport,
+        /// The model.
+        model: &'a ModelInfo,
+        /// Length that the container states, seconds.
+        duration_s: Option<f64>,
+    },
+    /// A slot's surprise is final.
+    Point(&'a CurvePoint),
+    /// The run of frames is broken.
+    Gap(&'a Gap),
+    /// An event is over.
+    Event(&'a Event),
+    /// The run is over.
+    Finished(&'a Report),
+}
+
+/// Something that hears a run.
+pub trait Sink {
+    /// Takes one happening.
+    ///
+    /// # Errors
+    /// [`crate::Error::Output`] when it can't be passed on; the run stops.
+    fn record(&mut self, event: &RunEvent<'_>) -> Result<()>;
+}
