@@ -1,0 +1,240 @@
+"""V-JEPA 2 written for export: same numbers as `VJEPA2Model`, about a fifth of the graph nodes.
+
+What differs from the training code, none of it visible in the results beyond rounding:
+
+* the rotary table is computed once per call, not once per layer;
+* the even and odd features that a rotation pairs are brought into two halves by permuting the rows
+  of the query and key weights beforehand, so a rotation is slice, concat, multiply, add
+  (a dot product does not change when both sides are permuted alike);
+* the patch embedding is a matrix product (its convolution does not overlap);
+* the predictor does not sort its tokens (attention with explicit positions ignores order);
+* attention can be the fused `com.microsoft.MultiHeadAttention` operator.
+
+With `dtype=torch.float16` the matrix products and attention run in half precision; the residual
+stream, LayerNorm, rotary angles and the graph's inputs and outputs stay float32.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from .checkpoints import ModelConfig, Tensors
+
+ATTENTION_KINDS = ("mha", "plain")
+
+
+class _FusedAttention(torch.autograd.Function):
+    """softmax(q kᵀ / √d) v on [B, N, heads·d]; exported as one ONNX Runtime contrib operator."""
+
+    @staticmethod
+    def forward(ctx, query, key, value, heads):
+        return _plain_attention(query, key, value, heads)
+
+    @staticmethod
+    def symbolic(g, query, key, value, heads):
+        out = g.op("com.microsoft::MultiHeadAttention", query, key, value, num_heads_i=heads)
+        return out.setType(query.type())
+
+
+def _plain_attention(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, heads: int) -> torch.Tensor:
+    batch, _, width = query.shape
+    dim = width // heads
+    q, k, v = (x.reshape(batch, -1, heads, dim).transpose(1, 2) for x in (query, key, value))
+    scores = torch.matmul(q * dim**-0.5, k.transpose(-1, -2))
+    out = torch.matmul(torch.softmax(scores, dim=-1), v)
+    return out.transpose(1, 2).reshape(batch, -1, width)
+
+
+class RotaryTable(nn.Module):
+    """Cosines and signed sines for token positions, in the permuted feature order.
+
+    A head's features hold three equal sections of 2·⌊⌊d/3⌋/2⌋ for time, row and column; what is left
+    is not rotated. Angle = position · 10000^(-i/half). As in the pretrained weights, the angles are
+    tiled over a section while the rotated pairs are interleaved (`rotate_queries_or_keys` in
+    `src/models/utils/modules.py` upstream, which calls it a bug kept for compatibility): both members
+    of a pair thus turn by different angles.
+    """
+
+    def __init__(self, head_dim: int, grid: int) -> None:
+        super().__init__()
+        self.grid = grid
+        self.half = (head_dim // 3) // 2
+        self.rotated = 3 * self.half
+        omega = torch.arange(self.half, dtype=torch.float32)
+        omega /= max(self.half, 1)
+        omega = 1.0 / 10000**omega
+        even = torch.arange(0, 2 * self.half, 2) % max(self.half, 1)
+        odd = torch.arange(1, 2 * self.half + 1, 2) % max(self.half, 1)
+        axes = torch.zeros(3, head_dim)
+        for axis in range(3):
+            start = axis * self.half
+            axes[axis, start : start + self.half] = omega[even]
+            axes[axis, self.rotated + start : self.rotated + start + self.half] = omega[odd]
+        sign = torch.ones(head_dim)
+        sign[: self.rotated] = -1.0
+        self.register_buffer("axes", axes)
+        self.register_buffer("sign", sign)
+
+    def permutation(self) -> torch.Tensor:
+        """Old feature index for each new one: even members of all sections, odd members, the rest."""
+        dim = self.axes.shape[1]
+        pairs = torch.arange(2 * self.rotated).reshape(3, self.half, 2)
+        rest = torch.arange(2 * self.rotated, dim)
+        return torch.cat([pairs[..., 0].flatten(), pairs[..., 1].flatten(), rest])
+
+    def forward(self, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Token indices [B, N] (t·g² + row·g + column) → cosine and signed sine [B, N, 1, d]."""
+        area = self.grid * self.grid
+        time = torch.div(positions, area, rounding_mode="trunc")
+        within = positions - time * area
+        row = torch.div(within, self.grid, rounding_mode="trunc")
+        column = within - row * self.grid
+        place = torch.stack([time, row, column], dim=-1).to(torch.float32)
+        # One nonzero per column of `axes`: the product is an exact selection and scaling.
+        angle = torch.matmul(place, self.axes).unsqueeze(2)
+        return angle.cos(), angle.sin() * self.sign
+
+    def rotate(self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+        """Rotates [B, N, heads, d] by a table of [B, N, 1, d]."""
+        r = self.rotated
+        swapped = torch.cat([x[..., r : 2 * r], x[..., :r], x[..., 2 * r :]], dim=-1)
+        return x * cos + swapped * sin
+
+
+def _linear(tensors: Tensors, prefix: str, dtype: torch.dtype, rows: torch.Tensor | None = None) -> nn.Linear:
+    weight, bias = tensors[f"{prefix}.weight"], tensors.get(f"{prefix}.bias")
+    if rows is not None:
+        weight, bias = weight[rows], None if bias is None else bias[rows]
+    layer = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None, device="meta")
+    layer.weight = nn.Parameter(weight.to(dtype), requires_grad=False)
+    if bias is not None:
+        layer.bias = nn.Parameter(bias.to(dtype), requires_grad=False)
+    return layer
+
+
+def _norm(tensors: Tensors, prefix: str, eps: float) -> nn.LayerNorm:
+    layer = nn.LayerNorm(tensors[f"{prefix}.weight"].shape[0], eps=eps, device="meta")
+    layer.weight = nn.Parameter(tensors[f"{prefix}.weight"], requires_grad=False)
+    layer.bias = nn.Parameter(tensors[f"{prefix}.bias"], requires_grad=False)
+    return layer
+
+
+class Block(nn.Module):
+    """One pre-norm transformer layer on [B, N, D]."""
+
+    def __init__(self, tensors: Tensors, prefix: str, heads: int, eps: float, rotary: RotaryTable, **kind) -> None:
+        super().__init__()
+        self.heads, self.attention, self.dtype = heads, kind["attention"], kind["dtype"]
+        self.rotate = rotary.rotate
+        permutation = rotary.permutation()
+        dim = len(permutation)
+        rows = (torch.arange(heads)[:, None] * dim + permutation).flatten()
+        self.norm1 = _norm(tensors, f"{prefix}.norm1", eps)
+        self.query = _linear(tensors, f"{prefix}.attention.query", self.dtype, rows)
+        self.key = _linear(tensors, f"{prefix}.attention.key", self.dtype, rows)
+        self.value = _linear(tensors, f"{prefix}.attention.value", self.dtype)
+        self.proj = _linear(tensors, f"{prefix}.attention.proj", self.dtype)
+        self.norm2 = _norm(tensors, f"{prefix}.norm2", eps)
+        self.fc1 = _linear(tensors, f"{prefix}.mlp.fc1", self.dtype)
+        self.fc2 = _linear(tensors, f"{prefix}.mlp.fc2", self.dtype)
+
+    def forward(self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+        h = self.norm1(x).to(self.dtype)
+        attend = _FusedAttention.apply if self.attention == "mha" else _plain_attention
+        h = attend(self._turned(self.query(h), cos, sin), self._turned(self.key(h), cos, sin), self.value(h), self.heads)
+        x = x + self.proj(h).to(x.dtype)
+        h = self.norm2(x).to(self.dtype)
+        return x + self.fc2(F.gelu(self.fc1(h))).to(x.dtype)
+
+    def _turned(self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+        batch, tokens, width = x.shape
+        split = x.reshape(batch, tokens, self.heads, width // self.heads)
+        return self.rotate(split, cos, sin).reshape(batch, tokens, width)
+
+
+class _Trunk(nn.Module):
+    """The layers that encoder and predictor share: a rotary table and a stack of blocks."""
+
+    def __init__(self, tensors: Tensors, prefix: str, width: int, heads: int, layers: int, config: ModelConfig, **kind):
+        super().__init__()
+        self.dtype = kind["dtype"]
+        self.rotary = RotaryTable(width // heads, config.grid)
+        self.blocks = nn.ModuleList(
+            Block(tensors, f"{prefix}.layer.{i}", heads, config.layer_norm_eps, self.rotary, **kind)
+            for i in range(layers)
+        )
+
+    def forward(self, x: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+        """Tokens [B, N, width] float32 and their indices [B or 1, N] → [B, N, width] float32."""
+        if len(self.blocks) == 0:
+            return x
+        cos, sin = self.rotary(positions)
+        cos, sin = cos.to(self.dtype), sin.to(self.dtype)
+        for block in self.blocks:
+            x = block(x, cos, sin)
+        return x
+
+
+class LeanEncoder(nn.Module):
+    """pixel_values [B, T, 3, H, W], normalised → tokens [B, T/tubelet · g², D], final LayerNorm included.
+
+    T must be a multiple of the tubelet size and H = W = `crop_size`: the reshape fails otherwise.
+    """
+
+    def __init__(self, config: ModelConfig, tensors: Tensors, *, attention: str = "mha", dtype=torch.float32) -> None:
+        super().__init__()
+        self.config = config
+        self.dtype = dtype
+        patch = "encoder.embeddings.patch_embeddings.proj"
+        flat = {"p.weight": tensors[f"{patch}.weight"].flatten(1), "p.bias": tensors[f"{patch}.bias"]}
+        self.patch = _linear(flat, "p", dtype)
+        self.trunk = _Trunk(
+            tensors, "encoder", config.hidden_size, config.num_attention_heads, config.num_hidden_layers,
+            config, attention=attention, dtype=dtype,
+        )  # fmt: skip
+        self.norm = _norm(tensors, "encoder.layernorm", config.layer_norm_eps)
+
+    def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        c, g, p = self.config, self.config.grid, self.config.patch_size
+        batch, frames = pixel_values.shape[0], pixel_values.shape[1]
+        slots = torch.div(frames, c.tubelet_size, rounding_mode="trunc") if torch.is_tensor(frames) else (
+            frames // c.tubelet_size)  # fmt: skip
+        # The leading size is spelled out, not -1: an odd T must fail, not run across the batch.
+        x = pixel_values.reshape(batch * slots, c.tubelet_size, c.in_chans, g, p, g, p)
+        x = x.permute(0, 3, 5, 2, 1, 4, 6).reshape(batch, slots * g * g, c.in_chans * c.tubelet_size * p * p)
+        x = self.patch(x.to(self.dtype)).to(pixel_values.dtype)
+        positions = torch.arange(x.shape[1], device=x.device).unsqueeze(0)
+        return self.norm(self.trunk(x, positions))
+
+
+class LeanPredictor(nn.Module):
+    """context [B, Nc, D], context_pos [B, Nc], target_pos [B, Nt] → prediction [B, Nt, D].
+
+    Positions are token indices t·g² + row·g + column, int64, from 0. `mask_index` picks the mask token,
+    modulo their number, as in `VJEPA2PredictorEmbeddings.forward` (default 1 there and upstream).
+    """
+
+    def __init__(
+        self, config: ModelConfig, tensors: Tensors, *, attention: str = "mha", dtype=torch.float32, mask_index: int = 1
+    ) -> None:
+        super().__init__()
+        self.dtype = dtype
+        self.embed = _linear(tensors, "predictor.embeddings.predictor_embeddings", dtype)
+        tokens = tensors["predictor.embeddings.mask_tokens"]
+        self.mask_token = nn.Parameter(tokens[mask_index % tokens.shape[0]].reshape(1, 1, -1), requires_grad=False)
+        self.trunk = _Trunk(
+            tensors, "predictor", config.pred_hidden_size, config.pred_num_attention_heads,
+            config.pred_num_hidden_layers, config, attention=attention, dtype=dtype,
+        )  # fmt: skip
+        self.norm = _norm(tensors, "predictor.layernorm", config.layer_norm_eps)
+        self.proj = _linear(tensors, "predictor.proj", dtype)
+
+    def forward(self, context: torch.Tensor, context_pos: torch.Tensor, target_pos: torch.Tensor) -> torch.Tensor:
+        known = self.embed(context.to(self.dtype)).to(context.dtype)
+        unknown = self.mask_token.expand(target_pos.shape[0], target_pos.shape[1], -1)
+        x = torch.cat([known, unknown], dim=1)
+        x = self.trunk(x, torch.cat([context_pos, target_pos], dim=1))
+        x = self.norm(x[:, context.shape[1] :])
+        return self.proj(x.to(self.dtype)).to(context.dtype)
