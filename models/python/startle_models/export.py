@@ -78,7 +78,7 @@ def export(weights: Weights, target: Weights | None, manifest: bundle.Manifest, 
         check_parity(parity, LIMITS[options.precision])
         values = [{"context": c, "value": v} for c, v in parity.surprise.items()]
         manifest["self_test"] |= {"tolerance_rel": LIMITS[options.precision].self_test, "surprise": values}
-        (work / "README.md").write_text(card(manifest, weights.config, options))
+        (work / "README.md").write_text(card(manifest, weights, options))
         manifest["card"] = bundle.file_entry(work, "README.md")
         bundle.write_manifest(work, manifest)
         bundle.verify(work)
@@ -168,9 +168,9 @@ def check_parity(parity: Parity, limits: Limits) -> None:
         raise ParityError(f"the graphs differ from PyTorch: {text}; no bundle was written")
 
 
-def card(manifest: bundle.Manifest, config: ModelConfig, options) -> str:
+def card(manifest: bundle.Manifest, weights: Weights, options) -> str:
     """The model card, Markdown; `options.notes` is appended."""
-    clip, pre, parity = manifest["clip"], manifest["preprocess"], manifest["parity"]
+    config, clip, pre, parity = weights.config, manifest["clip"], manifest["preprocess"], manifest["parity"]
     contexts = ", ".join(map(str, clip["context_lengths"]))
     horizon = f"{clip['horizon']} slots after the context" if "horizon" in clip else "to the end of the clip"
     tests = "\n".join(f"| {e['context']} | {e['value']:.8f} |" for e in manifest["self_test"]["surprise"])
@@ -192,7 +192,7 @@ def card(manifest: bundle.Manifest, config: ModelConfig, options) -> str:
 | input | {clip["frames_per_clip"]} frames at {clip["model_fps"]:g} per second, {resize}, antialiased bilinear |
 | contexts | {contexts} frames; predicted: {horizon} |
 | precision | {manifest["precision"]} weights, float32 inputs and outputs |
-| graphs | ONNX opset {manifest["opset"]}, attention: {"fused (com.microsoft)" if options.attention == "mha" else "plain operators"}, mask token {options.mask_index} |
+| graphs | ONNX opset {manifest["opset"]}, attention: {"fused (com.microsoft)" if options.attention == "mha" else "plain operators"} |
 
 ## Parity
 
@@ -210,7 +210,28 @@ Self-test surprise (noise input, seed {manifest["self_test"]["seed"]}):
 | context frames | surprise |
 |---|---|
 {tests}
+
+## Mask tokens
+
+{mask_token_report(weights, options.mask_index)}
 {options.notes}"""
+
+
+def mask_token_report(weights: Weights, mask_index: int) -> str:
+    """Which mask token the predictor uses, and how long each is.
+
+    Upstream's inference code and `VJEPA2Model` always take token 1, but its training wrapper
+    (`PredictorMultiSeqWrapper` in `src/utils/wrappers.py`) numbers tokens by clip length, so a model
+    trained with one clip length has trained token 0 only and the others are as initialised: zero.
+    """
+    tokens = weights.predictor["predictor.embeddings.mask_tokens"].flatten(1)
+    norms, used = tokens.norm(dim=1).tolist(), mask_index % len(tokens)
+    lengths = ", ".join(f"{i}: {norm:.3g}" for i, norm in enumerate(norms))
+    text = f"Token {used} is used. Euclidean lengths: {lengths}."
+    if norms[used] == 0 and any(norms):
+        others = ", ".join(str(i) for i, norm in enumerate(norms) if norm)
+        text += f" **Warning:** it is zero, and token {others} is not: it may never have been trained (--mask-index)."
+    return text
 
 
 def build_manifest(args: argparse.Namespace, weights: Weights, target: Weights | None) -> bundle.Manifest:
@@ -327,6 +348,9 @@ def main(argv: list[str] | None = None) -> int:
         f"{args.out}: encoder {parity.encoder_max_rel:.1e}, predictor {parity.predictor_max_rel:.1e}, "
         f"surprise {parity.surprise_max_rel:.1e} relative to PyTorch"
     )
+    report = mask_token_report(weights, args.mask_index)
+    if "Warning" in report:
+        print(report.replace("*", ""), file=sys.stderr)
     return 0
 
 
