@@ -6,9 +6,9 @@
 use crate::error::Result;
 use crate::media::{GapReason, VideoInfo};
 use crate::model::ModelInfo;
+pub use crate::surprise::{ContextSurprise, VideoSurprise};
 use crate::units::PixelBox;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 /// The schema's name and version in `result.json`.
 pub const SCHEMA: &str = "startle.result/1";
@@ -129,34 +129,6 @@ impl InputReport {
             notes: info.notes.clone(),
         }
     }
-}
-
-/// The literature's reductions over the whole video (Garrido et al., arXiv 2502.11831): window surprise is the mean
-/// over tokens; the video's is the mean or maximum over windows; `filtered` takes the minimum over context lengths of
-/// each window first.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct VideoSurprise {
-    /// Mean over windows and context lengths.
-    pub avg: f64,
-    /// Maximum over windows of the mean over context lengths.
-    pub max: f64,
-    /// Mean over windows of the minimum over context lengths.
-    pub filtered_avg: f64,
-    /// Maximum over windows of the minimum over context lengths.
-    pub filtered_max: f64,
-    /// For each context length in frames: mean and maximum over windows.
-    pub per_context: BTreeMap<u32, ContextSurprise>,
-    /// Windows scored.
-    pub windows: u64,
-}
-
-/// [`VideoSurprise`] of one context length.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct ContextSurprise {
-    /// Mean over windows.
-    pub avg: f64,
-    /// Maximum over windows.
-    pub max: f64,
 }
 
 /// Where the time went.

@@ -8,26 +8,8 @@ pub mod tensor;
 
 use crate::clip::{Clip, ClipSpec};
 use crate::error::Result;
+pub use crate::surprise::{ContextErrors, WindowErrors};
 use serde::{Deserialize, Serialize};
-
-/// The prediction errors of one window for one context length.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ContextErrors {
-    /// Frames that the context encoder saw.
-    pub context: u32,
-    /// The first predicted slot, within the clip.
-    pub first_slot: usize,
-    /// Mean absolute difference over features between prediction and target (DESIGN: surprise of a token),
-    /// slot-major, then row, then column: `slots · grid · grid` values, each finite and ≥ 0.
-    pub errors: Vec<f32>,
-}
-
-/// The prediction errors of one window.
-#[derive(Debug, Clone, PartialEq)]
-pub struct WindowErrors {
-    /// One entry per context length, ascending.
-    pub contexts: Vec<ContextErrors>,
-}
 
 /// What ran, for the result.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -1,1 +1,105 @@
-//! (to be written)
+//! From prediction errors to a curve and its events: pure arithmetic and state machines.
+//!
+//! ```text
+//! WindowErrors ─▶ Assembler ─▶ Slot ─▶ Judge (z, p-value) ─▶ Detector ─▶ Detection
+//!                  (Footing per context and horizon)
+//! ```
+//!
+//! Invariant: everything is causal. A slot's numbers depend on frames up to the end of the last window that predicts
+//! it and on nothing later; a whole file is a fold over the same machines that a live stream drives.
+
+mod assemble;
+mod baseline;
+mod detect;
+mod judge;
+mod place;
+mod reduce;
+
+pub use assemble::{Assembler, Slot};
+pub use baseline::{Baseline, BaselineBuilder, CurveKey, Footing};
+pub use detect::{Detection, Detector, DetectorOptions};
+pub use judge::{Judge, Verdict};
+pub use place::hot_region;
+pub use reduce::{ContextSurprise, VideoSurprise, VideoSurpriseBuilder};
+
+/// Share of a slot's tokens whose mean is the slot's surprise. A small object touches few tokens and the plain mean
+/// drowns it; a single token is at the mercy of noise. 5–10 % did best among the statistics compared on the bundled
+/// models' twins (model card of `startle-s0`).
+pub const DEFAULT_TOP_FRACTION: f32 = 0.06;
+
+/// Tokens that make the top-k mean of a slot with `tokens` tokens: at least one.
+pub fn top_count(tokens: usize, fraction: f32) -> usize {
+    ((tokens as f32 * fraction).round() as usize).clamp(1, tokens.max(1))
+}
+
+/// The prediction errors of one window for one context length.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ContextErrors {
+    /// Frames that the context encoder saw.
+    pub context: u32,
+    /// The first predicted slot, within the clip.
+    pub first_slot: usize,
+    /// The surprise of each token: mean absolute difference over features between prediction and target.
+    /// Slot-major, then row, then column: `slots · grid · grid` values, each finite and ≥ 0.
+    pub errors: Vec<f32>,
+}
+
+/// The prediction errors of one window.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WindowErrors {
+    /// One entry per context length, ascending.
+    pub contexts: Vec<ContextErrors>,
+}
+
+/// Mean of the `k` largest values; 0 for an empty slice.
+pub(crate) fn top_k_mean(values: &[f32], k: usize) -> f32 {
+    let k = k.min(values.len());
+    if k == 0 {
+        return 0.0;
+    }
+    let mut sorted = values.to_vec();
+    sorted.select_nth_unstable_by(k - 1, |a, b| b.total_cmp(a));
+    sorted[..k].iter().sum::<f32>() / k as f32
+}
+
+/// Factor that makes the median absolute deviation a consistent estimate of a normal's standard deviation,
+/// `1 / Φ⁻¹(3/4)`.
+const MAD_TO_SIGMA: f32 = 1.482_602_2;
+
+/// Median and robust standard deviation (median absolute deviation × 1.4826) of some values; `None` when there are
+/// none. The scale is floored at a thousandth of the location and at the smallest positive normal number, so that
+/// dividing by it is safe.
+pub(crate) fn location_scale(values: &[f32]) -> Option<(f32, f32)> {
+    let location = median(values.to_vec())?;
+    let deviation = median(values.iter().map(|v| (v - location).abs()).collect())?;
+    let floor = (location.abs() * 1e-3).max(f32::MIN_POSITIVE);
+    Some((location, (deviation * MAD_TO_SIGMA).max(floor)))
+}
+
+fn median(mut values: Vec<f32>) -> Option<f32> {
+    if values.is_empty() {
+        return None;
+    }
+    let middle = values.len() / 2;
+    Some(*values.select_nth_unstable_by(middle, f32::total_cmp).1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn top_k_is_the_mean_of_the_largest() {
+        assert!((top_k_mean(&[1.0, 5.0, 3.0, 4.0], 2) - 4.5).abs() < 1e-6);
+        assert!((top_k_mean(&[2.0], 3) - 2.0).abs() < 1e-6);
+        assert_eq!((top_count(36, 0.06), top_count(64, 0.06), top_count(4, 0.06)), (2, 4, 1));
+    }
+
+    #[test]
+    fn robust_scale_ignores_an_outlier() {
+        let (location, scale) = location_scale(&[1.0, 2.0, 3.0, 4.0, 1000.0]).unwrap();
+        assert!((location - 3.0).abs() < 1e-6 && (scale - 1.482_602_2).abs() < 1e-5);
+        assert!(location_scale(&[2.0; 9]).unwrap().1 > 0.0);
+        assert!(location_scale(&[]).is_none());
+    }
+}

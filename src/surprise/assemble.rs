@@ -1,0 +1,209 @@
+//! Overlapping windows to a sequence of slots: every slot of the video is predicted by several windows and contexts,
+//! at several horizons; this brings them together.
+
+use super::{Footing, WindowErrors, top_count, top_k_mean};
+use crate::clip::{Clip, ClipSpec, ModelFrame};
+use crate::units::MediaTime;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// The surprise of one slot of the video, final: no later window predicts it.
+#[derive(Debug, Clone)]
+pub struct Slot {
+    /// The segment it lies in.
+    pub segment: u32,
+    /// When its first frame appears.
+    pub start: MediaTime,
+    /// When its last frame is replaced.
+    pub end: MediaTime,
+    /// Top-k mean of the tokens' errors on their footing, averaged over predictions.
+    pub surprise: f32,
+    /// Mean error over tokens and predictions, not normalised.
+    pub raw: f32,
+    /// Mean absolute luma change of its frames, 0..1.
+    pub motion: f32,
+    /// Each token's error on its footing, averaged over predictions; row-major.
+    pub heat: Vec<f32>,
+    /// The slot's last frame.
+    pub frame: Arc<ModelFrame>,
+}
+
+impl Slot {
+    /// Middle of the slot: the time that stands for it in every output.
+    pub fn middle(&self) -> MediaTime {
+        MediaTime::from_nanos(i64::midpoint(self.start.nanos(), self.end.nanos()))
+    }
+}
+
+/// What has been predicted of a slot so far.
+struct Pending {
+    predictions: u32,
+    surprise: f32,
+    raw: f32,
+    heat: Vec<f32>,
+    frames: Vec<Arc<ModelFrame>>,
+}
+
+/// Collects window errors, in order, into slots.
+pub struct Assembler {
+    spec: ClipSpec,
+    footing: Footing,
+    top: usize,
+    segment: u32,
+    /// Index within the segment of `pending`'s front.
+    front: u64,
+    pending: VecDeque<Pending>,
+}
+
+impl Assembler {
+    /// For one model; `footing` brings the errors of every context and horizon to one scale.
+    pub fn new(spec: &ClipSpec, footing: Footing, top_fraction: f32) -> Self {
+        let top = top_count(spec.tokens_per_slot(), top_fraction);
+        Self { spec: spec.clone(), footing, top, segment: 0, front: 0, pending: VecDeque::new() }
+    }
+
+    /// Takes the next window; gives the slots that became final, in order of time.
+    pub fn push(&mut self, clip: &Clip, window: &WindowErrors) -> Vec<Slot> {
+        let mut done = Vec::new();
+        if clip.segment != self.segment {
+            done = self.finish();
+            self.segment = clip.segment;
+        }
+        let clip_slot = clip.start_tick / u64::from(self.spec.tubelet_size);
+        for context in &window.contexts {
+            let first_horizon = (context.context / self.spec.tubelet_size) as usize;
+            for (offset, errors) in context.errors.chunks_exact(self.spec.tokens_per_slot()).enumerate() {
+                let slot = context.first_slot + offset;
+                let horizon = slot - first_horizon;
+                let heat = self.footing.apply(context.context, horizon, errors);
+                self.add(clip_slot + slot as u64, clip_frames(clip, &self.spec, slot), errors, heat);
+            }
+        }
+        let shortest = self.spec.context_lengths.first().copied().unwrap_or(0);
+        let next_clip = clip.start_tick + u64::from(self.spec.stride);
+        let next_predicted = (next_clip + u64::from(shortest)) / u64::from(self.spec.tubelet_size);
+        while self.front < next_predicted {
+            match self.pop() {
+                Some(slot) => done.extend(slot),
+                None => break,
+            }
+        }
+        done
+    }
+
+    /// Ends the segment: gives what is left of it.
+    pub fn finish(&mut self) -> Vec<Slot> {
+        let mut done = Vec::new();
+        while let Some(slot) = self.pop() {
+            done.extend(slot);
+        }
+        self.front = 0;
+        done
+    }
+
+    fn add(&mut self, slot: u64, frames: &[Arc<ModelFrame>], errors: &[f32], heat: Vec<f32>) {
+        if self.pending.is_empty() {
+            self.front = slot;
+        }
+        let at = slot.saturating_sub(self.front) as usize;
+        while self.pending.len() <= at {
+            let heat = vec![0.0; self.spec.tokens_per_slot()];
+            self.pending.push_back(Pending { predictions: 0, surprise: 0.0, raw: 0.0, heat, frames: Vec::new() });
+        }
+        let pending = &mut self.pending[at];
+        pending.predictions += 1;
+        pending.surprise += top_k_mean(&heat, self.top);
+        pending.raw += errors.iter().sum::<f32>() / errors.len() as f32;
+        for (sum, value) in pending.heat.iter_mut().zip(heat) {
+            *sum += value;
+        }
+        pending.frames = frames.to_vec();
+    }
+
+    /// The front slot; the inner `None` is a slot that no window predicted (a stride longer than the targets).
+    fn pop(&mut self) -> Option<Option<Slot>> {
+        let pending = self.pending.pop_front()?;
+        self.front += 1;
+        Some(self.finished(pending))
+    }
+
+    fn finished(&self, mut pending: Pending) -> Option<Slot> {
+        let (first, last) = (pending.frames.first()?, pending.frames.last()?);
+        let n = pending.predictions as f32;
+        pending.heat.iter_mut().for_each(|v| *v /= n);
+        Some(Slot {
+            segment: self.segment,
+            start: first.time,
+            end: last.time.plus(self.spec.tick_time(1)),
+            surprise: pending.surprise / n,
+            raw: pending.raw / n,
+            motion: pending.frames.iter().map(|f| f.motion).sum::<f32>() / pending.frames.len() as f32,
+            heat: pending.heat,
+            frame: Arc::clone(last),
+        })
+    }
+}
+
+/// The frames of one of a clip's slots.
+fn clip_frames<'a>(clip: &'a Clip, spec: &ClipSpec, slot: usize) -> &'a [Arc<ModelFrame>] {
+    let tubelet = spec.tubelet_size as usize;
+    &clip.frames[slot * tubelet..(slot + 1) * tubelet]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::ContextErrors;
+    use super::*;
+    use crate::clip::spec_for_tests;
+    use crate::media::Picture;
+
+    fn clip(spec: &ClipSpec, segment: u32, start_tick: u64) -> Clip {
+        let dot = || Picture::new(1, 1, vec![0; 3]);
+        let frame = |i: u64| {
+            let time = spec.tick_time(start_tick + i);
+            Arc::new(ModelFrame { time, square: dot(), preview: dot(), motion: 0.1 })
+        };
+        Clip { segment, start_tick, frames: (0..u64::from(spec.frames_per_clip)).map(frame).collect() }
+    }
+
+    /// Errors that name the absolute slot they belong to, so that a mix-up shows.
+    fn window(spec: &ClipSpec, clip: &Clip) -> WindowErrors {
+        let contexts = spec.context_lengths.iter().map(|&context| {
+            let slots = spec.target_slots(context);
+            let first = clip.start_tick / 2;
+            let errors = slots.clone().flat_map(|s| vec![(first + s as u64) as f32; spec.tokens_per_slot()]).collect();
+            ContextErrors { context, first_slot: slots.start, errors }
+        });
+        WindowErrors { contexts: contexts.collect() }
+    }
+
+    #[test]
+    fn every_predicted_slot_comes_out_once_in_order_with_its_own_error() {
+        let spec = spec_for_tests();
+        let mut assembler = Assembler::new(&spec, Footing::identity(), 0.1);
+        let mut slots = Vec::new();
+        for (segment, windows) in [(0, 5), (1, 3)] {
+            for w in 0..windows {
+                let clip = clip(&spec, segment, w * 2);
+                slots.extend(assembler.push(&clip, &window(&spec, &clip)));
+            }
+        }
+        slots.extend(assembler.finish());
+        let expected: Vec<(u32, u64)> = (2..8).map(|s| (0, s)).chain((2..6).map(|s| (1, s))).collect();
+        assert_eq!(slots.len(), expected.len());
+        for (slot, (segment, index)) in slots.iter().zip(expected) {
+            assert_eq!(slot.segment, segment);
+            assert!((slot.raw - index as f32).abs() < 1e-5, "{} {index}", slot.raw);
+            assert!((slot.surprise - index as f32).abs() < 1e-5);
+            assert_eq!(slot.start, spec.tick_time(index * 2));
+        }
+    }
+
+    #[test]
+    fn a_slot_is_final_as_soon_as_no_window_can_predict_it() {
+        let spec = spec_for_tests();
+        let mut assembler = Assembler::new(&spec, Footing::identity(), 0.1);
+        let first = clip(&spec, 0, 0);
+        assert_eq!(assembler.push(&first, &window(&spec, &first)).len(), 1);
+    }
+}

@@ -1,0 +1,143 @@
+//! What a slot's surprise means: against a calibration sample, or against the stream so far.
+
+use super::{Baseline, location_scale};
+use std::collections::VecDeque;
+
+/// Slots of the past that a stream without a baseline is compared with.
+const MEMORY: usize = 600;
+/// Slots that must have been seen before the stream's own past says anything.
+const WARM_UP: usize = 24;
+
+/// A surprise value and its meaning.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Verdict {
+    /// Robust standard deviations above normal; `None` while too little is known.
+    pub z: Option<f32>,
+    /// Conformal p-value; `None` without a calibration sample.
+    pub p_value: Option<f32>,
+}
+
+/// Puts surprise values on a scale with a meaning. Causal: a verdict depends on earlier slots only.
+#[derive(Debug, Clone)]
+pub enum Judge {
+    /// Against a fixed sample of normal footage.
+    Calibrated {
+        /// Ascending slot surprises.
+        sample: Vec<f32>,
+        /// Median of the sample.
+        location: f32,
+        /// Robust standard deviation of the sample.
+        scale: f32,
+    },
+    /// Against the last [`MEMORY`] slots of the stream itself.
+    Running(VecDeque<f32>),
+}
+
+impl Judge {
+    /// Against a baseline's sample.
+    pub fn calibrated(baseline: &Baseline) -> Self {
+        let sample = baseline.sample().to_vec();
+        let (location, scale) = location_scale(&sample).unwrap_or((0.0, 1.0));
+        Self::Calibrated { sample, location, scale }
+    }
+
+    /// Against the stream so far.
+    pub const fn running() -> Self {
+        Self::Running(VecDeque::new())
+    }
+
+    /// Judges a slot, then learns from it (a running judge only).
+    pub fn push(&mut self, surprise: f32) -> Verdict {
+        match self {
+            Self::Calibrated { sample, location, scale } => {
+                Verdict { z: Some((surprise - *location) / *scale), p_value: Some(conformal_p(sample, surprise)) }
+            }
+            Self::Running(past) => {
+                let seen: Vec<f32> = past.iter().copied().collect();
+                let known = if seen.len() < WARM_UP { None } else { location_scale(&seen) };
+                if past.len() == MEMORY {
+                    past.pop_front();
+                }
+                past.push_back(surprise);
+                Verdict { z: known.map(|(location, scale)| (surprise - location) / scale), p_value: None }
+            }
+        }
+    }
+
+    /// The surprise whose conformal p-value is just `p`: the smallest value exceeded by at most a share `p` of normal
+    /// slots. `None` when the sample is too small to tell (`p < 1 / (n + 1)`) or there is none.
+    pub fn surprise_at(&self, p: f32) -> Option<f32> {
+        let Self::Calibrated { sample, .. } = self else { return None };
+        let exceeding = (p * (sample.len() + 1) as f32).floor() as usize;
+        // p-value of s is (1 + #{sample ≥ s}) / (n + 1), so at most `exceeding − 1` sample values may reach s.
+        let rank = sample.len().checked_sub(exceeding)?;
+        let value = *sample.get(rank)?;
+        (exceeding >= 1).then(|| value.next_up())
+    }
+
+    /// Sample size; 0 for a running judge.
+    pub fn sample_size(&self) -> usize {
+        match self {
+            Self::Calibrated { sample, .. } => sample.len(),
+            Self::Running(_) => 0,
+        }
+    }
+
+    /// The surprise that lies `z` robust standard deviations above the sample's median; `None` without a sample.
+    pub fn surprise_of_z(&self, z: f32) -> Option<f32> {
+        match self {
+            Self::Calibrated { location, scale, .. } => Some(location + z * scale),
+            Self::Running(_) => None,
+        }
+    }
+}
+
+/// `(1 + #{sample ≥ value}) / (n + 1)`: the split-conformal p-value (Vovk et al., *Algorithmic Learning in a Random
+/// World*, 2005, ch. 2). Valid in finite samples when the slot and the sample are exchangeable; neighbouring slots
+/// are not independent, so read it as a rate over long footage.
+fn conformal_p(ascending: &[f32], value: f32) -> f32 {
+    let reaching = ascending.len() - ascending.partition_point(|v| *v < value);
+    (1 + reaching) as f32 / (ascending.len() + 1) as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn judge(sample: &[f32]) -> Judge {
+        let mut sample = sample.to_vec();
+        sample.sort_by(f32::total_cmp);
+        let (location, scale) = location_scale(&sample).unwrap();
+        Judge::Calibrated { sample, location, scale }
+    }
+
+    #[test]
+    fn p_values_count_the_sample() {
+        assert!((conformal_p(&[1.0, 2.0, 3.0], 2.5) - 0.5).abs() < 1e-6);
+        assert!((conformal_p(&[1.0, 2.0, 3.0], 9.0) - 0.25).abs() < 1e-6);
+        assert!((conformal_p(&[1.0, 2.0, 3.0], 0.0) - 1.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_stream_without_a_baseline_warms_up_first() {
+        let mut judge = Judge::running();
+        let verdicts: Vec<_> = (0..40).map(|i| judge.push(1.0 + (i % 5) as f32 * 0.1)).collect();
+        assert!(verdicts[..WARM_UP].iter().all(|v| v.z.is_none()));
+        assert!(verdicts[WARM_UP..].iter().all(|v| v.z.unwrap() < 3.0));
+        assert!(judge.push(9.0).z.unwrap() > 10.0);
+    }
+
+    proptest! {
+        /// The threshold for p is the tight one: reaching it gives a p-value ≤ p, and it lies at a sample value.
+        #[test]
+        fn the_threshold_keeps_its_promise(sample in prop::collection::vec(0f32..100.0, 100..300), p in 0.01f32..0.5) {
+            let mut judge = judge(&sample);
+            let threshold = judge.surprise_at(p).unwrap();
+            prop_assert!(judge.push(threshold).p_value.unwrap() <= p);
+            prop_assert!(judge.push(threshold.next_down()).p_value.unwrap() > p - 2.0 / (sample.len() + 1) as f32);
+            let exceeded = sample.iter().filter(|v| **v >= threshold).count();
+            prop_assert!(exceeded as f32 / sample.len() as f32 <= p);
+        }
+    }
+}
