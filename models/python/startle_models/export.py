@@ -74,7 +74,7 @@ def export(weights: Weights, target: Weights | None, manifest: bundle.Manifest, 
         work.chmod(0o755)
         manifest["graphs"] = _write_graphs(weights, target, work, options)
         parity = measure(weights, target, manifest, work, options.mask_index)
-        manifest["parity"] = {k: getattr(parity, k) for k in ("encoder_max_rel", "predictor_max_rel", "surprise_max_rel")}
+        manifest["parity"] = {k: v for k, v in vars(parity).items() if k.endswith("_max_rel")}
         check_parity(parity, LIMITS[options.precision])
         values = [{"context": c, "value": v} for c, v in parity.surprise.items()]
         manifest["self_test"] |= {"tolerance_rel": LIMITS[options.precision].self_test, "surprise": values}
@@ -170,7 +170,10 @@ def check_parity(parity: Parity, limits: Limits) -> None:
 
 def card(manifest: bundle.Manifest, weights: Weights, options) -> str:
     """The model card, Markdown; `options.notes` is appended."""
-    config, clip, pre, parity = weights.config, manifest["clip"], manifest["preprocess"], manifest["parity"]
+    c, clip, pre, parity = weights.config, manifest["clip"], manifest["preprocess"], manifest["parity"]
+    encoder = f"{c.num_hidden_layers} layers, width {c.hidden_size}, {c.num_attention_heads} heads"
+    predictor = f"{c.pred_num_hidden_layers} layers, width {c.pred_hidden_size}, {c.pred_num_attention_heads} heads"
+    attention = "fused (com.microsoft)" if options.attention == "mha" else "plain operators"
     contexts = ", ".join(map(str, clip["context_lengths"]))
     horizon = f"{clip['horizon']} slots after the context" if "horizon" in clip else "to the end of the clip"
     tests = "\n".join(f"| {e['context']} | {e['value']:.8f} |" for e in manifest["self_test"]["surprise"])
@@ -186,13 +189,13 @@ def card(manifest: bundle.Manifest, weights: Weights, options) -> str:
 |---|---|
 | source | {manifest["source"]} |
 | licence | {manifest["license"]} |
-| encoder | {config.num_hidden_layers} layers, width {config.hidden_size}, {config.num_attention_heads} heads |
-| predictor | {config.pred_num_hidden_layers} layers, width {config.pred_hidden_size}, {config.pred_num_attention_heads} heads |
+| encoder | {encoder} |
+| predictor | {predictor} |
 | target encoder | {"separate" if "target_encoder" in manifest["graphs"] else "the encoder itself"} |
 | input | {clip["frames_per_clip"]} frames at {clip["model_fps"]:g} per second, {resize}, antialiased bilinear |
 | contexts | {contexts} frames; predicted: {horizon} |
 | precision | {manifest["precision"]} weights, float32 inputs and outputs |
-| graphs | ONNX opset {manifest["opset"]}, attention: {"fused (com.microsoft)" if options.attention == "mha" else "plain operators"} |
+| graphs | ONNX opset {manifest["opset"]}, attention: {attention} |
 
 ## Parity
 

@@ -143,7 +143,8 @@ class Block(nn.Module):
     def forward(self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
         h = self.norm1(x).to(self.dtype)
         attend = _FusedAttention.apply if self.attention == "mha" else _plain_attention
-        h = attend(self._turned(self.query(h), cos, sin), self._turned(self.key(h), cos, sin), self.value(h), self.heads)
+        query, key = self._turned(self.query(h), cos, sin), self._turned(self.key(h), cos, sin)
+        h = attend(query, key, self.value(h), self.heads)
         x = x + self.proj(h).to(x.dtype)
         h = self.norm2(x).to(self.dtype)
         return x + self.fc2(F.gelu(self.fc1(h))).to(x.dtype)

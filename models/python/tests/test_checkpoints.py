@@ -169,7 +169,8 @@ def meta_block(state: dict, name: str, x: torch.Tensor, positions: torch.Tensor,
 
 
 def test_graphs_equal_a_forward_pass_written_for_the_meta_layout(exported):
-    state = {n: {k.removeprefix("module.backbone."): v.double() for k, v in s.items()} for n, s in to_meta(WEIGHTS).items()}
+    state = to_meta(WEIGHTS, wrapper="")
+    state = {net: {k: v.double() for k, v in tensors.items()} for net, tensors in state.items()}
     e, p, pixels = state["target_encoder"], state["predictor"], clips(1, 4)
     x = F.conv3d(pixels.double().transpose(1, 2), e["patch_embed.proj.weight"], e["patch_embed.proj.bias"], (2, 8, 8))
     x = x.flatten(2)[0].T

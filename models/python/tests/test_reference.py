@@ -130,6 +130,7 @@ def test_resize_is_within_one_level_of_the_torch_kernel(size, resize):
 
 def test_crop_rounds_down():
     assert reference.crop_origin(36, 51, 32) == (2, 9)
+    assert reference.crop_origin(53, 32, 32) == (10, 0)
     assert reference.crop_origin(32, 32, 32) == (0, 0)
 
 
