@@ -1,0 +1,41 @@
+# make demo: from a bare machine to a report.  make test: every test.  Both set up what is missing first.
+SHELL := /bin/bash
+export PATH := $(HOME)/.cargo/bin:$(PATH)
+CARGO ?= cargo
+PYTHON := .venv/bin/python
+DEMO := samples/$(shell cat samples/DEMO 2>/dev/null)
+
+.PHONY: help demo test test-rust test-python lint setup setup-tests build bench clean
+
+help: ## Show this help
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 20
+
+demo: build ## Set up, build, analyze a sample with a violation in it, leave a report
+	target/release/startle analyze $(DEMO) --out reports/example
+
+test: setup-tests lint test-rust test-python ## Set up, then run every test
+
+test-rust: setup ## The Rust tests alone
+	$(CARGO) test --locked
+
+test-python: setup-tests ## The exporter's, the world's and the trainer's tests alone
+	cd models/python && OMP_NUM_THREADS=1 ../../$(PYTHON) -m pytest -q tests
+
+lint: setup ## Formatting and lints
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+
+build: setup ## Build the release program
+	$(CARGO) build --release --locked
+
+bench: setup-tests build ## Speed against a straightforward Python pipeline; writes reports/benchmarks/
+	$(PYTHON) benches/compare.py --out reports/benchmarks
+
+setup: ## Install what building and running need
+	@.ci/setup.sh
+
+setup-tests: ## Install what the tests need too
+	@.ci/setup.sh tests
+
+clean: ## Remove what was built (not the set-up)
+	$(CARGO) clean
