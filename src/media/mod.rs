@@ -1,9 +1,11 @@
 //! What a video source is: decoded pictures with presentation times, and the breaks between them.
 //!
-//! Invariant: everything here is pure data; the adapters that read the outside world are [`open`] and [`ffmpeg`].
+//! Invariant: everything here is pure data; the adapters that read the outside world are [`open`] (names of inputs) and
+//! [`ffmpeg`] (their frames).
 
 pub mod ffmpeg;
 pub mod open;
+mod timeline;
 
 use crate::error::Result;
 use crate::units::MediaTime;
@@ -59,7 +61,8 @@ pub struct VideoInfo {
     pub codec: String,
     /// FFmpeg's name of the pixel format, for example `yuv420p`.
     pub pixel_format: String,
-    /// Things about the video that the reader of a result should know: interlaced, alpha dropped, rotated, …
+    /// Things about the video that the reader of a result should know: interlaced, alpha dropped, rotated, … Complete
+    /// only at the end: what had to be mended on the way (missing timestamps, faults) is counted there.
     pub notes: Vec<String>,
 }
 
@@ -111,7 +114,8 @@ pub enum Step {
 ///
 /// Implementers: times are relative to the first frame and strictly increasing over all frames; a [`Step::Gap`] lies
 /// between the frames it separates; a fault in the middle is a gap if frames follow or if frames came before (what
-/// could be decoded is worth analysing), and an error only when nothing could be decoded; `End` is sticky.
+/// could be decoded is worth analysing), and an error only when nothing could be decoded; one place may have several
+/// gaps (a join of two files changes both the clock and the size); `End` is sticky.
 pub trait FrameSource {
     /// What is known of the video.
     fn info(&self) -> &VideoInfo;
@@ -119,11 +123,12 @@ pub trait FrameSource {
     /// Goes on to the next step.
     ///
     /// # Errors
-    /// When the source can't go on and had nothing to give.
+    /// When the source can't go on and had nothing to give; [`crate::Error::Stopped`] as soon as a stop was asked for.
     fn next_step(&mut self) -> Result<Step>;
 
     /// The pixels of the frame that the last [`Step::Frame`] announced, upright, in full-range RGB. Converting is the
-    /// expensive part, so only the frames that the model's clock selects are asked for.
+    /// expensive part, so only the frames that the model's clock selects are asked for. After a
+    /// [`GapReason::FormatChange`] the size may differ from what [`VideoInfo`] says.
     ///
     /// # Errors
     /// When the picture can't be converted.

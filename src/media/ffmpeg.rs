@@ -1,1 +1,0 @@
-//! Everything FFmpeg reads, as a [`super::FrameSource`].

@@ -1,0 +1,137 @@
+//! From packets to frames.
+//!
+//! Invariant: FFmpeg's decoder has exactly four answers — a frame, "more packets", the end, an error — and each is
+//! matched by name. After the packets end, the decoder is drained: the last frames are in it.
+
+use super::OpenOptions;
+use super::demux::{Fetched, Packets, StreamFacts};
+use super::raw;
+use crate::media::timeline::Stamp;
+use crate::units::MediaTime;
+use ffmpeg_next as ffmpeg;
+use ffmpeg_next::codec::threading;
+use ffmpeg_next::frame::Video;
+use ffmpeg_next::{Packet, Rational, decoder};
+use std::collections::VecDeque;
+
+/// Damaged packets remembered until their frame comes out: more than any decoder's delay (16 reordered frames and the
+/// threads).
+const SUSPECTS: usize = 64;
+
+/// Errors while draining after which the decoder is taken to be empty: it can't hold more frames than this.
+const DRAINING_FAULTS: u32 = 64;
+
+/// One answer of [`Decoder::pull`].
+pub(super) enum Pulled {
+    /// A decoded frame.
+    Frame {
+        frame: Video,
+        stamp: Stamp,
+        /// Whether the decoder (or the demuxer, for its packet) says that parts of it are made up.
+        damaged: bool,
+    },
+    /// Something could not be read or decoded; decoding goes on.
+    Fault(ffmpeg::Error),
+    /// Nothing follows: the regular end, or the error that ended it.
+    End(Option<ffmpeg::Error>),
+}
+
+/// The decoder of one video stream.
+pub(super) struct Decoder {
+    inner: decoder::Video,
+    time_base: Rational,
+    pending: Option<Packet>,
+    suspects: VecDeque<i64>,
+    /// Set when the packets have ended: with what.
+    ended: Option<Option<ffmpeg::Error>>,
+    draining_faults: u32,
+}
+
+impl Decoder {
+    /// For a stream.
+    pub(super) fn new(facts: &StreamFacts, options: &OpenOptions) -> Result<Self, ffmpeg::Error> {
+        let mut context = ffmpeg::codec::Context::from_parameters(facts.parameters.clone())?;
+        let mut threads = threading::Config::kind(threading::Type::Frame);
+        threads.count = options.threads.max(1);
+        context.set_threading(threads);
+        let mut decoder = context.decoder();
+        decoder.set_packet_time_base(facts.time_base);
+        let inner = decoder.video()?;
+        Ok(Self {
+            inner,
+            time_base: facts.time_base,
+            pending: None,
+            suspects: VecDeque::new(),
+            ended: None,
+            draining_faults: 0,
+        })
+    }
+
+    /// The next answer.
+    pub(super) fn pull(&mut self, packets: &mut Packets) -> Pulled {
+        let mut frame = Video::empty();
+        loop {
+            match self.inner.receive_frame(&mut frame) {
+                Ok(()) if raw::is_discarded(&frame) => {}
+                Ok(()) => return self.deliver(frame),
+                Err(ffmpeg::Error::Other { errno: ffmpeg::error::EAGAIN }) => {
+                    if self.ended.is_some() {
+                        return Pulled::End(self.ended.flatten());
+                    }
+                    if let Err(error) = self.feed(packets) {
+                        return Pulled::Fault(error);
+                    }
+                }
+                Err(ffmpeg::Error::Eof) => return Pulled::End(self.ended.flatten()),
+                Err(error) if self.ended.is_some() => {
+                    self.draining_faults += 1;
+                    if self.draining_faults > DRAINING_FAULTS {
+                        return Pulled::End(self.ended.flatten());
+                    }
+                    return Pulled::Fault(error);
+                }
+                Err(error) => return Pulled::Fault(error),
+            }
+        }
+    }
+
+    /// Gives the decoder its next packet, or the end. An error is a fault after which decoding goes on.
+    fn feed(&mut self, packets: &mut Packets) -> Result<(), ffmpeg::Error> {
+        let packet = match self.pending.take() {
+            Some(packet) => packet,
+            None => match packets.fetch() {
+                Fetched::Packet(packet) => packet,
+                Fetched::Fault(error) => return Err(error),
+                Fetched::End(cause) => {
+                    self.ended = Some(cause);
+                    return self.inner.send_eof();
+                }
+            },
+        };
+        if packet.is_corrupt()
+            && let Some(pts) = packet.pts()
+        {
+            self.suspects.truncate(SUSPECTS - 1);
+            self.suspects.push_front(pts);
+        }
+        match self.inner.send_packet(&packet) {
+            Err(ffmpeg::Error::Other { errno: ffmpeg::error::EAGAIN }) => {
+                self.pending = Some(packet);
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    fn deliver(&mut self, frame: Video) -> Pulled {
+        let ticks = |ticks| MediaTime::from_ticks(ticks, self.time_base.numerator(), self.time_base.denominator());
+        let timestamp = frame.timestamp();
+        let suspect = self.suspects.iter().position(|&pts| Some(pts) == timestamp);
+        if let Some(index) = suspect {
+            self.suspects.remove(index);
+        }
+        let damaged = suspect.is_some() || frame.is_corrupt() || frame.has_decode_errors();
+        let stamp = Stamp { raw: timestamp.and_then(ticks), duration: ticks(frame.packet().duration) };
+        Pulled::Frame { frame, stamp, damaged }
+    }
+}

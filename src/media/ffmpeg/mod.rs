@@ -1,0 +1,342 @@
+//! Everything FFmpeg reads, as a [`FrameSource`].
+//!
+//! `demux` finds the video stream's packets, `decode` makes frames of them, [`super::timeline`] places those in time,
+//! `convert` makes pictures of the frames that are asked for; this file strings them together and turns every fault
+//! into a gap.
+//!
+//! Invariants: one frame is decoded ahead, so that a frame's end is the next frame's time; memory does not grow with
+//! the length of the video; a picture that the decoder had to make up is never shown; nothing here waits where
+//! [`Stop`] can't reach it (a name look-up is the exception: the system's resolver can't be interrupted).
+
+mod convert;
+mod decode;
+mod demux;
+mod explain;
+mod pipe;
+mod raw;
+mod watch;
+
+use super::open::Input;
+use super::timeline::{Jump, Mended, Place, Stamp, Timeline};
+use super::{FrameSource, GapReason, Picture, Step, VideoInfo};
+use crate::error::{Error, Result};
+use crate::units::{MediaTime, Stop};
+use convert::{Converter, Display};
+use decode::{Decoder, Pulled};
+use demux::Packets;
+use ffmpeg_next as ffmpeg;
+use ffmpeg_next::format::Pixel;
+use ffmpeg_next::frame::Video;
+use std::collections::VecDeque;
+use std::sync::Once;
+use std::time::Duration;
+
+/// Frame rate assumed when the container states none: FFmpeg's own default.
+const DEFAULT_FPS: f64 = 25.0;
+/// After damage, frames are held back until a key frame, but no more than this many: x264's default distance between
+/// key frames is 250, and streams with periodic intra refresh have none at all.
+const RESYNC_FRAMES: u64 = 300;
+
+/// How to open an input.
+#[derive(Debug, Clone)]
+pub struct OpenOptions {
+    /// Ends every blocked read.
+    pub stop: Stop,
+    /// Decoder threads, at least 1.
+    pub threads: usize,
+    /// Limit of one network operation (connect, read).
+    pub timeout: Duration,
+    /// Images per second of an image sequence.
+    pub image_fps: f64,
+}
+
+impl Default for OpenOptions {
+    /// Two decoder threads (more add latency, not much speed, next to inference), ten seconds, 25 images per second.
+    fn default() -> Self {
+        Self { stop: Stop::new(), threads: 2, timeout: Duration::from_secs(10), image_fps: DEFAULT_FPS }
+    }
+}
+
+/// A frame whose end is not yet known.
+struct Held {
+    frame: Video,
+    time: MediaTime,
+}
+
+/// What decides whether two frames look alike to a model: a change of it is a [`GapReason::FormatChange`].
+type Shape = (u32, u32, Pixel);
+
+/// What happened since the last good frame.
+#[derive(Debug, Default)]
+struct Trouble {
+    /// Damage between the last good frame and the next.
+    damaged: bool,
+    /// Frames still to be held back while waiting for a key frame.
+    hold_back: u64,
+    /// Faults so far, for the notes.
+    faults: u64,
+    /// FFmpeg's last word.
+    last: Option<ffmpeg::Error>,
+}
+
+/// A video that FFmpeg decodes.
+pub struct FfmpegSource {
+    name: String,
+    info: VideoInfo,
+    own_notes: Vec<String>,
+    packets: Packets,
+    decoder: Decoder,
+    timeline: Timeline,
+    converter: Converter,
+    display: Display,
+    shape: Shape,
+    ends_at: Option<MediaTime>,
+    held: Option<Held>,
+    shown: Option<Video>,
+    queue: VecDeque<Step>,
+    trouble: Trouble,
+    frames_decoded: u64,
+    finished: bool,
+}
+
+impl FfmpegSource {
+    /// Opens an input and decodes up to its first frame, so that what [`FrameSource::info`] says is what is shown.
+    ///
+    /// # Errors
+    /// [`Error::Input`] with what is wrong and what to do; [`Error::Stopped`] when stopped meanwhile.
+    pub fn open(input: &Input, options: &OpenOptions) -> Result<Self> {
+        initialise();
+        let (mut packets, facts) = Packets::open(input, options)?;
+        let mut decoder =
+            Decoder::new(&facts, options).map_err(|error| explain::no_decoder(input, facts.codec, error))?;
+        let mut trouble = Trouble::default();
+        let mut frames_decoded = 0;
+        let first = pull_good(&mut decoder, &mut packets, &mut trouble, &mut frames_decoded);
+        let (frame, stamp) = match first {
+            Next::Frame(frame, stamp) => (frame, stamp),
+            Next::End(_) if packets.stopped() => return Err(Error::Stopped),
+            Next::End(error) => return Err(explain::no_frame(input, trouble.faults, error.or(trouble.last))),
+        };
+        let mut own_notes = facts.notes;
+        own_notes.extend(facts.display.notes(&frame));
+        if trouble.faults > 0 {
+            own_notes.push(format!("{} faults before the first good frame", trouble.faults));
+            trouble.damaged = false;
+        }
+        let fps = if facts.fps > 0.0 { facts.fps } else { DEFAULT_FPS };
+        let mut timeline = Timeline::new(MediaTime::from_secs_f64(1.0 / fps));
+        timeline.place(stamp);
+        let (width, height) = facts.display.size(&frame);
+        let info = VideoInfo {
+            width,
+            height,
+            nominal_fps: facts.fps,
+            duration_s: facts.duration_s,
+            codec: facts.codec.to_owned(),
+            pixel_format: pixel_name(frame.format()).to_owned(),
+            notes: own_notes.clone(),
+        };
+        Ok(Self {
+            name: input.to_string(),
+            info,
+            own_notes,
+            packets,
+            decoder,
+            timeline,
+            converter: Converter::new(),
+            display: facts.display,
+            shape: (width, height, frame.format()),
+            ends_at: facts.ends_at,
+            held: Some(Held { frame, time: MediaTime::ZERO }),
+            shown: None,
+            queue: VecDeque::new(),
+            trouble,
+            frames_decoded,
+            finished: false,
+        })
+    }
+
+    /// Decodes until the held frame's end is known, and queues it with what follows it.
+    fn advance(&mut self) -> Result<()> {
+        loop {
+            let next = pull_good(&mut self.decoder, &mut self.packets, &mut self.trouble, &mut self.frames_decoded);
+            match next {
+                Next::Frame(frame, stamp) => {
+                    if self.admit(frame, stamp) {
+                        return Ok(());
+                    }
+                }
+                Next::End(_) if self.packets.stopped() => return Err(Error::Stopped),
+                Next::End(error) => {
+                    self.finish(error);
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Places a good frame. `false`: it took the place of the held one or came too late, and there is nothing to say.
+    fn admit(&mut self, frame: Video, stamp: Stamp) -> bool {
+        let place = self.timeline.place(stamp);
+        let Place::At { time, previous_end, jump } = place else {
+            if place == Place::Repeated
+                && let Some(held) = &mut self.held
+            {
+                held.frame = frame;
+            }
+            return false;
+        };
+        let (width, height) = self.display.size(&frame);
+        let shape = (width, height, frame.format());
+        // After damage nobody knows until when the last good frame was on show.
+        let damaged = std::mem::take(&mut self.trouble.damaged);
+        let end = match &self.held {
+            Some(held) if damaged => previous_end.min(held.time.plus(self.timeline.nominal())),
+            _ => previous_end,
+        };
+        self.announce_held(end);
+        let reasons = [
+            (shape != self.shape, GapReason::FormatChange),
+            (jump == Some(Jump::Reset), GapReason::TimestampReset),
+            (damaged, GapReason::Corrupt),
+            (jump == Some(Jump::Ahead) && !damaged, GapReason::TimestampGap),
+        ];
+        for (_, reason) in reasons.into_iter().filter(|(happened, _)| *happened) {
+            self.queue.push_back(Step::Gap { start: end, end: time, reason });
+        }
+        self.shape = shape;
+        self.held = Some(Held { frame, time });
+        true
+    }
+
+    /// Queues the last frame and, when the video should have gone on, the gap after it.
+    fn finish(&mut self, error: Option<ffmpeg::Error>) {
+        self.finished = true;
+        let end = self.timeline.end();
+        self.announce_held(end);
+        let expected = self.expected_end(error.is_some());
+        if let Some(error) = error {
+            self.own_notes.push(format!("reading ended early: {error}"));
+        }
+        if let Some(expected) = expected {
+            self.queue.push_back(Step::Gap { start: end, end: expected.max(end), reason: GapReason::Truncated });
+        } else if self.trouble.damaged {
+            self.queue.push_back(Step::Gap { start: end, end, reason: GapReason::Corrupt });
+        }
+        self.refresh_notes();
+    }
+
+    /// When the video should have ended, if it ended too early.
+    fn expected_end(&self, failed: bool) -> Option<MediaTime> {
+        let stated = self.ends_at.zip(self.packets.furthest()).zip(self.info.duration_s);
+        let cut = stated.is_some_and(|((ends_at, furthest), duration_s)| {
+            self.timeline.mended().resets == 0 && demux::is_cut_off(ends_at, furthest, duration_s)
+        });
+        if cut { self.ends_at.and_then(|raw| self.timeline.time_of(raw)) } else { failed.then(|| self.timeline.end()) }
+    }
+
+    fn announce_held(&mut self, end: MediaTime) {
+        if let Some(held) = self.held.take() {
+            self.queue.push_back(Step::Frame { time: held.time, end });
+            self.shown = Some(held.frame);
+        }
+    }
+
+    fn refresh_notes(&mut self) {
+        let Mended { missing, repeated, late, resets } = self.timeline.mended();
+        let counted = [
+            (self.trouble.faults, "faults while reading or decoding"),
+            (missing, "frames without a timestamp: placed one frame after the one before"),
+            (repeated, "frames with a repeated timestamp: the later one is shown"),
+            (late, "frames out of order: not shown"),
+            (resets, "times the clock was set anew: time goes on from there"),
+        ];
+        self.info.notes.clone_from(&self.own_notes);
+        self.info.notes.extend(counted.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")));
+    }
+}
+
+impl FrameSource for FfmpegSource {
+    fn info(&self) -> &VideoInfo {
+        &self.info
+    }
+
+    fn next_step(&mut self) -> Result<Step> {
+        if self.queue.is_empty() && !self.finished {
+            self.advance()?;
+        }
+        Ok(self.queue.pop_front().unwrap_or(Step::End))
+    }
+
+    fn picture(&mut self) -> Result<Picture> {
+        let Some(frame) = &self.shown else {
+            return Err(Error::Internal { stage: "decode", reason: "a picture was asked for before any frame".into() });
+        };
+        self.converter.picture(frame, self.display).map_err(|error| Error::Decode {
+            path: self.name.clone(),
+            at_s: self.timeline.end().secs_f64(),
+            reason: format!("a {} picture can't be converted to RGB: {error}", pixel_name(frame.format())),
+        })
+    }
+
+    fn frames_decoded(&self) -> u64 {
+        self.frames_decoded
+    }
+}
+
+/// A frame that may be shown, or the end.
+enum Next {
+    Frame(Video, Stamp),
+    End(Option<ffmpeg::Error>),
+}
+
+/// Decodes until a frame that is whole: damaged ones, and those that were predicted from them, are passed over.
+fn pull_good(decoder: &mut Decoder, packets: &mut Packets, trouble: &mut Trouble, decoded: &mut u64) -> Next {
+    loop {
+        if packets.stopped() {
+            return Next::End(Some(ffmpeg::Error::Exit));
+        }
+        match decoder.pull(packets) {
+            Pulled::Frame { frame, stamp, damaged } => {
+                *decoded += 1;
+                if damaged {
+                    trouble.hit(None, frame.kind() != ffmpeg::picture::Type::B);
+                } else if frame.is_key() || trouble.hold_back == 0 {
+                    trouble.hold_back = 0;
+                    return Next::Frame(frame, stamp);
+                } else {
+                    trouble.hold_back -= 1;
+                }
+            }
+            Pulled::Fault(error) => trouble.hit(Some(error), true),
+            Pulled::End(error) => return Next::End(error),
+        }
+    }
+}
+
+impl Trouble {
+    /// Something is damaged. `spreads`: later frames may be predicted from it.
+    fn hit(&mut self, error: Option<ffmpeg::Error>, spreads: bool) {
+        self.damaged = true;
+        self.faults += 1;
+        self.last = error.or(self.last);
+        if spreads {
+            self.hold_back = RESYNC_FRAMES;
+        }
+    }
+}
+
+fn pixel_name(format: Pixel) -> &'static str {
+    format.descriptor().map_or("unknown", |d| d.name())
+}
+
+/// Makes FFmpeg's error texts available and keeps it from writing to standard error: what it has to say is in our
+/// errors, gaps and notes.
+fn initialise() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        // Fails only where FFmpeg's version is not the one that was built against; opening says so then.
+        ffmpeg::init().ok();
+        ffmpeg::log::set_level(ffmpeg::log::Level::Quiet);
+    });
+}

@@ -1,1 +1,0 @@
-//! Chooses a source from what the user named.
