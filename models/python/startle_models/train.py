@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import csv
 import os
-import resource
 import time
 from pathlib import Path
 
@@ -131,8 +130,7 @@ class Trainer:
         next_log = self.elapsed
 
         def spent():
-            use = [resource.getrusage(w) for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-            return self.core_s + sum(u.ru_utime + u.ru_stime for u in use)
+            return self.core_s + time.process_time() + float(self.clips.spent[0])
 
         lr = 0.0
         while (progress := self.step / args.steps if args.steps else self.elapsed / limit) < 1 and time.time() < stop:
@@ -187,11 +185,11 @@ def main():
     p.add_argument("--minutes", type=float, default=60, help="whole length of the run; the rate decays towards its end")
     p.add_argument("--steps", type=int, default=0, help="length in steps instead (reproducible with --workers 0)")
     p.add_argument("--piece", type=float, default=0, help="leave off after so many minutes; go on with --resume")
-    p.add_argument("--every", type=float, default=3, help="minutes between gates and checkpoints")
+    p.add_argument("--every", type=float, default=5, help="minutes between gates and checkpoints")
     p.add_argument("--resume", action="store_true")
     p.add_argument("--seed", type=int, default=0)
-    p.add_argument("--batch", type=int, default=24)
-    p.add_argument("--lr", type=float, default=2e-3)
+    p.add_argument("--batch", type=int, default=12)
+    p.add_argument("--lr", type=float, default=2.5e-3)
     p.add_argument("--workers", type=int, default=1)
     p.add_argument("--threads", type=int, default=1)
     args = p.parse_args()

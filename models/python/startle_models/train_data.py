@@ -43,7 +43,7 @@ def chunk_video(index: int, seed: int, cfg: NetConfig):
     return lawful_video(CHUNK, VIDEO_FRAMES, FPS, cfg.crop, cfg.crop, g, curriculum(index * CHUNK))
 
 
-def _worker(ring, made, wanted, seed: int, cfg: NetConfig, parent: int):
+def _worker(ring, made, wanted, spent, seed: int, cfg: NetConfig, parent: int):
     torch.set_num_threads(1)
     while os.getppid() == parent:
         index = int(made[0]) // CHUNK
@@ -54,6 +54,7 @@ def _worker(ring, made, wanted, seed: int, cfg: NetConfig, parent: int):
         slot = index * CHUNK % ring.shape[0]
         ring[slot:slot + CHUNK] = video
         made[0] += CHUNK
+        spent[0] = time.process_time()
 
 
 class Clips:
@@ -63,17 +64,18 @@ class Clips:
     is then a function of the seed alone; workers 1: in a second process, faster, order depends on timing.
     """
 
-    def __init__(self, cfg: NetConfig, seed: int, capacity: int = 4096, reuse: float = 6.0, workers: int = 1, made: int = 0):
+    def __init__(self, cfg: NetConfig, seed: int, capacity: int = 4096, reuse: float = 10.0, workers: int = 1, made: int = 0):
         self.cfg, self.seed, self.reuse, self.workers = cfg, seed, reuse, workers
         self.ring = torch.zeros(capacity, VIDEO_FRAMES, cfg.crop, cfg.crop, 3, dtype=torch.uint8).share_memory_()
         self.start = made
         self.made = torch.tensor([made], dtype=torch.int64).share_memory_()
         self.wanted = torch.tensor([made + 8 * CHUNK], dtype=torch.int64).share_memory_()
+        self.spent = torch.zeros(1, dtype=torch.float64).share_memory_()  # core-seconds of the worker
         self.drawn = 0.0
         self.process = None
         if workers:
             ctx = mp.get_context("spawn")
-            args = (self.ring, self.made, self.wanted, seed, cfg, os.getpid())
+            args = (self.ring, self.made, self.wanted, self.spent, seed, cfg, os.getpid())
             self.process = ctx.Process(target=_worker, args=args, daemon=True)
             self.process.start()
         self._fill()

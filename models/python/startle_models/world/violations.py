@@ -171,6 +171,8 @@ def sample_pairs(kind: str, count: int, frames: int, fps: float, generator: torc
         twin, edit, both = _twins(kind, sub, frames, fps, onset, obj, arg)
         first = _first_difference(twin, both)
         good = first <= (frames - settle if kind == "vanish_hidden" else onset + settle // 2)
+        if kind == "vanish_hidden":  # not given away by a shadow
+            good &= first >= onset + max(2, settle // 3)
         if kind == "teleport":
             after, _ = visibility(twin[1::2], _rows(both, slice(1, None, 2)))
             good &= after[torch.arange(len(rows)), onset, obj] > 0.99
@@ -200,9 +202,9 @@ def _join(kind: str, kept: list[tuple], fps: float) -> Pairs:
     return Pairs(kind, scene, edit, track, torch.stack(onset), torch.stack(seen), torch.stack(obj))
 
 
-def render_pairs(pairs: Pairs, height: int, width: int, generator, ss: int = 2):
+def render_pairs(pairs: Pairs, height: int, width: int, generator, ss: int = 2, chunk: int = 64):
     """Twins as uint8 video [2P,F,H,W,3]; before the onset the impossible one is the possible one."""
-    video = render(pairs.scene, pairs.track, height, width, generator, ss=ss, noise_rows=2)
+    video = render(pairs.scene, pairs.track, height, width, generator, ss=ss, chunk=chunk, noise_rows=2)
     for i, onset in enumerate(pairs.onset.tolist()):
         # the states are equal up to here; copying also removes last-bit differences of vector maths
         video[2 * i + 1, :onset] = video[2 * i, :onset]

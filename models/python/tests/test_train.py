@@ -1,0 +1,127 @@
+"""The net against VJEPA2Model, its initialisation, and the training command."""
+
+import json
+
+import pytest
+import torch
+
+from startle_models.net import Net, NetConfig, fit_projection, init_copy, patches, set_target
+from startle_models.train import main, optimizers, loss_of
+from startle_models.train_data import chunk_video, normalise
+from startle_models.train_export import hf_model, save_hf, save_random
+from startle_models.train_probe import share, surprise, video_score
+
+
+@pytest.fixture(scope="module")
+def video():
+    return chunk_video(400, 9, NetConfig())[:12, :16]
+
+
+@pytest.fixture(scope="module")
+def net(video):
+    torch.manual_seed(0)
+    cfg = NetConfig()
+    net = Net(cfg)
+    set_target(net, *fit_projection(patches(normalise(video), cfg).reshape(-1, cfg.patch_pixels), 64))
+    init_copy(net, 0)
+    return net
+
+
+def shaken(net):
+    """The same net with random noise on every weight, so that no part is silent."""
+    other = Net(net.cfg)
+    g = torch.Generator().manual_seed(1)
+    state = {k: v + 0.02 * torch.randn(v.shape, generator=g) for k, v in net.state_dict().items()}
+    other.load_state_dict(state)
+    return other.eval()
+
+
+@pytest.mark.parametrize("context", [2, 6, 12])
+def test_equals_vjepa2_model(net, video, context):
+    net = shaken(net)
+    hf = hf_model(net)
+    clip, n = normalise(video[:3]), net.cfg.per_slot
+    k = context // 2
+    with torch.no_grad():
+        tokens = hf.encoder(clip[:, :context]).last_hidden_state
+        ctx = torch.arange(k * n).expand(3, -1)
+        tgt = torch.arange(k * n, (k + 2) * n).expand(3, -1)
+        pred = hf.predictor(tokens, [ctx], [tgt]).last_hidden_state
+        assert (tokens - net.encoder(clip[:, :context])).abs().max() < 1e-5
+        assert (pred - net.predict(clip, context)).abs().max() < 1e-5
+        target = hf_model(net, "target").encoder(clip).last_hidden_state
+        assert (torch.nn.functional.layer_norm(target, (128,)) - net.targets(clip)).abs().max() < 1e-5
+
+
+def test_saved_folders_load_strictly(net, tmp_path):
+    from transformers import VJEPA2Model
+
+    save_hf(net, tmp_path, {"clips": 0})
+    save_random(net, tmp_path)
+    for name, layers in (("hf", 4), ("hf_target", 0), ("hf_random", 4)):
+        model, info = VJEPA2Model.from_pretrained(tmp_path / name, output_loading_info=True)
+        assert not info["missing_keys"] and not info["unexpected_keys"] and not info["mismatched_keys"]
+        assert len(model.encoder.layer) == layers
+    assert bool((model.predictor.embeddings.mask_tokens != 0).any())
+    assert json.loads((tmp_path / "training.json").read_text())["horizon"] == 2
+
+
+def test_untrained_net_copies_the_last_context_slot(net, video):
+    clip, n = normalise(video), net.cfg.per_slot
+    target = net.targets(clip)
+    for context in (4, 8, 12):
+        k = context // 2
+        with torch.no_grad():
+            pred = net.predict(clip, context)
+        last, true = target[:, (k - 1) * n:k * n].repeat(1, 2, 1), target[:, k * n:(k + 2) * n]
+        assert (pred - last).square().mean() < 0.25 * (true - last).square().mean()
+
+
+def test_the_future_does_not_reach_the_context(net, video):
+    clip = normalise(video[:2]).clone()
+    a = net.encoder(clip[:, :8])
+    clip[:, 8:] = 0
+    assert torch.equal(a, net.encoder(clip[:, :8]))
+
+
+def test_a_few_steps_lower_the_loss(net, video):
+    torch.manual_seed(0)
+    other = Net(net.cfg)
+    other.load_state_dict(net.state_dict())
+    opts = optimizers(other, 1e-3)
+    first = float(loss_of(other, video, 8))
+    for _ in range(12):
+        loss_of(other, video, 8).backward()
+        for opt in opts:
+            opt.step()
+            opt.zero_grad()
+    assert float(loss_of(other, video, 8)) < 0.9 * first
+
+
+def test_probe_scores():
+    error = torch.zeros(4, 3, 2, 36)
+    error[1, 2, :, 5] = 1.0  # first pair: the impossible twin (odd row) surprises more
+    error[2, 0, :, 7] = 1.0  # second pair: the lawful one does
+    assert share(video_score(error)) == 0.5
+    assert video_score(error)[0] == 0 and video_score(error)[1] > 0
+
+
+def test_surprise_shape(net, video):
+    assert surprise(net, video[:2], 6).shape == (2, 4, 2, 36)
+    assert surprise(net, video[:2], 6, "copy").shape == (2, 4, 2, 36)
+
+
+def test_command_runs_resumes_and_repeats(tmp_path, monkeypatch):
+    def run(out, steps, *more):
+        monkeypatch.setattr("sys.argv", ["train", "--out", str(out), "--steps", str(steps), "--batch", "4",
+                                         "--workers", "0", "--seed", "3", *more])
+        main()
+        return torch.load(out / "checkpoint.pt", weights_only=True)
+
+    monkeypatch.setattr("startle_models.train.held_out", lambda cfg, n=4, full=True: chunk_video(0, 1, cfg)[:4, :16])
+    a, b = run(tmp_path / "a", 2), run(tmp_path / "b", 2)
+    assert all(torch.equal(a["net"][k], b["net"][k]) for k in a["net"])
+    c = run(tmp_path / "a", 4, "--resume")
+    assert c["step"] == 4 and c["clips"] == 16 and c["made"] >= a["made"]
+    for name in ("log.csv", "log.png", "training.json", "hf/model.safetensors", "hf_target/model.safetensors"):
+        assert (tmp_path / "a" / name).exists()
