@@ -1,1 +1,218 @@
-//! (to be written)
+//! A run: decode → score → judge and record, as threads over bounded channels.
+//!
+//! ```text
+//! [decode] source → clock → square → windows ──Feed, bounded──▶ [score] owns the scorer, batches
+//!                                         ──Scored, bounded──▶ [caller] curve → detector → sinks
+//! ```
+//!
+//! Invariant: stages take their channel ends by value, so a stage that returns, for whatever reason, closes both and
+//! its neighbours end; the cause of a failure outranks its echoes; nothing here grows with the length of the video but
+//! the curve (about 100 bytes a slot) and the events.
+
+mod batch;
+mod decode;
+mod judge;
+mod score;
+
+use crate::clip::{Clip, ClipSpec};
+use crate::error::{Error, Result};
+use crate::media::{FrameSource, VideoInfo};
+use crate::model::{Scorer, WindowErrors};
+use crate::record::{Gap, InputReport, Report, RunConfig, Sink, Timings};
+use crate::surprise::Baseline;
+use crate::units::{MediaTime, Stop};
+use crossbeam_channel::{Receiver, Sender, bounded};
+use std::time::{Duration, Instant};
+
+pub use batch::run_all;
+pub use judge::{DetectionSettings, ThresholdRule};
+
+/// Clips waiting for the model. Clips share frames, so one more costs `stride` frames: about 0.4 MB at a crop of 256
+/// with previews.
+const CLIP_QUEUE: usize = 8;
+/// Scored windows waiting for the caller; each holds one clip and its error maps.
+const SCORE_QUEUE: usize = 16;
+
+/// Opens a source inside the thread that uses it.
+pub type Open<'a> = Box<dyn FnOnce() -> Result<Box<dyn FrameSource>> + Send + 'a>;
+
+/// Everything a run needs beside the model.
+pub struct Job<'a> {
+    /// The input's display name, for results.
+    pub path: String,
+    /// Content hash of the input, if it has one.
+    pub sha256: Option<String>,
+    /// Opens the source.
+    pub open: Open<'a>,
+    /// Windows per inference call.
+    pub batch: usize,
+    /// Look for scene cuts.
+    pub scene_cuts: bool,
+    /// How errors become a curve and events.
+    pub detection: DetectionSettings,
+    /// What surprise looks like on normal footage; `None`: the stream so far.
+    pub baseline: Option<&'a Baseline>,
+    /// The settings as the result tells them.
+    pub config: RunConfig,
+    /// Pulled to end the run early; the report is then valid and marked truncated.
+    pub stop: Stop,
+}
+
+/// From the decode thread, in order.
+pub(crate) enum Feed {
+    /// The input is open.
+    Opened(VideoInfo),
+    /// A clip to score.
+    Clip(Clip),
+    /// The run of frames is broken; every clip before it has been sent.
+    Gap(Gap),
+    /// Nothing follows.
+    End(DecodeSummary),
+}
+
+/// What the decode thread knows at its end.
+pub(crate) struct DecodeSummary {
+    pub(crate) frames_decoded: u64,
+    pub(crate) duration: MediaTime,
+    pub(crate) busy: Duration,
+    pub(crate) stopped: bool,
+    /// A decode error that ended the video early, in words.
+    pub(crate) fault: Option<String>,
+}
+
+/// From the score thread, in order.
+pub(crate) enum Scored {
+    /// Everything but clips passes through.
+    Pass(Feed),
+    /// A clip and its errors.
+    Window(Clip, WindowErrors),
+    /// The model's time, at the end.
+    Busy(Duration),
+}
+
+/// Runs a video through the model and the detector; tells the sinks as it goes; gives the report.
+///
+/// # Errors
+/// When nothing could be analysed, a graph fails or a sink can't write. A video that breaks off part-way is not an
+/// error: the report holds what could be analysed, its gaps, and `truncated`.
+pub fn analyze(job: Job<'_>, scorer: &mut (dyn Scorer + Send), sinks: &mut [&mut dyn Sink]) -> Result<Report> {
+    let started = Instant::now();
+    let spec = scorer.spec().clone();
+    let model = scorer.info();
+    let inference_before = scorer.inference_seconds();
+    let Job { path, sha256, open, batch, scene_cuts, detection, baseline, config, stop } = job;
+    let ((clips_in, clips_out), (scores_in, scores_out)) = (bounded(CLIP_QUEUE), bounded(SCORE_QUEUE));
+    let (decoded, scored, recorded) = std::thread::scope(|scope| {
+        let decode_spec = spec.clone();
+        let decode_stop = stop.clone();
+        let decoder = spawn(scope, "decode", move || {
+            decode::run(open, &decode_spec, scene_cuts, &decode_stop, &clips_in)
+        });
+        let scoring = spawn(scope, "score", {
+            let scorer = &mut *scorer;
+            move || score::run(scorer, batch, &clips_out, &scores_in)
+        });
+        let mut recorder = judge::Recorder::new(&spec, model, detection, baseline, config);
+        let recorded = recorder.run(&path, sha256, scores_out, sinks).map(|()| recorder);
+        if recorded.is_err() {
+            stop.request();
+        }
+        (join(decoder, "decode"), join(scoring, "score"), recorded)
+    });
+    let recorder = root_cause(decoded, scored, recorded)?;
+    let mut report = recorder.finish()?;
+    let wall = started.elapsed().as_secs_f64();
+    report.timings.wall_s = wall;
+    report.timings.inference_s = scorer.inference_seconds() - inference_before;
+    report.timings.realtime_factor = if wall > 0.0 { report.input.duration_s / wall } else { 0.0 };
+    report.timings.peak_rss_bytes = peak_rss_bytes();
+    Ok(report)
+}
+
+/// Runs a video through the model alone and hands every scored window to `each`: what `calibrate` learns from.
+///
+/// # Errors
+/// As [`analyze`].
+pub fn score_windows(
+    open: Open<'_>,
+    scorer: &mut (dyn Scorer + Send),
+    batch: usize,
+    stop: &Stop,
+    mut each: impl FnMut(&ClipSpec, &Clip, &WindowErrors),
+) -> Result<()> {
+    let spec = scorer.spec().clone();
+    let ((clips_in, clips_out), (scores_in, scores_out)) = (bounded(CLIP_QUEUE), bounded(SCORE_QUEUE));
+    let (decoded, scored) = std::thread::scope(|scope| {
+        let decode_spec = spec.clone();
+        let decoder = spawn(scope, "decode", move || decode::run(open, &decode_spec, true, stop, &clips_in));
+        let scoring = spawn(scope, "score", move || score::run(scorer, batch, &clips_out, &scores_in));
+        for message in scores_out {
+            if let Scored::Window(clip, errors) = message {
+                each(&spec, &clip, &errors);
+            }
+        }
+        (join(decoder, "decode"), join(scoring, "score"))
+    });
+    root_cause(decoded, scored, Ok(()))?;
+    if stop.requested() { Err(Error::Stopped) } else { Ok(()) }
+}
+
+fn spawn<'scope, T: Send + 'scope>(
+    scope: &'scope std::thread::Scope<'scope, '_>,
+    name: &'static str,
+    stage: impl FnOnce() -> Result<T> + Send + 'scope,
+) -> Result<std::thread::ScopedJoinHandle<'scope, Result<T>>> {
+    std::thread::Builder::new()
+        .name(name.into())
+        .spawn_scoped(scope, stage)
+        .map_err(|e| Error::Internal { stage: name, reason: format!("can't start its thread: {e}") })
+}
+
+fn join<T>(handle: Result<std::thread::ScopedJoinHandle<'_, Result<T>>>, stage: &'static str) -> Result<T> {
+    handle?.join().unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+        let reason = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "panic".into());
+        Err(Error::Internal { stage, reason })
+    })
+}
+
+/// The error to report when several stages failed: the first that is not the echo of another's end.
+fn root_cause<T>(decoded: Result<()>, scored: Result<()>, recorded: Result<T>) -> Result<T> {
+    let (value, echo) = match recorded {
+        Ok(value) => (Some(value), None),
+        Err(e) if e.is_echo() => (None, Some(e)),
+        Err(e) => return Err(e),
+    };
+    for stage in [scored, decoded] {
+        match stage {
+            Err(e) if !e.is_echo() => return Err(e),
+            Ok(()) | Err(_) => {}
+        }
+    }
+    value.ok_or_else(|| echo.unwrap_or(Error::Stopped))
+}
+
+/// Sends, or says that the neighbour has gone.
+pub(crate) fn send<T>(to: &Sender<T>, message: T) -> Result<()> {
+    to.send(message).map_err(|_| Error::Stopped)
+}
+
+/// Highest resident memory of this process so far, bytes: `VmHWM` of `/proc/self/status`.
+pub fn peak_rss_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib * 1024)
+}
+
+pub(crate) type Scores = Receiver<Scored>;
+
+/// The timings of a finished run that the stages know.
+pub(crate) fn timings(decode: Duration, score: Duration) -> Timings {
+    Timings { decode_s: decode.as_secs_f64(), score_s: score.as_secs_f64(), ..Timings::default() }
+}
+
+/// An input report for `path` once its header is known.
+pub(crate) fn input_report(path: &str, sha256: Option<String>, info: &VideoInfo) -> InputReport {
+    InputReport::new(path.to_owned(), sha256, info)
+}

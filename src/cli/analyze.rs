@@ -1,0 +1,210 @@
+//! `startle analyze`: video files, folders, globs and URLs to reports.
+
+use super::args::{ModelArgs, read_text};
+use super::exit::Outcome;
+use super::one::{self, Setup};
+use clap::{Args, ValueEnum};
+use indicatif::MultiProgress;
+use startle::media::open::{Input, expand};
+use startle::pipeline::{DetectionSettings, ThresholdRule, run_all};
+use startle::record::RunConfig;
+use startle::surprise::{Baseline, CurveKey, DEFAULT_TOP_FRACTION};
+use startle::units::{MediaTime, Stop};
+use startle::{Error, Result, report};
+use std::path::PathBuf;
+
+/// Analyze video files, folders, globs and URLs: a report folder for each.
+#[derive(Debug, Args)]
+pub struct AnalyzeArgs {
+    /// Videos: files, folders of videos or of numbered pictures, globs, URLs, or - for standard input.
+    #[arg(required = true, value_name = "INPUT")]
+    pub inputs: Vec<String>,
+    /// Where the report goes: the folder itself for one input, a folder of folders for several
+    /// [default: reports/INPUT-NAME].
+    #[arg(long, short, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Stream records to standard output while running.
+    #[arg(long, value_enum)]
+    pub format: Option<Format>,
+    /// Exit with status 3 when something was found.
+    #[arg(long)]
+    pub fail_on_event: bool,
+    /// Videos analyzed side by side; each has a model of its own and a share of the cores.
+    #[arg(long, short, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub jobs: u16,
+    /// Skip inputs whose result is there already, made from the same content with the same model and settings.
+    #[arg(long)]
+    pub resume: bool,
+    /// Do the i-th of n equal parts of the inputs only, for example 2/4.
+    #[arg(long, value_name = "I/N", value_parser = parse_shard)]
+    pub shard: Option<Shard>,
+    /// No progress bars, no summary; errors only.
+    #[arg(long, short)]
+    pub quiet: bool,
+    #[command(flatten)]
+    pub model: ModelArgs,
+    #[command(flatten)]
+    pub detection: DetectionArgs,
+}
+
+/// What is streamed to standard output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// One JSON object per line.
+    Jsonl,
+}
+
+/// One of `n` equal parts, counted from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shard {
+    index: usize,
+    of: usize,
+}
+
+fn parse_shard(text: &str) -> Result<Shard, String> {
+    let parsed = text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
+    match parsed {
+        Some((index, of)) if (1..=of).contains(&index) => Ok(Shard { index, of }),
+        _ => Err("give it as i/n with 1 ≤ i ≤ n, for example 2/4".into()),
+    }
+}
+
+/// When a surprise is an event.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Detection")]
+pub struct DetectionArgs {
+    /// What normal looks like: `bundle` (what the model came with), `self` (the video's own past) or a file made by
+    /// `startle calibrate`.
+    #[arg(long, default_value = "bundle", value_name = "bundle|self|FILE")]
+    pub baseline: String,
+    /// An event opens when normal footage reaches its surprise in at most this share of the slots.
+    #[arg(long, value_name = "P", default_value_t = DEFAULT_P, value_parser = parse_share)]
+    pub p_value: f32,
+    /// An event opens this many robust standard deviations above normal, instead of by p-value.
+    #[arg(long, value_name = "Z", conflicts_with = "p_value")]
+    pub z: Option<f32>,
+    /// Spikes closer than this are one event, seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 0.5)]
+    pub merge: f64,
+    /// Share of a slot's tokens whose mean is its surprise.
+    #[arg(long, value_name = "SHARE", default_value_t = DEFAULT_TOP_FRACTION, value_parser = parse_share)]
+    pub top: f32,
+    /// Do not look for scene cuts: an edit is then a surprise like any other.
+    #[arg(long)]
+    pub no_scene_cuts: bool,
+}
+
+/// About one slot in a thousand of lawful footage; what that is per minute depends on the model's clock and is in the
+/// model card.
+const DEFAULT_P: f32 = 0.001;
+/// An event goes on while the p-value is under this many times the one at which it opened.
+const LOW_P_FACTOR: f32 = 20.0;
+/// And with `--z`, while z is over this share of the one at which it opened.
+const LOW_Z_SHARE: f32 = 0.5;
+
+fn parse_share(text: &str) -> Result<f32, String> {
+    match text.parse() {
+        Ok(share) if share > 0.0 && share <= 1.0 => Ok(share),
+        _ => Err(format!("{text} does not lie in (0, 1]")),
+    }
+}
+
+impl DetectionArgs {
+    fn settings(&self) -> Result<DetectionSettings> {
+        if !(self.merge.is_finite() && (0.0..=3600.0).contains(&self.merge)) {
+            return Err(Error::Config(format!("--merge {} does not lie in 0..3600 seconds", self.merge)));
+        }
+        let rule = match self.z {
+            Some(z) if z.is_finite() && z > 0.0 => ThresholdRule::Z { high: z, low: z * LOW_Z_SHARE },
+            Some(z) => return Err(Error::Config(format!("--z {z} is not a positive number"))),
+            None => ThresholdRule::PValue { high: self.p_value, low: (self.p_value * LOW_P_FACTOR).min(0.5) },
+        };
+        Ok(DetectionSettings { top_fraction: self.top, rule, merge: MediaTime::from_secs_f64(self.merge) })
+    }
+}
+
+/// Runs the command.
+pub fn run(args: &AnalyzeArgs, stop: &Stop) -> Result<Outcome> {
+    let inputs = shard(expand(&args.inputs)?, args.shard);
+    let jobs = if args.format.is_some() { 1 } else { usize::from(args.jobs).min(inputs.len()) };
+    let setup = prepare(args, jobs, stop)?;
+    let folders = one::folders(&inputs, args.out.as_deref(), args.inputs.len() == 1);
+    let items: Vec<_> = inputs.into_iter().zip(folders).collect();
+    let done = run_all(
+        &items,
+        jobs,
+        || setup.model.scorer(),
+        |scorer, (input, folder)| one::run(&setup, scorer.as_mut(), input, folder),
+    )?;
+    let outcome = done.iter().fold(Outcome::Done, |worst, one| worst.worse(one.outcome));
+    if items.len() > 1 {
+        let root = args.out.clone().unwrap_or_else(|| PathBuf::from("reports"));
+        let rows: Vec<_> = done.iter().map(|one| one.row.clone()).collect();
+        report::summary::write(&root, &rows)?;
+        if !args.quiet {
+            one::print_summary(&root, &done);
+        }
+    }
+    Ok(outcome)
+}
+
+fn shard(inputs: Vec<Input>, shard: Option<Shard>) -> Vec<Input> {
+    let Some(Shard { index, of }) = shard else { return inputs };
+    inputs.into_iter().enumerate().filter(|(i, _)| i % of == index - 1).map(|(_, input)| input).collect()
+}
+
+fn prepare<'a>(args: &'a AnalyzeArgs, jobs: usize, stop: &Stop) -> Result<Setup<'a>> {
+    let detection = args.detection.settings()?;
+    let model = args.model.choose(jobs)?;
+    let key = CurveKey {
+        model_sha256: model.sha256().to_owned(),
+        stride: model.spec().stride,
+        top_fraction: args.detection.top,
+    };
+    let (baseline, origin) = baseline(&args.detection.baseline, model.baseline_path(), &key)?;
+    let config = RunConfig {
+        device: args.model.device.to_string(),
+        threads: model.threads(),
+        batch: usize::from(args.model.batch),
+        stride: model.spec().stride,
+        top_fraction: args.detection.top,
+        scene_cuts: !args.detection.no_scene_cuts,
+        baseline: origin,
+        threshold: None,
+        threshold_low: None,
+        threshold_rule: String::new(),
+    };
+    let bars = MultiProgress::new();
+    if args.quiet {
+        bars.set_draw_target(indicatif::ProgressDrawTarget::hidden());
+    }
+    Ok(Setup { args, model, detection, baseline, config, bars, stop: stop.clone() })
+}
+
+/// The baseline that was asked for and how the result names it. A bundle's own that does not fit the settings is an
+/// error too: dropping it silently would change what a threshold means.
+fn baseline(asked: &str, bundled: Option<PathBuf>, key: &CurveKey) -> Result<(Option<Baseline>, String)> {
+    let (path, origin) = match (asked, bundled) {
+        ("self", _) | ("bundle", None) => return Ok((None, "self".into())),
+        ("bundle", Some(path)) => (path, "bundle".to_owned()),
+        (file, _) => (PathBuf::from(file), file.to_owned()),
+    };
+    let baseline = Baseline::from_json(&read_text(&path)?)?;
+    baseline.check_key(key)?;
+    Ok((Some(baseline), origin))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shards_are_disjoint_and_complete() {
+        assert!(parse_shard("0/4").is_err() && parse_shard("5/4").is_err() && parse_shard("x").is_err());
+        let parts: Vec<usize> = (1..=3).map(|i| {
+            let Shard { index, of } = parse_shard(&format!("{i}/3")).unwrap();
+            (0..10).filter(|n| n % of == index - 1).count()
+        }).collect();
+        assert_eq!(parts, [4, 3, 3]);
+    }
+}

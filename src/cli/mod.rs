@@ -1,0 +1,92 @@
+//! The command line: one module per command, each `Args` whose comments are its help, and `run`.
+
+mod analyze;
+mod args;
+mod calibrate;
+mod doctor;
+mod exit;
+mod models;
+mod one;
+mod progress;
+mod report;
+mod resume;
+
+use clap::{Parser, Subcommand};
+use exit::Outcome;
+use startle::units::Stop;
+use std::error::Error as _;
+
+/// Watches video and says when and where something happened that should not be possible.
+///
+/// A V-JEPA model sees the first part of each clip, predicts the representation of the frames to come, and the moments
+/// where prediction and reality part are flagged: the surprise spikes.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100, after_help = EXIT_HELP)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_HELP: &str = "Exit status: 0 done; 1 failed; 2 wrong usage; 3 events found (only with --fail-on-event); \
+                         4 part of an input could not be read; 130 interrupted.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Analyze(analyze::AnalyzeArgs),
+    Report(report::ReportArgs),
+    Calibrate(calibrate::CalibrateArgs),
+    Models(models::ModelsArgs),
+    Doctor(doctor::DoctorArgs),
+}
+
+/// Parses the command line, runs the command and says what went wrong.
+pub fn main() -> Outcome {
+    let cli = Cli::parse();
+    let stop = Stop::new();
+    catch_interrupts(&stop);
+    let mut out = std::io::stdout().lock();
+    let result = match &cli.command {
+        Command::Analyze(args) => {
+            drop(out);
+            analyze::run(args, &stop)
+        }
+        Command::Calibrate(args) => calibrate::run(args, &stop).map(|()| Outcome::Done),
+        Command::Report(args) => report::run(args).map(|()| Outcome::Done),
+        Command::Models(args) => models::run(args, &mut out).map(|()| Outcome::Done),
+        Command::Doctor(args) => {
+            doctor::run(args, &mut out).map(|healthy| if healthy { Outcome::Done } else { Outcome::Failed })
+        }
+    };
+    result.unwrap_or_else(|error| {
+        complain(&error);
+        Outcome::from(&error)
+    })
+}
+
+/// Prints an error and its causes.
+fn complain(error: &startle::Error) {
+    eprintln!("startle: {error}");
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let text = inner.to_string();
+        if !error.to_string().contains(&text) {
+            eprintln!("  because: {text}");
+        }
+        cause = inner.source();
+    }
+}
+
+/// The first Ctrl-C (or SIGTERM) ends the input and lets the report be written, the second ends the program now.
+fn catch_interrupts(stop: &Stop) {
+    let stop = stop.clone();
+    let handler = move || {
+        if stop.requested() {
+            std::process::exit(130);
+        }
+        eprintln!("\nstartle: stopping; the report will hold what was analysed so far (again: quit now)");
+        stop.request();
+    };
+    if let Err(error) = ctrlc::set_handler(handler) {
+        eprintln!("startle: Ctrl-C will end the program without a report: {error}");
+    }
+}

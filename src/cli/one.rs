@@ -1,0 +1,170 @@
+//! One input of `startle analyze`, from hash to report folder.
+
+use super::analyze::{AnalyzeArgs, Format};
+use super::args::ChosenModel;
+use super::exit::Outcome;
+use super::progress::ProgressSink;
+use super::resume;
+use indicatif::MultiProgress;
+use startle::media::GapReason;
+use startle::media::open::{Input, OpenOptions};
+use startle::model::Scorer;
+use startle::pipeline::{self, DetectionSettings, Job};
+use startle::record::{Report, RunConfig, RunEvent, Sink};
+use startle::report::jsonl::JsonLines;
+use startle::report::{self, OutputOptions, summary};
+use startle::surprise::Baseline;
+use startle::units::Stop;
+use startle::{Error, Result};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// What all inputs of a run share.
+pub struct Setup<'a> {
+    pub args: &'a AnalyzeArgs,
+    pub model: ChosenModel,
+    pub detection: DetectionSettings,
+    pub baseline: Option<Baseline>,
+    pub config: RunConfig,
+    pub bars: MultiProgress,
+    pub stop: Stop,
+}
+
+/// How one input went.
+pub struct Finished {
+    pub outcome: Outcome,
+    pub row: summary::Row,
+}
+
+/// The report folder of each input: `out` itself for a single one, else a folder of its own under `out`.
+pub fn folders(inputs: &[Input], out: Option<&Path>, one_named: bool) -> Vec<PathBuf> {
+    if let ([_], Some(out), true) = (inputs, out, one_named) {
+        return vec![out.to_owned()];
+    }
+    let root = out.unwrap_or(Path::new("reports"));
+    let mut taken: BTreeMap<String, u32> = BTreeMap::new();
+    let mut folder = |input: &Input| {
+        let slug = input.slug();
+        let count = taken.entry(slug.clone()).or_default();
+        *count += 1;
+        root.join(if *count == 1 { slug } else { format!("{slug}-{count}") })
+    };
+    inputs.iter().map(&mut folder).collect()
+}
+
+/// Analyzes one input and says how it went; a failure is told and kept, so that the next input gets its turn.
+pub fn run(setup: &Setup<'_>, scorer: &mut (dyn Scorer + Send), input: &Input, folder: &Path) -> Finished {
+    let name = input.display_name();
+    match try_run(setup, scorer, input, folder) {
+        Ok(finished) => finished,
+        Err(error) => {
+            let outcome = Outcome::from(&error);
+            if outcome == Outcome::Failed {
+                setup.bars.suspend(|| super::complain(&error));
+            }
+            Finished { outcome, row: summary::Row::failed(&name, &error.to_string()) }
+        }
+    }
+}
+
+fn try_run(setup: &Setup<'_>, scorer: &mut (dyn Scorer + Send), input: &Input, folder: &Path) -> Result<Finished> {
+    if setup.stop.requested() {
+        return Err(Error::Stopped);
+    }
+    let name = input.display_name();
+    let sha256 = input.content_hash()?;
+    if setup.args.resume
+        && let Some(report) = resume::finished_before(folder, sha256.as_deref(), setup)
+    {
+        return Ok(finished(setup, &report, folder, true));
+    }
+    report::prepare(folder)?;
+    let options = OpenOptions { stop: setup.stop.clone(), ..OpenOptions::default() };
+    let job = Job {
+        path: name.clone(),
+        sha256,
+        open: Box::new(move || input.open(&options)),
+        batch: setup.config.batch,
+        scene_cuts: setup.config.scene_cuts,
+        detection: setup.detection.clone(),
+        baseline: setup.baseline.as_ref(),
+        config: setup.config.clone(),
+        stop: setup.stop.clone(),
+    };
+    let mut progress = ProgressSink::new(&setup.bars, &name);
+    let mut lines = setup.args.format.map(|Format::Jsonl| JsonLines::new(std::io::stdout(), setup.stop.clone()));
+    let mut sinks: Vec<&mut dyn Sink> = vec![&mut progress];
+    sinks.extend(lines.as_mut().map(|l| l as &mut dyn Sink));
+    let report = pipeline::analyze(job, scorer, &mut sinks)?;
+    sinks.iter_mut().try_for_each(|sink| sink.record(&RunEvent::Finished(&report)))?;
+    let mut options = OutputOptions::new(folder);
+    if let Some(path) = input.local_file() {
+        options = options.with_video(path);
+    }
+    report::write_all(&report, &options)?;
+    let finished = finished(setup, &report, folder, false);
+    if !setup.args.quiet {
+        setup.bars.suspend(|| print_report(&report, folder));
+    }
+    Ok(finished)
+}
+
+fn finished(setup: &Setup<'_>, report: &Report, folder: &Path, skipped: bool) -> Finished {
+    let incomplete = |reason| matches!(reason, GapReason::Corrupt | GapReason::Truncated);
+    let broken = report.input.gaps.iter().any(|g| incomplete(g.reason));
+    let outcome = if setup.stop.requested() && report.truncated && !skipped {
+        Outcome::Interrupted
+    } else if broken || report.truncated || report.curve.is_empty() {
+        Outcome::Partial
+    } else if setup.args.fail_on_event && !report.events.is_empty() {
+        Outcome::EventsFound
+    } else {
+        Outcome::Done
+    };
+    Finished { outcome, row: summary::Row::of(report, folder, skipped) }
+}
+
+/// What was found, for a person; on stderr, since stdout is for machines.
+fn print_report(report: &Report, folder: &Path) {
+    let input = &report.input;
+    eprintln!(
+        "{}: {:.1} s analyzed with {} on {} in {:.1} s ({:.1}× real time)",
+        input.path,
+        input.duration_s,
+        report.model.name,
+        report.model.execution_provider,
+        report.timings.wall_s,
+        report.timings.realtime_factor
+    );
+    for gap in &input.gaps {
+        eprintln!("  gap   {:7.2} s – {:.2} s  {}", gap.start_s, gap.end_s, report::words::gap(gap.reason));
+    }
+    for event in &report.events {
+        let [x0, y0, x1, y1] = event.place.map(f32::round);
+        let p = event.p_value.map_or(String::new(), |p| format!(", p = {p:.4}"));
+        eprintln!(
+            "  event {:7.2} s – {:.2} s  peak at {:.2} s, surprise {:.1} (z = {:.1}{p}), at x {x0}–{x1}, y {y0}–{y1}",
+            event.onset_s, event.end_s, event.peak_s, event.score, event.z
+        );
+    }
+    if report.events.is_empty() && !report.curve.is_empty() {
+        eprintln!("  nothing impossible found");
+    }
+    for warning in &report.warnings {
+        eprintln!("  note: {warning}");
+    }
+    eprintln!("  report: {}", folder.join("report.html").display());
+}
+
+/// The last lines of a run over several inputs.
+pub fn print_summary(root: &Path, done: &[Finished]) {
+    let count = |outcome| done.iter().filter(|d| d.outcome == outcome).count();
+    let failed = count(Outcome::Failed);
+    let events: usize = done.iter().map(|d| d.row.events).sum();
+    eprintln!(
+        "{} inputs: {events} events, {failed} failed, {} incomplete; summary: {}",
+        done.len(),
+        count(Outcome::Partial),
+        root.join("index.html").display()
+    );
+}

@@ -1,0 +1,119 @@
+//! The decode stage: source → model clock → model square → windows.
+
+use super::{DecodeSummary, Feed, Open, send};
+use crate::clip::{ClipSpec, CutDetector, ModelFrame, Resizer, Windower, ticks_shown};
+use crate::error::{Error, Result};
+use crate::media::{FrameSource, GapReason, Step};
+use crate::record::Gap;
+use crate::units::{MediaTime, Stop};
+use crossbeam_channel::Sender;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Decodes until the end, a stop, or the consumer's end.
+pub(super) fn run(open: Open<'_>, spec: &ClipSpec, cuts: bool, stop: &Stop, out: &Sender<Feed>) -> Result<()> {
+    let mut source = open()?;
+    send(out, Feed::Opened(source.info().clone()))?;
+    let mut stage = Stage {
+        spec,
+        resizer: Resizer::new(spec),
+        changes: CutDetector::default(),
+        look_for_cuts: cuts,
+        windower: Windower::new(spec),
+        origin: None,
+        end: MediaTime::ZERO,
+        out,
+        waited: Duration::ZERO,
+    };
+    let started = Instant::now();
+    let mut fault = None;
+    while !stop.requested() {
+        match source.next_step() {
+            Ok(Step::Frame { time, end }) => stage.frame(source.as_mut(), time, end)?,
+            Ok(Step::Gap { start, end, reason }) => stage.gap(start, end, reason)?,
+            Ok(Step::End) => break,
+            Err(Error::Stopped) if stop.requested() => break,
+            Err(e) if stage.end == MediaTime::ZERO => return Err(e),
+            Err(e) => {
+                fault = Some(e.to_string());
+                stage.gap(stage.end, stage.end, GapReason::Corrupt)?;
+                break;
+            }
+        }
+    }
+    let summary = DecodeSummary {
+        frames_decoded: source.frames_decoded(),
+        duration: stage.end,
+        busy: started.elapsed().saturating_sub(stage.waited),
+        stopped: stop.requested(),
+        fault,
+    };
+    send(out, Feed::End(summary))
+}
+
+struct Stage<'a> {
+    spec: &'a ClipSpec,
+    resizer: Resizer,
+    /// Measures motion, and finds cuts if they are looked for.
+    changes: CutDetector,
+    look_for_cuts: bool,
+    windower: Windower,
+    /// Time of the segment's first frame: tick 0 of its clock.
+    origin: Option<MediaTime>,
+    /// End of the last frame.
+    end: MediaTime,
+    out: &'a Sender<Feed>,
+    waited: Duration,
+}
+
+impl Stage<'_> {
+    /// Puts a frame on the model's clock: it is shown by zero, one or several ticks.
+    fn frame(&mut self, source: &mut dyn FrameSource, time: MediaTime, end: MediaTime) -> Result<()> {
+        let mut origin = *self.origin.get_or_insert(time);
+        let mut ticks = ticks_shown(self.spec, time.since(origin), end.since(origin));
+        self.end = end;
+        if ticks.is_empty() {
+            return Ok(());
+        }
+        let picture = source.picture()?;
+        let square = self.resizer.square(&picture)?;
+        let preview = self.resizer.preview(&picture)?;
+        let change = self.changes.push(&square);
+        if change.cut && self.look_for_cuts {
+            self.break_at(time, time, GapReason::SceneCut)?;
+            origin = time;
+            self.origin = Some(origin);
+            ticks = ticks_shown(self.spec, MediaTime::ZERO, end.since(origin));
+        }
+        let mut motion = change.motion;
+        for tick in ticks {
+            let time = origin.plus(self.spec.tick_time(tick));
+            let frame = ModelFrame { time, square: square.clone(), preview: preview.clone(), motion };
+            motion = 0.0;
+            if let Some(clip) = self.windower.push(Arc::new(frame)) {
+                self.send(Feed::Clip(clip))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A break of the source: the past says nothing about the next picture.
+    fn gap(&mut self, start: MediaTime, end: MediaTime, reason: GapReason) -> Result<()> {
+        self.changes.reset();
+        self.origin = None;
+        self.end = self.end.max(start);
+        self.break_at(start, end, reason)
+    }
+
+    fn break_at(&mut self, start: MediaTime, end: MediaTime, reason: GapReason) -> Result<()> {
+        self.windower.break_segment();
+        self.send(Feed::Gap(Gap { start_s: start.secs_f64(), end_s: end.secs_f64(), reason }))
+    }
+
+    fn send(&mut self, message: Feed) -> Result<()> {
+        let waiting = Instant::now();
+        let sent = send(self.out, message);
+        self.waited += waiting.elapsed();
+        sent
+    }
+}

@@ -1,0 +1,141 @@
+//! The architecture as a test: dependencies run downwards only, foreign crates stay in their rooms, files stay small.
+//! The floors are those of `src/lib.rs`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Longest file; past it ask what it is really two of.
+const MAX_LINES: usize = 400;
+
+fn sources() -> Vec<(PathBuf, String)> {
+    fn walk(dir: &Path, found: &mut Vec<(PathBuf, String)>) {
+        for entry in std::fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                walk(&path, found);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                found.push((path, text));
+            }
+        }
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    walk(&root, &mut found);
+    assert!(found.len() > 20, "the sources were not found");
+    found.into_iter().map(|(path, text)| (path.strip_prefix(&root).unwrap().to_owned(), text)).collect()
+}
+
+/// The part of a file that is compiled into the product.
+fn product(text: &str) -> &str {
+    text.split("#[cfg(test)]\nmod tests").next().unwrap()
+}
+
+/// Floor of a module path such as `media::open`; `None` for the crate's root.
+fn floor(module: &str) -> Option<u8> {
+    let adapters = ["media::open", "media::ffmpeg", "media::capabilities", "model::bundle", "model::tensor", "model::jepa"];
+    let adapters = adapters.into_iter().chain(["model::ort", "model::persistence", "model::shelf"]);
+    if adapters.into_iter().any(|a| module == a || module.starts_with(&format!("{a}::"))) {
+        return Some(5);
+    }
+    let floors: BTreeMap<_, _> = [
+        ("units", 0),
+        ("error", 0),
+        ("media", 1),
+        ("clip", 2),
+        ("surprise", 3),
+        ("model", 4),
+        ("record", 4),
+        ("pipeline", 6),
+        ("report", 6),
+        ("cli", 7),
+    ]
+    .into();
+    floors.get(module.split("::").next()?).copied()
+}
+
+/// `media/open.rs` → `media::open`.
+fn module_of(path: &Path) -> String {
+    let parts: Vec<_> = path.with_extension("").iter().map(|p| p.to_string_lossy().into_owned()).collect();
+    parts.into_iter().filter(|p| p != "mod").collect::<Vec<_>>().join("::")
+}
+
+#[test]
+fn dependencies_run_downwards() {
+    let mut breaches = Vec::new();
+    for (path, text) in sources() {
+        let module = module_of(&path);
+        let Some(own) = floor(&module) else { continue };
+        for import in product(&text).split("crate::").skip(1) {
+            let target: String = import.chars().take_while(|c| c.is_alphanumeric() || *c == '_' || *c == ':').collect();
+            let Some(theirs) = floor(&target) else { continue };
+            let top = |m: &str| m.split("::").next().unwrap_or("").to_owned();
+            if theirs >= own && top(&target) != top(&module) {
+                breaches.push(format!("{} (floor {own}) imports {target} (floor {theirs})", path.display()));
+            }
+        }
+    }
+    assert!(breaches.is_empty(), "{}", breaches.join("\n"));
+}
+
+#[test]
+fn foreign_crates_stay_in_their_rooms() {
+    let rooms = [
+        ("ffmpeg_next", &["media/ffmpeg", "media/capabilities"][..]),
+        ("ort::", &["model/ort", "cli/"]),
+        ("plotters", &["report/plot"]),
+        ("crossbeam_channel", &["pipeline/"]),
+        ("std::thread", &["pipeline/"]),
+        ("clap::", &["cli/"]),
+        ("println!", &["cli/"]),
+        ("eprintln!", &["cli/"]),
+        ("process::exit", &["cli/"]),
+        ("indicatif", &["cli/"]),
+    ];
+    let mut breaches = Vec::new();
+    for (path, text) in sources() {
+        let name = path.to_string_lossy().into_owned();
+        for (foreign, allowed) in rooms {
+            let code = product(&text).lines().filter(|l| !l.trim_start().starts_with("//"));
+            let uses = code.filter(|l| is_use(l, foreign)).count();
+            if uses > 0 && !allowed.iter().any(|a| name.starts_with(a)) && name != "main.rs" {
+                breaches.push(format!("{name} uses {foreign}"));
+            }
+        }
+    }
+    assert!(breaches.is_empty(), "{}", breaches.join("\n"));
+}
+
+/// Whether a line names a foreign thing; `report::` does not name `ort::`, nor `available_parallelism` a thread.
+fn is_use(line: &str, foreign: &str) -> bool {
+    line.match_indices(foreign).any(|(at, _)| {
+        let before = line[..at].chars().next_back();
+        let own_module = line[..at].ends_with("model::") || line[..at].ends_with("super::") || line[..at].ends_with("crate::");
+        before.is_none_or(|c| !c.is_alphanumeric() && c != '_') && !own_module
+            && !line[at..].starts_with("std::thread::available_parallelism")
+    })
+}
+
+#[test]
+fn files_are_small_and_say_what_they_are() {
+    for (path, text) in sources() {
+        assert!(text.starts_with("//!"), "{} has no header", path.display());
+        let lines = product(&text).lines().count();
+        assert!(lines <= MAX_LINES, "{} has {lines} lines, at most {MAX_LINES}", path.display());
+    }
+}
+
+#[test]
+fn links_of_the_documents_resolve() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for document in ["README.md", "CHANGELOG.md", "samples/README.md", "reports/README.md", "models/README.md"] {
+        let text = std::fs::read_to_string(root.join(document)).unwrap_or_else(|e| panic!("{document}: {e}"));
+        let folder = Path::new(document).parent().unwrap();
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let target = link.split('#').next().unwrap();
+            if !target.is_empty() && !target.contains("://") {
+                assert!(root.join(folder).join(target).exists(), "{document} links to {target}, which is not there");
+            }
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! What the command-line tests share: the program, generated videos, results.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The program under test, in the repository's root.
+pub fn startle() -> assert_cmd::Command {
+    let mut command = assert_cmd::Command::new(assert_cmd::cargo::cargo_bin!("startle"));
+    command.current_dir(env!("CARGO_MANIFEST_DIR"));
+    command
+}
+
+/// Runs the `ffmpeg` program quietly; it must succeed.
+pub fn ffmpeg(args: &[&str]) {
+    let output = Command::new("ffmpeg").args(["-y", "-loglevel", "error"]).args(args).output().unwrap();
+    assert!(output.status.success(), "ffmpeg {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// A moving test picture of some seconds.
+pub fn testsrc(dir: &Path, name: &str, seconds: u32, fps: u32) -> PathBuf {
+    let path = dir.join(name);
+    let source = format!("testsrc2=size=160x120:rate={fps}:duration={seconds}");
+    ffmpeg(&["-f", "lavfi", "-i", &source, "-preset", "ultrafast", "-pix_fmt", "yuv420p", path.to_str().unwrap()]);
+    path
+}
+
+/// `result.json` of a report folder.
+pub fn result(folder: &Path) -> serde_json::Value {
+    let path = folder.join("result.json");
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    serde_json::from_str(&text).unwrap()
+}
+
+/// Real footage, fetched by the tests' set-up.
+pub fn footage() -> Vec<PathBuf> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join(".cache/footage");
+    let entries = std::fs::read_dir(&dir).unwrap_or_else(|e| panic!("{}: {e}; run `make setup-tests`", dir.display()));
+    let mut clips: Vec<_> = entries.map(|e| e.unwrap().path()).filter(|p| p.extension().is_some_and(|e| e == "mp4")).collect();
+    clips.sort();
+    assert!(clips.len() >= 4, "footage is missing: run `make setup-tests`");
+    clips
+}
