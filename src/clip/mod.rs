@@ -3,11 +3,13 @@
 mod cut;
 mod resample;
 mod resize;
+mod thumbnail;
 mod window;
 
 pub use cut::CutDetector;
 pub use resample::ticks_shown;
 pub use resize::Resizer;
+pub use thumbnail::jpeg_base64;
 pub use window::Windower;
 
 use crate::error::{Error, Result};

@@ -1,1 +1,75 @@
-//! (to be written)
+//! What people look at: every output of a run, made from its [`Report`] alone.
+//!
+//! Invariants: nothing here runs a model or decodes video; each file is complete or absent; the same report gives the
+//! same bytes.
+
+mod axis;
+pub mod csv;
+mod downsample;
+mod files;
+pub mod html;
+pub mod json;
+pub mod jsonl;
+pub mod parquet;
+pub mod plot;
+mod words;
+
+pub use downsample::envelope;
+pub use files::{prepare, write_atomic};
+pub use jsonl::JsonLines;
+
+use crate::error::Result;
+use crate::record::Report;
+use std::path::PathBuf;
+
+/// Largest video that is put inside `report.html`, bytes. Base64 makes it a third larger, and browsers hold it in
+/// memory; above this the report links to the original.
+pub const EMBED_LIMIT: u64 = 25 << 20;
+
+/// Where the outputs go and what goes into them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutputOptions {
+    /// The output folder.
+    pub dir: PathBuf,
+    /// The analysed file, for the player; `None` for streams, or when it is no longer there.
+    pub source_video: Option<PathBuf>,
+    /// Largest video to embed in `report.html`, bytes; 0 always links.
+    pub embed_limit: u64,
+}
+
+impl OutputOptions {
+    /// Outputs in `dir`, without a player.
+    pub fn new(dir: impl Into<PathBuf>) -> Self {
+        Self { dir: dir.into(), source_video: None, embed_limit: EMBED_LIMIT }
+    }
+
+    /// With a player for `path`.
+    #[must_use]
+    pub fn with_video(mut self, path: impl Into<PathBuf>) -> Self {
+        self.source_video = Some(path.into());
+        self
+    }
+}
+
+/// Writes every output of a run and gives their paths, `result.json` first: should a later one fail, the numbers are
+/// safe.
+///
+/// # Errors
+/// [`crate::Error::Output`] when a file can't be written.
+pub fn write_all(report: &Report, options: &OutputOptions) -> Result<Vec<PathBuf>> {
+    let dir = options.dir.as_path();
+    prepare(dir)?;
+    let mut written = Vec::new();
+    let mut put = |name: &str, bytes: &[u8]| -> Result<()> {
+        written.push(write_atomic(dir, name, bytes)?);
+        Ok(())
+    };
+    put("result.json", &json::to_bytes(report)?)?;
+    put("curve.csv", &csv::curve(&report.curve)?)?;
+    put("events.csv", &csv::events(&report.events)?)?;
+    put("curve.parquet", &parquet::curve(report)?)?;
+    put("surprise.svg", plot::svg(report)?.as_bytes())?;
+    put("surprise.png", &plot::png(report)?)?;
+    put("report.html", html::page(report, options).as_bytes())?;
+    Ok(written)
+}

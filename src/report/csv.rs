@@ -1,0 +1,64 @@
+//! `curve.csv` and `events.csv`: one row for each point and event, for spreadsheets.
+//!
+//! Invariants: column names carry units; an unknown value is an empty field; numbers are written in the shortest form
+//! that reads back equal.
+
+use crate::error::{Error, Result};
+use crate::record::{CurvePoint, Event};
+
+/// The columns of `curve.csv`, and of `curve.parquet`.
+pub const CURVE_COLUMNS: [&str; 12] =
+    ["t_s", "surprise", "z", "p_value", "raw", "motion", "peak_row", "peak_col", "x0_px", "y0_px", "x1_px", "y1_px"];
+
+/// The columns of `events.csv`.
+pub const EVENT_COLUMNS: [&str; 11] =
+    ["id", "onset_s", "peak_s", "end_s", "score", "z", "p_value", "x0_px", "y0_px", "x1_px", "y1_px"];
+
+/// `curve.csv`.
+///
+/// # Errors
+/// Never for a report in memory; a fault of the writer is [`Error::Internal`].
+pub fn curve(points: &[CurvePoint]) -> Result<Vec<u8>> {
+    table(
+        &CURVE_COLUMNS,
+        points.iter().map(|p| {
+            let mut row = vec![p.t_s.to_string(), p.surprise.to_string(), optional(p.z), optional(p.p_value)];
+            row.extend([p.raw, p.motion].map(|v| v.to_string()));
+            row.extend(p.peak_cell.map(|v| v.to_string()));
+            row.extend(p.peak_box.map(|v| v.to_string()));
+            row
+        }),
+    )
+}
+
+/// `events.csv`.
+///
+/// # Errors
+/// As [`curve`].
+pub fn events(events: &[Event]) -> Result<Vec<u8>> {
+    table(
+        &EVENT_COLUMNS,
+        events.iter().map(|e| {
+            let mut row = vec![e.id.to_string()];
+            row.extend([e.onset_s, e.peak_s, e.end_s].map(|v| v.to_string()));
+            row.extend([e.score.to_string(), e.z.to_string(), optional(e.p_value)]);
+            row.extend(e.place.map(|v| v.to_string()));
+            row
+        }),
+    )
+}
+
+/// Rows of text under a header.
+pub(super) fn table(columns: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Result<Vec<u8>> {
+    let fail = |reason: String| Error::Internal { stage: "csv", reason };
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(columns).map_err(|e| fail(e.to_string()))?;
+    for row in rows {
+        writer.write_record(&row).map_err(|e| fail(e.to_string()))?;
+    }
+    writer.into_inner().map_err(|e| fail(e.to_string()))
+}
+
+fn optional(value: Option<f32>) -> String {
+    value.map(|v| v.to_string()).unwrap_or_default()
+}

@@ -1,0 +1,87 @@
+//! How the outputs put times, numbers and reasons into words, so that the picture and the page say the same.
+
+use crate::media::GapReason;
+use crate::record::{Report, RunConfig};
+
+/// A break in the run of frames, for people.
+pub const fn gap_reason(reason: GapReason) -> &'static str {
+    match reason {
+        GapReason::SceneCut => "scene cut",
+        GapReason::TimestampGap => "timestamps jump ahead",
+        GapReason::TimestampReset => "timestamps jump back",
+        GapReason::FormatChange => "picture format changes",
+        GapReason::Corrupt => "frames that can't be decoded",
+        GapReason::Truncated => "file is cut off",
+        GapReason::Overload => "skipped, inference too slow",
+    }
+}
+
+/// A time or duration in seconds: `4.25 s` below a minute, `2:05.3` below an hour, `1:02:05` above.
+pub fn time(seconds: f64) -> String {
+    let sign = if seconds < 0.0 { "-" } else { "" };
+    let s = seconds.abs();
+    if s < 59.995 {
+        return format!("{sign}{s:.2} s");
+    }
+    let tenths = (s * 10.0).round() as u64;
+    let (minutes, rest) = (tenths / 600, tenths % 600);
+    if minutes < 60 {
+        return format!("{sign}{minutes}:{:02}.{}", rest / 10, rest % 10);
+    }
+    let whole = s.round() as u64;
+    format!("{sign}{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60)
+}
+
+/// A number with three significant digits, without an exponent where that stays short.
+pub fn number(value: f64) -> String {
+    let size = value.abs();
+    match size {
+        0.0 => "0".into(),
+        _ if !value.is_finite() => "?".into(),
+        _ if !(0.001..100_000.0).contains(&size) => format!("{value:.1e}"),
+        _ if size >= 100.0 => format!("{value:.0}"),
+        _ if size >= 10.0 => format!("{value:.1}"),
+        _ if size >= 1.0 => format!("{value:.2}"),
+        _ => format!("{value:.3}"),
+    }
+}
+
+/// A whole number and its noun: `1 event`, `3 events`, `no events`.
+pub fn count(n: usize, noun: &str) -> String {
+    match n {
+        0 => format!("no {noun}s"),
+        1 => format!("1 {noun}"),
+        _ => format!("{n} {noun}s"),
+    }
+}
+
+/// The unit of the headline surprise, which depends on whether a baseline was at hand.
+pub fn surprise_unit(config: &RunConfig) -> &'static str {
+    if config.baseline == "self" { "L1 error" } else { "in baseline scales" }
+}
+
+/// The input's name without its folders.
+pub fn input_name(report: &Report) -> String {
+    let path = report.input.path.trim_end_matches(['/', '\\']);
+    let name = path.rsplit(['/', '\\']).next().unwrap_or(path);
+    if name.is_empty() { report.input.path.clone() } else { name.to_owned() }
+}
+
+/// Text for a place that can't hold control characters (a title, an SVG): each becomes a space.
+pub fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_and_numbers_read_well() {
+        let shown = [0.0, 4.25, 59.99, 59.999, 125.31, 3599.99, 36_000.0].map(time);
+        assert_eq!(shown, ["0.00 s", "4.25 s", "59.99 s", "1:00.0", "2:05.3", "1:00:00", "10:00:00"]);
+        let shown = [0.0, 0.000_04, 0.25, 3.14159, 31.4, 3141.5, f64::NAN].map(number);
+        assert_eq!(shown, ["0", "4.0e-5", "0.250", "3.14", "31.4", "3142", "?"]);
+        assert_eq!([0, 1, 2].map(|n| count(n, "event")), ["no events", "1 event", "2 events"]);
+    }
+}
