@@ -71,10 +71,10 @@ fn shorter_side_to(size: u32, width: u32, height: u32) -> (u32, u32) {
     if width <= height { (size, long(height, width)) } else { (long(width, height), size) }
 }
 
-/// The centre `crop²` pixels; the offset is `round((side − crop) / 2)` with halves to even, as torchvision's
-/// `center_crop` (Python's `round`) takes it.
+/// The centre `crop²` pixels; the offset is `int((side − crop) / 2)`, as `TorchvisionBackend.center_crop` of
+/// transformers takes it (torchvision's own `center_crop` rounds halves to even).
 fn centre_crop(picture: &Picture, crop: u32) -> Picture {
-    let offset = |side: u32| (f64::from(side - crop) / 2.0).round_ties_even() as usize;
+    let offset = |side: u32| ((side - crop) / 2) as usize;
     let (x0, y0) = (offset(picture.width()), offset(picture.height()));
     let (row_bytes, crop_bytes) = (picture.width() as usize * 3, crop as usize * 3);
     let rows = picture.rgb().chunks_exact(row_bytes).skip(y0).take(crop as usize);
