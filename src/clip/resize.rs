@@ -71,8 +71,8 @@ fn shorter_side_to(size: u32, width: u32, height: u32) -> (u32, u32) {
     if width <= height { (size, long(height, width)) } else { (long(width, height), size) }
 }
 
-/// The centre `crop²` pixels; the offset is half the rest, rounded down, as `TorchvisionBackend.center_crop` of
-/// transformers takes it.
+/// The centre `crop²` pixels; the offset is `int((side − crop) / 2)`, as `TorchvisionBackend.center_crop` of
+/// transformers takes it (torchvision's own `center_crop` rounds halves to even).
 fn centre_crop(picture: &Picture, crop: u32) -> Picture {
     let offset = |side: u32| ((side - crop) / 2) as usize;
     let (x0, y0) = (offset(picture.width()), offset(picture.height()));

@@ -1,1 +1,153 @@
-//! (to be written)
+//! A model bundle: a folder with ONNX graphs and the `bundle.toml` that says how to use them.
+//!
+//! Invariant: a [`ModelBundle`] exists only if its manifest is complete and fits together and every file it names has
+//! the stated sha256. (That the graphs take and give what the contract says is checked when
+//! [`super::ort::open`] loads them.)
+
+use super::ModelInfo;
+use super::tensor::Normalizer;
+use crate::clip::ClipSpec;
+use crate::error::{Error, Result};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use std::fmt::Write as _;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+pub use super::manifest::{FORMAT, MANIFEST, Manifest};
+pub use super::shelf::{DEFAULT_BUNDLE, MODELS_ENV, find, list, search_path};
+
+/// A bundle whose files are what its manifest says.
+#[derive(Debug, Clone)]
+pub struct ModelBundle {
+    dir: PathBuf,
+    manifest: Manifest,
+    spec: ClipSpec,
+    sha256: String,
+}
+
+impl ModelBundle {
+    /// Reads and verifies the bundle in `dir`.
+    ///
+    /// # Errors
+    /// [`Error::Bundle`] that names the file or the key at fault and says what to do.
+    pub fn load(dir: &Path) -> Result<Self> {
+        let manifest = read_manifest(dir)?;
+        let spec = manifest.spec();
+        manifest.check(&spec).map_err(|reason| Error::bundle(dir, format!("{MANIFEST}: {reason}")))?;
+        for (file, sha256) in manifest.files() {
+            verify_file(dir, file, sha256)?;
+        }
+        let sha256 = manifest.identity(&spec)?;
+        Ok(Self { dir: dir.to_owned(), manifest, spec, sha256 })
+    }
+
+    /// The folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// What `bundle.toml` says.
+    pub const fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// The shape of the model's clips.
+    pub const fn spec(&self) -> &ClipSpec {
+        &self.spec
+    }
+
+    /// From 8-bit values to the model's.
+    pub fn normalizer(&self) -> Normalizer {
+        Normalizer::new(self.manifest.preprocess.mean, self.manifest.preprocess.std)
+    }
+
+    /// Where the bundle's baseline lies, if it has one.
+    pub fn baseline_path(&self) -> Option<PathBuf> {
+        self.manifest.baseline.as_ref().map(|entry| self.dir.join(&entry.file))
+    }
+
+    /// Hash over the graphs, the clip settings and the preprocessing: equal exactly when the numbers are comparable.
+    pub fn sha256(&self) -> &str {
+        &self.sha256
+    }
+
+    /// For results; `execution_provider` stays empty until the model is loaded.
+    pub fn info(&self) -> ModelInfo {
+        ModelInfo {
+            name: self.manifest.name.clone(),
+            sha256: self.sha256.clone(),
+            family: self.manifest.family.clone(),
+            precision: self.manifest.precision.name().into(),
+            execution_provider: String::new(),
+            frames_per_clip: self.spec.frames_per_clip,
+            model_fps: self.spec.model_fps,
+            contexts: self.spec.context_lengths.clone(),
+            stride: self.spec.stride,
+        }
+    }
+}
+
+fn read_manifest(dir: &Path) -> Result<Manifest> {
+    /// The one key that every version of the format has.
+    #[derive(Deserialize)]
+    struct Versioned {
+        format: String,
+    }
+    let fail = |reason: String| Error::bundle(dir, reason);
+    let text = std::fs::read_to_string(dir.join(MANIFEST)).map_err(|error| {
+        fail(format!("can't read {MANIFEST}: {error}; a bundle is a folder with a {MANIFEST} and its graphs"))
+    })?;
+    let malformed = |error: toml::de::Error| fail(format!("{MANIFEST} is not what it should be: {error}"));
+    let Versioned { format } = toml::from_str(&text).map_err(malformed)?;
+    if format != FORMAT {
+        return Err(fail(format!(
+            "{MANIFEST} has the format {format:?}, this version of startle reads {FORMAT:?}; \
+             export the bundle again with the exporter of this version"
+        )));
+    }
+    toml::from_str(&text).map_err(malformed)
+}
+
+fn verify_file(dir: &Path, file: &str, expected: Option<&str>) -> Result<()> {
+    let path = dir.join(file);
+    if !path.is_file() {
+        return Err(Error::bundle(dir, format!("{file} is missing; copy the bundle again, with all of its files")));
+    }
+    let Some(expected) = expected else { return Ok(()) };
+    let found = sha256_file(&path).map_err(|error| Error::bundle(dir, format!("can't read {file}: {error}")))?;
+    if found.eq_ignore_ascii_case(expected) {
+        return Ok(());
+    }
+    Err(Error::bundle(
+        dir,
+        format!(
+            "the sha256 of {file} is {found}, {MANIFEST} says {expected}: the file was changed or cut off; \
+             copy the bundle again"
+        ),
+    ))
+}
+
+/// The sha256 of a file's contents, hexadecimal; the file is read in pieces.
+///
+/// # Errors
+/// When the file can't be read.
+pub fn sha256_file(path: &Path) -> std::io::Result<String> {
+    let mut file = std::fs::File::open(path)?;
+    let mut hash = Sha256::new();
+    let mut piece = vec![0; 1 << 20];
+    loop {
+        match file.read(&mut piece)? {
+            0 => return Ok(hex(&hash.finalize())),
+            count => hash.update(&piece[..count]),
+        }
+    }
+}
+
+/// Bytes in hexadecimal.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

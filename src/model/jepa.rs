@@ -1,1 +1,326 @@
-//! (to be written)
+//! The surprise protocol on top of any encoder and predictor.
+//!
+//! Source: Garrido et al., arXiv 2502.11831, and Bordes et al., arXiv 2506.09849; the reference in numbers is
+//! `startle_models.reference.surprise`. Invariants: a context is encoded **alone**, from the first frames of the
+//! window, so nothing of the future can reach it; the target is one encode of the whole window, shared by all
+//! context lengths; every number leaves through [`Surprise::new`].
+
+use super::tensor::{Normalizer, PixelBatch, leading_frames, noise_frames};
+use super::{ContextErrors, ModelInfo, Scorer, WindowErrors};
+use crate::clip::{Clip, ClipSpec};
+use crate::error::{Error, Result};
+use crate::units::Surprise;
+
+/// Added to the variance by PyTorch's `F.layer_norm`.
+const LAYER_NORM_EPS: f64 = 1e-5;
+
+/// What the predictor is asked: tokens that stand at positions, and the positions to predict.
+///
+/// With B windows, Nc context and Nt target tokens of width D: `context` is `[B, Nc, D]`, `context_pos` `[B, Nc]` and
+/// `target_pos` `[B, Nt]`, all in C order. A position is `slot · grid² + row · grid + column` within the window.
+#[derive(Debug, Clone, Copy)]
+pub struct Question<'a> {
+    /// Windows, B.
+    pub windows: usize,
+    /// Feature width, D.
+    pub dim: usize,
+    /// Context tokens.
+    pub context: &'a [f32],
+    /// Where they stand.
+    pub context_pos: &'a [i64],
+    /// Where to predict.
+    pub target_pos: &'a [i64],
+}
+
+/// The graphs of a JEPA. Implemented by ONNX Runtime and by fakes with exactly known answers.
+///
+/// Each method replaces the contents of its last argument.
+pub trait Network {
+    /// Pixels `[B, T, 3, H, W]` → tokens `[B, T/tubelet · grid², D]`.
+    ///
+    /// # Errors
+    /// [`Error::Inference`] when the graph fails, [`Error::Stopped`] when it was interrupted.
+    fn encode(&mut self, pixels: PixelBatch<'_>, tokens: &mut Vec<f32>) -> Result<()>;
+
+    /// As [`Network::encode`], by the encoder that gives the targets (the same one, unless the bundle has two).
+    ///
+    /// # Errors
+    /// As [`Network::encode`].
+    fn encode_target(&mut self, pixels: PixelBatch<'_>, tokens: &mut Vec<f32>) -> Result<()> {
+        self.encode(pixels, tokens)
+    }
+
+    /// The predicted tokens, `[B, Nt, D]`.
+    ///
+    /// # Errors
+    /// As [`Network::encode`].
+    fn predict(&mut self, question: Question<'_>, prediction: &mut Vec<f32>) -> Result<()>;
+
+    /// The execution provider that runs the graphs.
+    fn provider(&self) -> String {
+        "none".into()
+    }
+
+    /// Seconds spent inside the inference runtime so far.
+    fn seconds(&self) -> f64 {
+        0.0
+    }
+}
+
+/// A [`Scorer`] that predicts features: V-JEPA and its kin.
+pub struct Jepa<N> {
+    spec: ClipSpec,
+    normalizer: Normalizer,
+    dim: usize,
+    info: ModelInfo,
+    network: N,
+    buffers: Buffers,
+}
+
+/// Memory that is used again by the next batch.
+#[derive(Debug, Default)]
+struct Buffers {
+    pixels: Vec<f32>,
+    context_pixels: Vec<f32>,
+    target: Vec<f32>,
+    context: Vec<f32>,
+    prediction: Vec<f32>,
+    context_pos: Vec<i64>,
+    target_pos: Vec<i64>,
+}
+
+impl<N: Network> Jepa<N> {
+    /// A model whose clips have the shape `spec` and whose tokens have `dim` features.
+    ///
+    /// # Errors
+    /// [`Error::Config`] when the spec does not fit together.
+    pub fn new(spec: ClipSpec, normalizer: Normalizer, dim: usize, info: ModelInfo, network: N) -> Result<Self> {
+        spec.check()?;
+        if dim == 0 {
+            return Err(Error::Config("tokens must have at least one feature".into()));
+        }
+        Ok(Self { spec, normalizer, dim, info, network, buffers: Buffers::default() })
+    }
+
+    /// The graphs.
+    pub const fn network(&self) -> &N {
+        &self.network
+    }
+
+    /// The errors of the self-test clip, which is noise from `seed`.
+    ///
+    /// # Errors
+    /// As [`Scorer::score`].
+    pub fn score_noise(&mut self, seed: u32) -> Result<WindowErrors> {
+        self.buffers.pixels.clear();
+        for frame in noise_frames(&self.spec, seed) {
+            self.normalizer.append(&frame, &mut self.buffers.pixels);
+        }
+        let mut windows = self.score_pixels(1)?;
+        windows.pop().ok_or_else(|| internal("no window was scored".into()))
+    }
+
+    /// Scores the `windows` windows whose pixels are in the buffer.
+    fn score_pixels(&mut self, windows: usize) -> Result<Vec<WindowErrors>> {
+        let Self { spec, network, buffers, .. } = self;
+        let whole = PixelBatch {
+            data: &buffers.pixels,
+            windows,
+            frames: spec.frames_per_clip as usize,
+            side: spec.crop_size as usize,
+        };
+        network.encode_target(whole, &mut buffers.target)?;
+        expect_tokens(
+            "target encoder",
+            buffers.target.len(),
+            windows * spec.slots() * spec.tokens_per_slot(),
+            self.dim,
+        )?;
+        layer_norm(&mut buffers.target, self.dim);
+        let mut scored = vec![WindowErrors { contexts: Vec::with_capacity(spec.context_lengths.len()) }; windows];
+        for index in 0..self.spec.context_lengths.len() {
+            let context = self.spec.context_lengths[index];
+            self.predict_from(context, windows)?;
+            self.compare(context, &mut scored)?;
+        }
+        Ok(scored)
+    }
+
+    /// Encodes the first `context` frames alone and predicts what follows, into the buffers.
+    fn predict_from(&mut self, context: u32, windows: usize) -> Result<()> {
+        let Self { spec, dim, network, buffers, .. } = self;
+        let area = spec.tokens_per_slot();
+        let slots = spec.target_slots(context);
+        let whole = PixelBatch {
+            data: &buffers.pixels,
+            windows,
+            frames: spec.frames_per_clip as usize,
+            side: spec.crop_size as usize,
+        };
+        let seen = leading_frames(whole, context as usize, &mut buffers.context_pixels);
+        network.encode(seen, &mut buffers.context)?;
+        expect_tokens("encoder", buffers.context.len(), windows * slots.start * area, *dim)?;
+        positions(0..slots.start * area, windows, &mut buffers.context_pos);
+        positions(slots.start * area..slots.end * area, windows, &mut buffers.target_pos);
+        let question = Question {
+            windows,
+            dim: *dim,
+            context: &buffers.context,
+            context_pos: &buffers.context_pos,
+            target_pos: &buffers.target_pos,
+        };
+        network.predict(question, &mut buffers.prediction)?;
+        expect_tokens("predictor", buffers.prediction.len(), windows * slots.len() * area, *dim)
+    }
+
+    /// Adds the errors for `context` to each window: mean |prediction − target| over the features of each token.
+    fn compare(&self, context: u32, scored: &mut [WindowErrors]) -> Result<()> {
+        let (dim, area) = (self.dim, self.spec.tokens_per_slot());
+        let slots = self.spec.target_slots(context);
+        let predictions = self.buffers.prediction.chunks_exact(slots.len() * area * dim);
+        let targets = self.buffers.target.chunks_exact(self.spec.slots() * area * dim);
+        for ((window, prediction), target) in scored.iter_mut().zip(predictions).zip(targets) {
+            let target = &target[slots.start * area * dim..slots.end * area * dim];
+            let errors = prediction
+                .chunks_exact(dim)
+                .zip(target.chunks_exact(dim))
+                .map(|(prediction, target)| Surprise::new(mean_distance(prediction, target)).map(Surprise::get))
+                .collect::<Result<Vec<f32>>>()?;
+            window.contexts.push(ContextErrors { context, first_slot: slots.start, errors });
+        }
+        Ok(())
+    }
+}
+
+impl<N: Network> Scorer for Jepa<N> {
+    fn spec(&self) -> &ClipSpec {
+        &self.spec
+    }
+
+    fn info(&self) -> ModelInfo {
+        ModelInfo { execution_provider: self.network.provider(), ..self.info.clone() }
+    }
+
+    fn score(&mut self, clips: &[Clip]) -> Result<Vec<WindowErrors>> {
+        if clips.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.buffers.pixels.clear();
+        for clip in clips {
+            check_clip(clip, &self.spec)?;
+            for frame in &clip.frames {
+                self.normalizer.append(frame.square.rgb(), &mut self.buffers.pixels);
+            }
+        }
+        self.score_pixels(clips.len())
+    }
+
+    fn inference_seconds(&self) -> f64 {
+        self.network.seconds()
+    }
+}
+
+/// Refuses a clip that does not have the shape `spec`: a fault of the stage that cut it.
+pub(super) fn check_clip(clip: &Clip, spec: &ClipSpec) -> Result<()> {
+    if clip.frames.len() != spec.frames_per_clip as usize {
+        return Err(internal(format!(
+            "a clip has {} frames, the model takes {}",
+            clip.frames.len(),
+            spec.frames_per_clip
+        )));
+    }
+    let side = spec.crop_size;
+    match clip.frames.iter().map(|frame| &frame.square).find(|p| (p.width(), p.height()) != (side, side)) {
+        Some(p) => {
+            Err(internal(format!("a frame has {}×{} pixels, the model takes {side}×{side}", p.width(), p.height())))
+        }
+        None => Ok(()),
+    }
+}
+
+fn internal(reason: String) -> Error {
+    Error::Internal { stage: "score", reason }
+}
+
+fn expect_tokens(graph: &str, values: usize, tokens: usize, dim: usize) -> Result<()> {
+    if values == tokens * dim {
+        return Ok(());
+    }
+    Err(Error::Inference(format!(
+        "the {graph} gave {values} values where {tokens} tokens of {dim} features were due; \
+         the graph does not fit its manifest (try `startle models verify`)"
+    )))
+}
+
+/// The same run of positions for each window.
+fn positions(range: std::ops::Range<usize>, windows: usize, out: &mut Vec<i64>) {
+    out.clear();
+    for _ in 0..windows {
+        out.extend(range.clone().map(|position| position as i64));
+    }
+}
+
+/// `F.layer_norm(tokens, (dim,))` without affine parameters: biased variance, sums in float64.
+fn layer_norm(tokens: &mut [f32], dim: usize) {
+    for token in tokens.chunks_exact_mut(dim) {
+        let mean = sum_of(token, token, |value, _| f64::from(value)) / dim as f64;
+        let variance = sum_of(token, token, |value, _| (f64::from(value) - mean).powi(2)) / dim as f64;
+        let scale = 1.0 / (variance + LAYER_NORM_EPS).sqrt();
+        for value in token {
+            *value = ((f64::from(*value) - mean) * scale) as f32;
+        }
+    }
+}
+
+/// Mean absolute difference, summed in float64.
+fn mean_distance(prediction: &[f32], target: &[f32]) -> f32 {
+    (sum_of(prediction, target, |p, t| f64::from((p - t).abs())) / prediction.len() as f64) as f32
+}
+
+/// The sum of `term` over pairs, in eight interleaved partial sums: the order is fixed, and the compiler can use
+/// vector instructions.
+fn sum_of(left: &[f32], right: &[f32], term: impl Fn(f32, f32) -> f64) -> f64 {
+    const LANES: usize = 8;
+    let (left, left_rest) = left.as_chunks::<LANES>();
+    let (right, right_rest) = right.as_chunks::<LANES>();
+    let mut sums = [0.0; LANES];
+    for (left, right) in left.iter().zip(right) {
+        for lane in 0..LANES {
+            sums[lane] += term(left[lane], right[lane]);
+        }
+    }
+    let rest: f64 = left_rest.iter().zip(right_rest).map(|(&l, &r)| term(l, r)).sum();
+    sums.iter().sum::<f64>() + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layer_norm_equals_pytorch() {
+        // torch.nn.functional.layer_norm(torch.tensor([1., 2., 4., -3.]), (4,)): the variance is 6.5.
+        let mut token = [1.0, 2.0, 4.0, -3.0];
+        layer_norm(&mut token, 4);
+        let expected = [0.0, 0.392_232, 1.176_696, -1.568_928];
+        for (value, expected) in token.iter().zip(expected) {
+            assert!((value - expected).abs() < 1e-6, "{value} is not {expected}");
+        }
+        let mut flat = [3.0; 4];
+        layer_norm(&mut flat, 4);
+        assert_eq!(flat, [0.0; 4]);
+    }
+
+    #[test]
+    fn distance_is_the_mean_over_features() {
+        assert!((mean_distance(&[1.0, -1.0, 0.5], &[0.0, 1.0, 0.5]) - 1.0).abs() < 1e-7);
+        assert!(mean_distance(&[f32::NAN], &[0.0]).is_nan());
+    }
+
+    #[test]
+    fn positions_repeat_for_each_window() {
+        let mut out = vec![7];
+        positions(2..4, 2, &mut out);
+        assert_eq!(out, [2, 3, 2, 3]);
+    }
+}

@@ -2,8 +2,11 @@
 
 pub mod bundle;
 pub mod jepa;
+pub mod manifest;
 pub mod ort;
 pub mod persistence;
+pub mod self_test;
+pub mod shelf;
 pub mod tensor;
 
 use crate::clip::{Clip, ClipSpec};

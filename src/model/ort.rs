@@ -1,1 +1,170 @@
-//! (to be written)
+//! ONNX Runtime as a [`Network`]: the only place that knows the `ort` crate.
+//!
+//! Invariants: the runtime library is loaded once per process, from a place that is known and can be told; a device
+//! that was asked for is used or is an error, never silently replaced by the CPU; the graphs of a loaded network take
+//! and give what the bundle's contract says.
+
+pub mod cuda;
+pub mod device;
+mod graph;
+pub mod library;
+mod placement;
+pub mod probe;
+
+pub use device::Device;
+
+use self::graph::Graph;
+use super::bundle::ModelBundle;
+use super::jepa::{Jepa, Network, Question};
+use super::tensor::PixelBatch;
+use crate::error::{Error, Result};
+use ::ort::session::RunOptions;
+use ::ort::value::TensorRef;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// How to run a model.
+#[derive(Debug, Clone, Default)]
+pub struct RuntimeOptions {
+    /// Where to run it.
+    pub device: Device,
+    /// Threads within an operator; 0: one for each core.
+    pub threads: usize,
+    /// The ONNX Runtime library; `None`: look for it (see [`library::load`]).
+    pub library: Option<PathBuf>,
+}
+
+/// Loads the graphs of a bundle.
+///
+/// # Errors
+/// [`Error::Device`] when the runtime or the device is not there, [`Error::Bundle`] when a graph can't be loaded or
+/// does not take and give what the contract says.
+pub fn open(bundle: &ModelBundle, options: &RuntimeOptions) -> Result<Jepa<OrtNetwork>> {
+    let network = OrtNetwork::open(bundle, options)?;
+    Jepa::new(bundle.spec().clone(), bundle.normalizer(), bundle.manifest().features.dim, bundle.info(), network)
+}
+
+/// The graphs of a bundle in ONNX Runtime.
+pub struct OrtNetwork {
+    encoder: Graph,
+    predictor: Graph,
+    target_encoder: Option<Graph>,
+    interrupt: Interrupt,
+}
+
+/// Ends a run that goes on, and every later one, from any thread.
+#[derive(Clone)]
+pub struct Interrupt {
+    options: Arc<RunOptions>,
+    pulled: Arc<AtomicBool>,
+}
+
+impl Interrupt {
+    fn new() -> Result<Self> {
+        let options = RunOptions::new().map_err(|error| Error::Inference(error.to_string()))?;
+        Ok(Self { options: Arc::new(options), pulled: Arc::default() })
+    }
+
+    /// Makes the run in progress fail with [`Error::Stopped`] at its next operator.
+    pub fn pull(&self) {
+        self.pulled.store(true, Ordering::Relaxed);
+        // Terminating sets a flag; if even that fails, the run ends at its regular end.
+        let _ = self.options.terminate();
+    }
+
+    fn pulled(&self) -> bool {
+        self.pulled.load(Ordering::Relaxed)
+    }
+}
+
+impl OrtNetwork {
+    /// Loads the graphs of a bundle.
+    ///
+    /// # Errors
+    /// As [`open`].
+    pub fn open(bundle: &ModelBundle, options: &RuntimeOptions) -> Result<Self> {
+        let runtime = library::load(options.library.as_deref())?;
+        let device = options.device.resolve(runtime);
+        let load = |name: &'static str, file: &str| {
+            let graph = Graph::load(runtime, bundle.dir(), file, (device, options.threads))?;
+            graph.check(name, bundle).map_err(|reason| Error::bundle(bundle.dir(), format!("{file}: {reason}")))?;
+            Ok(graph)
+        };
+        let graphs = &bundle.manifest().graphs;
+        let network = Self {
+            encoder: load("encoder", &graphs.encoder.file)?,
+            predictor: load("predictor", &graphs.predictor.file)?,
+            target_encoder: match &graphs.target_encoder {
+                Some(entry) => Some(load("target_encoder", &entry.file)?),
+                None => None,
+            },
+            interrupt: Interrupt::new()?,
+        };
+        network.require(device)?;
+        Ok(network)
+    }
+
+    /// A handle that ends runs from another thread.
+    pub fn interrupt(&self) -> Interrupt {
+        self.interrupt.clone()
+    }
+
+    fn graphs(&self) -> impl Iterator<Item = &Graph> {
+        [Some(&self.encoder), Some(&self.predictor), self.target_encoder.as_ref()].into_iter().flatten()
+    }
+
+    /// Refuses a device on which no node of the encoder was placed.
+    fn require(&self, device: Device) -> Result<()> {
+        match device.provider() {
+            Some(provider) if self.encoder.placed_on(provider) == Some(0) => Err(Error::Device(format!(
+                "ONNX Runtime accepted {device} but placed no part of the encoder on it ({})",
+                self.provider()
+            ))),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Network for OrtNetwork {
+    fn encode(&mut self, pixels: PixelBatch<'_>, tokens: &mut Vec<f32>) -> Result<()> {
+        encode_with(&mut self.encoder, &self.interrupt, pixels, tokens)
+    }
+
+    fn encode_target(&mut self, pixels: PixelBatch<'_>, tokens: &mut Vec<f32>) -> Result<()> {
+        let encoder = self.target_encoder.as_mut().unwrap_or(&mut self.encoder);
+        encode_with(encoder, &self.interrupt, pixels, tokens)
+    }
+
+    fn predict(&mut self, question: Question<'_>, prediction: &mut Vec<f32>) -> Result<()> {
+        let Question { windows, dim, .. } = question;
+        let tokens = question.context_pos.len() / windows;
+        let targets = question.target_pos.len() / windows;
+        let inputs = ::ort::inputs![
+            "context" => tensor([windows, tokens, dim], question.context)?,
+            "context_pos" => tensor([windows, tokens], question.context_pos)?,
+            "target_pos" => tensor([windows, targets], question.target_pos)?,
+        ];
+        self.predictor.run(inputs, &self.interrupt, prediction)
+    }
+
+    fn provider(&self) -> String {
+        placement::describe(self.graphs().map(Graph::placement))
+    }
+
+    fn seconds(&self) -> f64 {
+        self.graphs().map(Graph::seconds).sum()
+    }
+}
+
+fn encode_with(graph: &mut Graph, stop: &Interrupt, pixels: PixelBatch<'_>, tokens: &mut Vec<f32>) -> Result<()> {
+    let inputs = ::ort::inputs!["pixel_values" => tensor(pixels.shape(), pixels.data)?];
+    graph.run(inputs, stop, tokens)
+}
+
+fn tensor<T, const N: usize>(shape: [usize; N], data: &[T]) -> Result<TensorRef<'_, T>>
+where
+    T: ::ort::value::PrimitiveTensorElementType + std::fmt::Debug + Clone + 'static,
+{
+    TensorRef::from_array_view((shape, data)).map_err(|error| Error::Inference(error.to_string()))
+}

@@ -1,1 +1,127 @@
-//! (to be written)
+//! Pixels as the encoder takes them: `[window, frame, channel, row, column]`, normalised float32.
+//!
+//! Invariant: bit for bit what `startle_models.reference.normalise` computes in numpy, which is
+//! `(v.astype(float32) / 255 − mean) / std` with every step rounded to float32.
+
+use crate::clip::ClipSpec;
+
+/// Colour channels of a picture.
+const CHANNELS: usize = 3;
+
+/// A view of normalised pixels, `[windows, frames, 3, side, side]`, C order.
+#[derive(Debug, Clone, Copy)]
+pub struct PixelBatch<'a> {
+    /// `windows · frames · 3 · side²` values.
+    pub data: &'a [f32],
+    /// Windows in the batch.
+    pub windows: usize,
+    /// Frames of each window.
+    pub frames: usize,
+    /// Side of a picture, pixels.
+    pub side: usize,
+}
+
+impl PixelBatch<'_> {
+    /// `[windows, frames, 3, side, side]`.
+    pub const fn shape(&self) -> [usize; 5] {
+        [self.windows, self.frames, CHANNELS, self.side, self.side]
+    }
+}
+
+/// Turns 8-bit channel values into the model's, by a table of 256 entries per channel.
+#[derive(Debug, Clone)]
+pub struct Normalizer {
+    table: [[f32; 256]; CHANNELS],
+}
+
+impl Normalizer {
+    /// For a `mean` and a standard deviation `std` of red, green and blue, on the scale 0..1.
+    pub fn new(mean: [f32; CHANNELS], std: [f32; CHANNELS]) -> Self {
+        let mut table = [[0.0; 256]; CHANNELS];
+        for (channel, row) in table.iter_mut().enumerate() {
+            for (value, entry) in row.iter_mut().enumerate() {
+                *entry = (value as f32 / 255.0 - mean[channel]) / std[channel];
+            }
+        }
+        Self { table }
+    }
+
+    /// Appends the three planes of an interleaved `R G B` picture to `out`.
+    pub fn append(&self, rgb: &[u8], out: &mut Vec<f32>) {
+        let plane = rgb.len() / CHANNELS;
+        let start = out.len();
+        out.resize(start + CHANNELS * plane, 0.0);
+        let (red, rest) = out[start..].split_at_mut(plane);
+        let (green, blue) = rest.split_at_mut(plane);
+        let planes = red.iter_mut().zip(green).zip(blue);
+        for (pixel, ((red, green), blue)) in rgb.chunks_exact(CHANNELS).zip(planes) {
+            *red = self.table[0][usize::from(pixel[0])];
+            *green = self.table[1][usize::from(pixel[1])];
+            *blue = self.table[2][usize::from(pixel[2])];
+        }
+    }
+}
+
+/// The first `frames` frames of each of `windows` windows of `window_len` values: borrowed where they already lie
+/// together (one window, or whole windows), else gathered in `scratch`.
+pub fn leading_frames<'a>(whole: PixelBatch<'a>, frames: usize, scratch: &'a mut Vec<f32>) -> PixelBatch<'a> {
+    let frame_len = CHANNELS * whole.side * whole.side;
+    let (window_len, wanted) = (whole.frames * frame_len, frames * frame_len);
+    let data = if whole.windows == 1 {
+        &whole.data[..wanted]
+    } else {
+        scratch.clear();
+        for window in whole.data.chunks_exact(window_len) {
+            scratch.extend_from_slice(&window[..wanted]);
+        }
+        scratch.as_slice()
+    };
+    PixelBatch { data, frames, ..whole }
+}
+
+/// The self-test input: `frames_per_clip` square RGB pictures of noise, one after another, from a 32-bit linear
+/// congruential generator (`x ← 1664525·x + 1013904223`, Press et al., *Numerical Recipes*, 2nd ed., §7.1; each value
+/// is `x >> 24` after the step), as `startle_models.reference.lcg_pixels`.
+pub fn noise_frames(spec: &ClipSpec, seed: u32) -> Vec<Vec<u8>> {
+    let mut state = seed;
+    let picture = CHANNELS * (spec.crop_size * spec.crop_size) as usize;
+    let mut step = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    };
+    (0..spec.frames_per_clip).map(|_| (0..picture).map(|_| step()).collect()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn planes_are_split_and_normalised() {
+        let normalizer = Normalizer::new([0.5, 0.0, 0.0], [0.25, 1.0, 0.5]);
+        let mut out = vec![9.0];
+        normalizer.append(&[255, 0, 255, 0, 255, 51], &mut out);
+        assert_eq!(out, [9.0, 2.0, -2.0, 0.0, 1.0, 2.0, 0.4]);
+    }
+
+    #[test]
+    fn leading_frames_of_one_window_are_borrowed_and_of_two_gathered() {
+        let data: Vec<f32> = (0..2 * 4 * 3).map(|i| i as f32).collect();
+        let mut scratch = Vec::new();
+        let one = PixelBatch { data: &data[..12], windows: 1, frames: 4, side: 1 };
+        assert_eq!(leading_frames(one, 2, &mut scratch).data, &data[..6]);
+        let two = PixelBatch { data: &data, windows: 2, frames: 4, side: 1 };
+        let led = leading_frames(two, 1, &mut scratch);
+        assert_eq!(led.shape(), [2, 1, 3, 1, 1]);
+        assert_eq!(led.data, [0.0, 1.0, 2.0, 12.0, 13.0, 14.0]);
+    }
+
+    #[test]
+    fn noise_is_the_generator_of_the_exporter() {
+        let mut spec = crate::clip::spec_for_tests();
+        spec.frames_per_clip = 2;
+        // x₁ = 1664525 + 1013904223 = 1015568748; x₁ >> 24 = 60.
+        let frames = noise_frames(&spec, 1);
+        assert_eq!((frames.len(), frames[0].len(), frames[0][0]), (2, 768, 60));
+    }
+}

@@ -44,6 +44,13 @@ pub struct ContextErrors {
     pub errors: Vec<f32>,
 }
 
+impl ContextErrors {
+    /// The window surprise, as the literature takes it: mean error over the predicted tokens.
+    pub fn surprise(&self) -> f64 {
+        self.errors.iter().map(|&error| f64::from(error)).sum::<f64>() / self.errors.len() as f64
+    }
+}
+
 /// The prediction errors of one window.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WindowErrors {

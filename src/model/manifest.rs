@@ -1,0 +1,289 @@
+//! `bundle.toml`: what a bundle says about itself.
+//!
+//! Invariant: unknown keys are refused, so that a misspelt one can't go unnoticed. `startle_models.bundle` writes it.
+
+use crate::clip::{ClipSpec, ResizeRule};
+use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::path::Path;
+
+/// Format and version of the manifest that this program reads.
+pub const FORMAT: &str = "startle.bundle/1";
+
+/// The manifest's file name.
+pub const MANIFEST: &str = "bundle.toml";
+
+/// `bundle.toml`, as written.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// [`FORMAT`].
+    pub format: String,
+    /// The bundle's name, which is also its folder's.
+    pub name: String,
+    /// Architecture family, for example `vjepa2`.
+    pub family: String,
+    /// What it is good for, in a sentence.
+    pub description: String,
+    /// Where the weights come from.
+    pub source: String,
+    /// Licence of the weights.
+    pub license: String,
+    /// Precision of the weights; inputs and outputs are float32 always.
+    pub precision: Precision,
+    /// Operator set of the graphs.
+    pub opset: u32,
+    /// Shape of a clip.
+    pub clip: ClipSection,
+    /// From pictures to pixels.
+    pub preprocess: Preprocess,
+    /// Tokens.
+    pub features: Features,
+    /// The ONNX graphs.
+    pub graphs: Graphs,
+    /// What surprise looks like on normal footage.
+    #[serde(default)]
+    pub baseline: Option<FileEntry>,
+    /// The model card.
+    pub card: CardEntry,
+    /// How far the graphs are from the PyTorch reference, as measured at export.
+    pub parity: Parity,
+    /// A seeded input and the surprise it must give.
+    pub self_test: SelfTest,
+}
+
+/// Precision of weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// 32-bit floats.
+    Fp32,
+    /// 16-bit floats (IEEE half).
+    Fp16,
+}
+
+impl Precision {
+    /// As in the manifest.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Fp32 => "fp32",
+            Self::Fp16 => "fp16",
+        }
+    }
+}
+
+/// `[clip]`; see [`ClipSpec`] for each field.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "described at ClipSpec")]
+pub struct ClipSection {
+    pub crop_size: u32,
+    pub patch_size: u32,
+    pub tubelet_size: u32,
+    pub frames_per_clip: u32,
+    pub model_fps: f64,
+    pub context_lengths: Vec<u32>,
+    #[serde(default)]
+    pub horizon: Option<u32>,
+    pub stride: u32,
+}
+
+/// `[preprocess]`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Preprocess {
+    /// How a picture becomes the model's square.
+    pub resize: ResizeRule,
+    /// Target of the shorter side, pixels.
+    pub resize_size: u32,
+    /// Interpolation.
+    pub filter: Filter,
+    /// Mean of red, green and blue, on the scale 0..1.
+    pub mean: [f32; 3],
+    /// Standard deviation of red, green and blue, on the scale 0..1.
+    pub std: [f32; 3],
+}
+
+/// Interpolation of the resize.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Filter {
+    /// Triangle filter whose support grows with the reduction (antialiased), as Pillow's.
+    Bilinear,
+}
+
+/// `[features]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Features {
+    /// Width of a token.
+    pub dim: usize,
+}
+
+/// `[graphs.*]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Graphs {
+    /// `pixel_values [B, T, 3, H, W]` → `tokens [B, N, D]`.
+    pub encoder: GraphEntry,
+    /// `context [B, Nc, D]`, `context_pos [B, Nc]`, `target_pos [B, Nt]` → `prediction [B, Nt, D]`.
+    pub predictor: GraphEntry,
+    /// As the encoder; gives the targets where it is present.
+    #[serde(default)]
+    pub target_encoder: Option<GraphEntry>,
+}
+
+/// An ONNX graph and its external data.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GraphEntry {
+    /// File name within the bundle.
+    pub file: String,
+    /// Its sha256, hexadecimal.
+    pub sha256: String,
+    /// Files with weights that the graph refers to.
+    #[serde(default)]
+    pub external: Vec<FileEntry>,
+}
+
+/// A file and its hash.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileEntry {
+    /// File name within the bundle.
+    pub file: String,
+    /// Its sha256, hexadecimal.
+    pub sha256: String,
+}
+
+/// `[card]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CardEntry {
+    /// File name within the bundle.
+    pub file: String,
+    /// Its sha256, hexadecimal; not checked where it is not given.
+    #[serde(default)]
+    pub sha256: Option<String>,
+}
+
+/// `[parity]`: largest relative differences to the PyTorch reference.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Parity {
+    /// Of the encoder's features.
+    pub encoder_max_rel: f64,
+    /// Of the predictor's features.
+    pub predictor_max_rel: f64,
+    /// Of the window surprise.
+    pub surprise_max_rel: f64,
+}
+
+/// `[self_test]`: noise from `seed` must give these surprises.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SelfTest {
+    /// Seed of the noise; see [`super::tensor::noise_frames`].
+    pub seed: u32,
+    /// Largest relative difference allowed.
+    pub tolerance_rel: f64,
+    /// The window surprise for each context length.
+    pub surprise: Vec<Expected>,
+}
+
+/// A surprise that is known in advance.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Expected {
+    /// Context length, frames.
+    pub context: u32,
+    /// Mean error over the predicted tokens.
+    pub value: f64,
+}
+
+impl Manifest {
+    /// The shape of the model's clips.
+    pub fn spec(&self) -> ClipSpec {
+        ClipSpec {
+            crop_size: self.clip.crop_size,
+            patch_size: self.clip.patch_size,
+            tubelet_size: self.clip.tubelet_size,
+            frames_per_clip: self.clip.frames_per_clip,
+            model_fps: self.clip.model_fps,
+            context_lengths: self.clip.context_lengths.clone(),
+            horizon: self.clip.horizon,
+            stride: self.clip.stride,
+            resize: self.preprocess.resize,
+            resize_size: self.preprocess.resize_size,
+        }
+    }
+
+    /// Each graph with its name in the manifest.
+    pub fn graphs(&self) -> impl Iterator<Item = (&'static str, &GraphEntry)> {
+        [
+            ("encoder", Some(&self.graphs.encoder)),
+            ("predictor", Some(&self.graphs.predictor)),
+            ("target_encoder", self.graphs.target_encoder.as_ref()),
+        ]
+        .into_iter()
+        .filter_map(|(name, entry)| entry.map(|entry| (name, entry)))
+    }
+
+    /// Every file with its hash.
+    pub(super) fn files(&self) -> Vec<(&str, Option<&str>)> {
+        let mut files = vec![(self.card.file.as_str(), self.card.sha256.as_deref())];
+        for (_, graph) in self.graphs() {
+            files.push((&graph.file, Some(&graph.sha256)));
+            files.extend(graph.external.iter().map(|entry| (entry.file.as_str(), Some(entry.sha256.as_str()))));
+        }
+        files.extend(self.baseline.iter().map(|entry| (entry.file.as_str(), Some(entry.sha256.as_str()))));
+        files
+    }
+
+    /// What the types can't say.
+    pub(super) fn check(&self, spec: &ClipSpec) -> Result<(), String> {
+        spec.check().map_err(|error| error.to_string())?;
+        if self.features.dim == 0 {
+            return Err("features.dim must be at least 1".into());
+        }
+        let Preprocess { mean, std, .. } = &self.preprocess;
+        if !mean.iter().all(|m| m.is_finite()) || !std.iter().all(|s| s.is_finite() && *s > 0.0) {
+            return Err("preprocess.mean must be finite and preprocess.std greater than 0".into());
+        }
+        if !(self.self_test.tolerance_rel > 0.0 && self.self_test.tolerance_rel < 1.0) {
+            return Err(format!("self_test.tolerance_rel {} must lie between 0 and 1", self.self_test.tolerance_rel));
+        }
+        let tested: Vec<u32> = self.self_test.surprise.iter().map(|expected| expected.context).collect();
+        if tested != spec.context_lengths {
+            return Err(format!(
+                "self_test.surprise has values for the contexts {tested:?}, clip.context_lengths are {:?}",
+                spec.context_lengths
+            ));
+        }
+        match self.files().iter().find(|(file, _)| !is_plain_name(file)) {
+            Some((file, _)) => Err(format!("{file:?} must be the name of a file inside the bundle's folder")),
+            None => Ok(()),
+        }
+    }
+
+    /// Hash over the graphs, the clip settings and the preprocessing.
+    pub(super) fn identity(&self, spec: &ClipSpec) -> Result<String> {
+        let mut hash = Sha256::new();
+        for (name, graph) in self.graphs() {
+            hash.update(format!("{name} {}\n", graph.sha256));
+            for entry in &graph.external {
+                hash.update(format!("{name} {} {}\n", entry.file, entry.sha256));
+            }
+        }
+        let settings = serde_json::to_string(&(spec, &self.preprocess))
+            .map_err(|error| Error::Internal { stage: "bundle identity", reason: error.to_string() })?;
+        hash.update(settings);
+        Ok(super::bundle::hex(&hash.finalize()))
+    }
+}
+
+fn is_plain_name(file: &str) -> bool {
+    let mut parts = Path::new(file).components();
+    matches!((parts.next(), parts.next()), (Some(std::path::Component::Normal(_)), None))
+}

@@ -1,0 +1,191 @@
+//! One ONNX graph, loaded: its session, what it takes and gives, and the time spent in it.
+
+use super::library::Runtime;
+use super::{Device, Interrupt, cuda, placement};
+use crate::error::{Error, Result};
+use crate::model::bundle::ModelBundle;
+use ::ort::ep::{self, ExecutionProviderDispatch};
+use ::ort::logging::LogLevel;
+use ::ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
+use ::ort::session::{Session, SessionInputs};
+use ::ort::value::{Outlet, TensorElementType, ValueType};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// A size that an input or output must have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Size {
+    /// It differs from call to call.
+    Free,
+    /// Always this (a graph that leaves it free will do as well).
+    Is(usize),
+}
+
+/// An input or output that the contract demands.
+struct Port {
+    name: &'static str,
+    element: TensorElementType,
+    sizes: Vec<Size>,
+}
+
+/// A loaded graph.
+pub(super) struct Graph {
+    session: Session,
+    placement: Vec<(String, usize)>,
+    spent: Duration,
+}
+
+impl Graph {
+    /// Loads `dir/file` on a device, with `threads` threads within an operator (0: one for each core).
+    pub(super) fn load(runtime: &Runtime, dir: &Path, file: &str, (device, threads): (Device, usize)) -> Result<Self> {
+        let mut builder = builder(runtime, device, threads)?;
+        let session = builder
+            .commit_from_file(dir.join(file))
+            .map_err(|error| Error::bundle(dir, format!("{file} can't be loaded on {device}: {error}")))?;
+        Ok(Self::new(session))
+    }
+
+    pub(super) fn new(session: Session) -> Self {
+        let placement = placement::of(&session);
+        Self { session, placement, spent: Duration::ZERO }
+    }
+
+    /// Execution providers with the number of nodes that each runs; empty when ONNX Runtime does not tell.
+    pub(super) fn placement(&self) -> &[(String, usize)] {
+        &self.placement
+    }
+
+    /// Nodes on `provider`; `None` when ONNX Runtime does not tell.
+    pub(super) fn placed_on(&self, provider: &str) -> Option<usize> {
+        let on = self.placement.iter().filter(|(name, _)| name == provider).map(|(_, nodes)| nodes);
+        (!self.placement.is_empty()).then(|| on.sum())
+    }
+
+    /// Seconds spent in it.
+    pub(super) fn seconds(&self) -> f64 {
+        self.spent.as_secs_f64()
+    }
+
+    /// Runs it; replaces `out` with its only output.
+    pub(super) fn run<'i, 'v: 'i, const N: usize>(
+        &mut self,
+        inputs: impl Into<SessionInputs<'i, 'v, N>>,
+        stop: &Interrupt,
+        out: &mut Vec<f32>,
+    ) -> Result<()> {
+        let start = Instant::now();
+        let outputs = self.session.run_with_options(inputs, &stop.options);
+        self.spent += start.elapsed();
+        let outputs = match outputs {
+            Ok(outputs) => outputs,
+            Err(_) if stop.pulled() => return Err(Error::Stopped),
+            Err(error) => return Err(Error::Inference(error.to_string())),
+        };
+        let (_, values) =
+            outputs[0].try_extract_tensor::<f32>().map_err(|error| Error::Inference(error.to_string()))?;
+        out.clear();
+        out.extend_from_slice(values);
+        Ok(())
+    }
+
+    /// Compares the inputs and outputs with the contract for the graph `name`.
+    pub(super) fn check(&self, name: &str, bundle: &ModelBundle) -> Result<(), String> {
+        let (inputs, outputs) = contract(name, bundle);
+        check_ports("input", self.session.inputs(), &inputs)?;
+        check_ports("output", self.session.outputs(), &outputs)
+    }
+}
+
+/// The contract of the manifest (DESIGN: model bundles).
+fn contract(name: &str, bundle: &ModelBundle) -> (Vec<Port>, Vec<Port>) {
+    use Size::{Free, Is};
+    let (side, dim) = (bundle.spec().crop_size as usize, bundle.manifest().features.dim);
+    let float = |name, sizes| Port { name, element: TensorElementType::Float32, sizes };
+    let index = |name| Port { name, element: TensorElementType::Int64, sizes: vec![Free, Free] };
+    let tokens = vec![Free, Free, Is(dim)];
+    if name == "predictor" {
+        let inputs = vec![float("context", tokens.clone()), index("context_pos"), index("target_pos")];
+        (inputs, vec![float("prediction", tokens)])
+    } else {
+        let pixels = vec![Free, Free, Is(3), Is(side), Is(side)];
+        (vec![float("pixel_values", pixels)], vec![float("tokens", tokens)])
+    }
+}
+
+fn check_ports(kind: &str, found: &[Outlet], wanted: &[Port]) -> Result<(), String> {
+    let names: Vec<&str> = found.iter().map(Outlet::name).collect();
+    let missing = wanted.iter().find(|port| !names.contains(&port.name));
+    if missing.is_some() || found.len() != wanted.len() {
+        let wanted: Vec<&str> = wanted.iter().map(|port| port.name).collect();
+        return Err(format!(
+            "the graph's {kind}s are {names:?}, the contract's are {wanted:?}; is it the right graph for this place?"
+        ));
+    }
+    for port in wanted {
+        let outlet = found.iter().find(|outlet| outlet.name() == port.name);
+        match outlet.map(Outlet::dtype) {
+            Some(ValueType::Tensor { ty, shape, .. }) if *ty == port.element && fits(shape, port) => {}
+            other => return Err(format!("{kind} {} is {other:?}, expected {}", port.name, port.describe())),
+        }
+    }
+    Ok(())
+}
+
+/// Free sizes are −1 in a graph; a size that the contract leaves free must be free, so that batches and contexts of
+/// every length fit.
+fn fits(shape: &[i64], port: &Port) -> bool {
+    shape.len() == port.sizes.len()
+        && shape.iter().zip(&port.sizes).all(|(&found, &wanted)| match wanted {
+            Size::Free => found < 0,
+            Size::Is(size) => found < 0 || found == size as i64,
+        })
+}
+
+impl Port {
+    fn describe(&self) -> String {
+        let sizes: Vec<String> = self
+            .sizes
+            .iter()
+            .map(|size| match size {
+                Size::Free => "any".into(),
+                Size::Is(size) => size.to_string(),
+            })
+            .collect();
+        format!("{:?} [{}]", self.element, sizes.join(", "))
+    }
+}
+
+/// A session's settings: all optimisations, one operator at a time, no spinning (idle threads that spin steal the
+/// cores of the decoder; measured at 2 to 4 times the wall time on a shared machine).
+pub(super) fn builder(runtime: &Runtime, device: Device, threads: usize) -> Result<SessionBuilder> {
+    let fail = |error: ::ort::Error| Error::Device(error.to_string());
+    let build = || -> ::ort::Result<SessionBuilder> {
+        Ok(Session::builder(&runtime.environment)?
+            .with_log_level(LogLevel::Fatal)?
+            .with_optimization_level(GraphOptimizationLevel::All)?
+            .with_intra_threads(threads)?
+            .with_inter_threads(1)?
+            .with_intra_op_spinning(false)?
+            .with_config_entry(placement::RECORD_KEY, "1")?)
+    };
+    let builder = build().map_err(fail)?;
+    if matches!(device, Device::Cuda(_) | Device::TensorRt(_)) {
+        cuda::preload(runtime.path());
+    }
+    builder.with_execution_providers(providers(device)).map_err(|error| {
+        Error::Device(format!("{device} can't be used: {}; it needs {}", error.message().trim(), device.needs()))
+    })
+}
+
+/// Registering fails loudly: the default would be to run on the CPU without a word.
+fn providers(device: Device) -> Vec<ExecutionProviderDispatch> {
+    // TF32 would round every product to 10 bits of mantissa: fp32 bundles are exact, fp16 bundles are the fast ones.
+    let cuda = |id| ep::CUDA::default().with_device_id(id).with_tf32(false).build().error_on_failure();
+    match device {
+        Device::Auto | Device::Cpu => Vec::new(),
+        Device::Cuda(id) => vec![cuda(id)],
+        Device::TensorRt(id) => {
+            vec![ep::TensorRT::default().with_device_id(id).build().error_on_failure(), cuda(id)]
+        }
+    }
+}

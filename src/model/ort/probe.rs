@@ -1,0 +1,70 @@
+//! Whether a device really works: a tiny graph is run on it and the answer is looked at.
+
+use super::library::Runtime;
+use super::{Device, Interrupt, graph};
+use crate::error::{Error, Result};
+
+/// The graph's input, a 2×2 matrix.
+const INPUT: [f32; 4] = [1.0, 2.0, 3.0, 4.0];
+
+/// Its square.
+const OUTPUT: [f32; 4] = [7.0, 10.0, 15.0, 22.0];
+
+/// Runs a tiny graph on the device; gives the execution provider that ran it.
+///
+/// # Errors
+/// [`Error::Device`] with ONNX Runtime's reason and what the device needs.
+pub fn run(runtime: &Runtime, device: Device) -> Result<String> {
+    let fail = |reason: String| Error::Device(format!("{device} does not work: {reason}; it needs {}", device.needs()));
+    let session = graph::builder(runtime, device, 1)?
+        .commit_from_memory(&square_graph())
+        .map_err(|error| fail(error.to_string()))?;
+    let mut graph = graph::Graph::new(session);
+    let mut answer = Vec::new();
+    let inputs = ::ort::inputs!["x" => super::tensor([2, 2], &INPUT)?];
+    graph.run(inputs, &Interrupt::new()?, &mut answer).map_err(|error| fail(error.to_string()))?;
+    if answer != OUTPUT {
+        return Err(fail(format!("the square of {INPUT:?} came out as {answer:?}")));
+    }
+    let ran = super::placement::describe(std::iter::once(graph.placement()));
+    match device.provider() {
+        Some(provider) if graph.placed_on(provider) == Some(0) => Err(fail(format!("the graph ran on {ran} instead"))),
+        _ => Ok(ran),
+    }
+}
+
+/// `y = x · x` for a 2×2 matrix as an ONNX model (`onnx.proto3`), written by hand: a matrix product makes CUDA load
+/// and start cuBLAS, which is what breaks when an installation is incomplete.
+fn square_graph() -> Vec<u8> {
+    let matrix = |name: &str| {
+        let dim = field(1, &[varint_field(1, 2)]);
+        let tensor = field(1, &[varint_field(1, 1), field(2, &[dim.clone(), dim])]);
+        [field(1, &[name.into()]), field(2, &[tensor])].concat()
+    };
+    let text = |number, value: &str| field(number, &[value.into()]);
+    let node = [text(1, "x"), text(1, "x"), text(2, "y"), text(4, "MatMul")];
+    let graph = [field(1, &node), text(2, "square"), field(11, &[matrix("x")]), field(12, &[matrix("y")])];
+    let opset = field(8, &[text(1, ""), varint_field(2, 13)]);
+    [varint_field(1, 8), opset, field(7, &graph)].concat()
+}
+
+/// A length-delimited protobuf field.
+fn field(number: u8, parts: &[Vec<u8>]) -> Vec<u8> {
+    let body = parts.concat();
+    // Every length here is below 128, so one byte holds it.
+    [vec![number << 3 | 2, body.len() as u8], body].concat()
+}
+
+/// An integer protobuf field with a value below 128.
+fn varint_field(number: u8, value: u8) -> Vec<u8> {
+    vec![number << 3, value]
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_length_of_the_graph_fits_one_byte() {
+        let bytes = super::square_graph();
+        assert!(bytes.len() < 128 && bytes.ends_with(&[8, 2]), "{bytes:?}");
+    }
+}
