@@ -8,17 +8,18 @@
 //! Dependencies run downwards only (`tests/layers.rs` keeps it so):
 //!
 //! ```text
-//! 7 cli, main
-//! 6 pipeline │ report
-//! 5 media/{open,ffmpeg} │ model/{bundle,tensor,jepa,ort,persistence}
-//! 4 model (trait) │ record
-//! 3 surprise
-//! 2 clip
-//! 1 media (Frame source trait)
-//! 0 units, error
+//! 8 cli, main
+//! 7 pipeline │ report
+//! 6 media/{open,ffmpeg} │ model/{bundle,tensor,jepa,ort,persistence,…} │ record
+//! 5 model (trait)
+//! 4 surprise
+//! 3 clip
+//! 2 media (trait)
+//! 1 units
+//! 0 error
 //! ```
 //!
-//! Invariant: floors 0–4 are pure: no I/O, threads, clocks or global state. Foreign crates stay in one room each:
+//! Invariant: floors 0–5 are pure: no I/O, threads, clocks or global state. Foreign crates stay in one room each:
 //! `ffmpeg_next` in [`media::ffmpeg`], `ort` in [`model::ort`], `plotters` in `report/plot.rs`, threads and channels
 //! in [`pipeline`], `clap` and printing in the binary's `cli`.
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, clippy::dbg_macro))]

@@ -17,7 +17,9 @@ fn a_video_becomes_a_report_folder() {
     let video = testsrc(dir.path(), "clip.mp4", 6, 10);
     let out = dir.path().join("report");
     startle().args(["analyze", "--model", TINY, "--out"]).arg(&out).arg(&video).assert().success();
-    for file in ["result.json", "curve.csv", "curve.parquet", "events.csv", "surprise.png", "surprise.svg", "report.html"] {
+    for file in
+        ["result.json", "curve.csv", "curve.parquet", "events.csv", "surprise.png", "surprise.svg", "report.html"]
+    {
         assert!(fs::metadata(out.join(file)).unwrap().len() > 50, "{file}");
     }
     let result = result(&out);
@@ -88,7 +90,11 @@ fn a_truncated_file_is_analyzed_as_far_as_it_goes_and_the_status_says_so() {
     startle().args(["analyze", "--model", "persistence", "--out"]).arg(&out).arg(&cut).assert().code(4);
     let result = result(&out);
     assert_eq!(result["truncated"], true);
-    assert!(result["input"]["gaps"].as_array().unwrap().iter().any(|g| g["reason"] == "truncated"), "{}", result["input"]);
+    assert!(
+        result["input"]["gaps"].as_array().unwrap().iter().any(|g| g["reason"] == "truncated"),
+        "{}",
+        result["input"]
+    );
     assert!(result["curve"].as_array().unwrap().len() > 5);
 }
 
@@ -111,7 +117,8 @@ fn many_inputs_fail_alone_resume_and_shard() {
     for name in ["a", "b", "c"] {
         assert!(out.join(name).join("result.json").exists(), "{name}");
     }
-    let summary: serde_json::Value = serde_json::from_str(&fs::read_to_string(out.join("summary.json")).unwrap()).unwrap();
+    let summary: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(out.join("summary.json")).unwrap()).unwrap();
     assert!(summary.to_string().contains("broken.mp4"));
     assert!(out.join("index.html").exists());
 
@@ -165,7 +172,11 @@ fn standard_input_and_events_as_a_status() {
     let video = dir.path().join("jump.mkv");
     // A square that stands still and jumps at 6 s.
     ffmpeg(&[
-        "-f", "lavfi", "-i", "color=gray:size=160x120:rate=10:duration=10", "-vf",
+        "-f",
+        "lavfi",
+        "-i",
+        "color=gray:size=160x120:rate=10:duration=10",
+        "-vf",
         "drawbox=x=20:y=20:w=30:h=30:color=white:t=fill:enable='lt(t,6)',\
          drawbox=x=100:y=70:w=30:h=30:color=white:t=fill:enable='gte(t,6)'",
         video.to_str().unwrap(),

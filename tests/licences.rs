@@ -4,8 +4,24 @@ use std::process::Command;
 
 /// Permissive licences that may be linked in. WTFPL: ffmpeg-next; the FFmpeg libraries themselves are the system's.
 const ALLOWED: &[&str] = &[
-    "MIT", "MIT-0", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "0BSD", "ISC", "Zlib", "Unlicense", "CC0-1.0",
-    "Unicode-3.0", "Unicode-DFS-2016", "BSL-1.0", "WTFPL", "IJG", "MPL-2.0", "CDLA-Permissive-2.0", "OFL-1.1",
+    "MIT",
+    "MIT-0",
+    "Apache-2.0",
+    "BSD-2-Clause",
+    "BSD-3-Clause",
+    "0BSD",
+    "ISC",
+    "Zlib",
+    "Unlicense",
+    "CC0-1.0",
+    "Unicode-3.0",
+    "Unicode-DFS-2016",
+    "BSL-1.0",
+    "WTFPL",
+    "IJG",
+    "MPL-2.0",
+    "CDLA-Permissive-2.0",
+    "OFL-1.1",
 ];
 
 /// Whether an SPDX expression can be met with allowed licences only: some alternative of every conjunct is allowed.

@@ -87,7 +87,9 @@ impl FrameSource for Painted {
         if self.next == self.frames {
             return Ok(Step::End);
         }
-        if !self.gap_told && let Some(step) = (self.script)(self.next) {
+        if !self.gap_told
+            && let Some(step) = (self.script)(self.next)
+        {
             self.gap_told = true;
             return Ok(step);
         }
@@ -318,6 +320,7 @@ fn a_sink_that_cannot_write_ends_the_run_with_its_error() {
         }
     }
     let source = Painted::new(1_000_000, |_| (0, 0));
-    let error = analyze(job(source, &Stop::new()), &mut Persistence::new(spec()).unwrap(), &mut [&mut Full(0)]).unwrap_err();
+    let error =
+        analyze(job(source, &Stop::new()), &mut Persistence::new(spec()).unwrap(), &mut [&mut Full(0)]).unwrap_err();
     assert!(error.to_string().contains("disk full"), "{error}");
 }

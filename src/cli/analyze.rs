@@ -6,11 +6,12 @@ use super::one::{self, Setup};
 use clap::{Args, ValueEnum};
 use indicatif::MultiProgress;
 use startle::media::open::{Input, expand};
+use startle::model::bundle::ModelBundle;
 use startle::pipeline::{DetectionSettings, ThresholdRule, run_all};
 use startle::record::RunConfig;
 use startle::surprise::{Baseline, CurveKey, DEFAULT_TOP_FRACTION};
 use startle::units::{MediaTime, Stop};
-use startle::{Error, Result, report};
+use startle::{Error, Result};
 use std::path::PathBuf;
 
 /// Analyze video files, folders, globs and URLs: a report folder for each.
@@ -140,7 +141,7 @@ pub fn run(args: &AnalyzeArgs, stop: &Stop) -> Result<Outcome> {
     if items.len() > 1 {
         let root = args.out.clone().unwrap_or_else(|| PathBuf::from("reports"));
         let rows: Vec<_> = done.iter().map(|one| one.row.clone()).collect();
-        report::summary::write(&root, &rows)?;
+        super::summary::write(&root, &rows)?;
         if !args.quiet {
             one::print_summary(&root, &done);
         }
@@ -156,12 +157,9 @@ fn shard(inputs: Vec<Input>, shard: Option<Shard>) -> Vec<Input> {
 fn prepare<'a>(args: &'a AnalyzeArgs, jobs: usize, stop: &Stop) -> Result<Setup<'a>> {
     let detection = args.detection.settings()?;
     let model = args.model.choose(jobs)?;
-    let key = CurveKey {
-        model_sha256: model.sha256().to_owned(),
-        stride: model.spec().stride,
-        top_fraction: args.detection.top,
-    };
-    let (baseline, origin) = baseline(&args.detection.baseline, model.baseline_path(), &key)?;
+    let key = model.curve_key(args.detection.top)?;
+    let bundled = model.bundle().and_then(ModelBundle::baseline_path);
+    let (baseline, origin) = baseline(&args.detection.baseline, bundled, &key)?;
     let config = RunConfig {
         device: args.model.device.to_string(),
         threads: model.threads(),
@@ -178,7 +176,7 @@ fn prepare<'a>(args: &'a AnalyzeArgs, jobs: usize, stop: &Stop) -> Result<Setup<
     if args.quiet {
         bars.set_draw_target(indicatif::ProgressDrawTarget::hidden());
     }
-    Ok(Setup { args, model, detection, baseline, config, bars, stop: stop.clone() })
+    Ok(Setup { args, model, detection, key, baseline, config, bars, stop: stop.clone() })
 }
 
 /// The baseline that was asked for and how the result names it. A bundle's own that does not fit the settings is an
@@ -201,10 +199,12 @@ mod tests {
     #[test]
     fn shards_are_disjoint_and_complete() {
         assert!(parse_shard("0/4").is_err() && parse_shard("5/4").is_err() && parse_shard("x").is_err());
-        let parts: Vec<usize> = (1..=3).map(|i| {
-            let Shard { index, of } = parse_shard(&format!("{i}/3")).unwrap();
-            (0..10).filter(|n| n % of == index - 1).count()
-        }).collect();
+        let parts: Vec<usize> = (1..=3)
+            .map(|i| {
+                let Shard { index, of } = parse_shard(&format!("{i}/3")).unwrap();
+                (0..10).filter(|n| n % of == index - 1).count()
+            })
+            .collect();
         assert_eq!(parts, [4, 3, 3]);
     }
 }

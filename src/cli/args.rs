@@ -2,12 +2,13 @@
 
 use clap::Args;
 use startle::Result;
-use startle::clip::ClipSpec;
+use startle::clip::{ClipSpec, ResizeRule};
 use startle::model::Scorer;
 use startle::model::bundle::ModelBundle;
-use startle::model::ort::{self, Device, SessionOptions};
+use startle::model::ort::{self, Device, RuntimeOptions};
 use startle::model::persistence::Persistence;
 use startle::model::shelf;
+use startle::surprise::CurveKey;
 use std::path::{Path, PathBuf};
 
 /// The bundle that is used when none is named.
@@ -23,7 +24,7 @@ pub struct ModelArgs {
     #[arg(long, short, env = "STARTLE_MODEL", default_value = DEFAULT_MODEL)]
     pub model: String,
     /// Where inference runs: auto, cpu, cuda[:N] or tensorrt[:N]. What is asked for and missing is an error.
-    #[arg(long, default_value = "auto", value_parser = parse_device)]
+    #[arg(long, default_value = "auto", value_parser = clap::value_parser!(Device))]
     pub device: Device,
     /// Threads of one inference call; 0: one per core.
     #[arg(long, default_value_t = 0)]
@@ -39,20 +40,15 @@ pub struct ModelArgs {
     pub stride: Option<u32>,
 }
 
-fn parse_device(text: &str) -> Result<Device, String> {
-    text.parse().map_err(|e: startle::Error| e.to_string())
-}
-
 /// A model that is there and verified, ready to make scorers of.
 pub struct ChosenModel {
     source: Source,
-    spec: ClipSpec,
-    options: SessionOptions,
+    options: RuntimeOptions,
 }
 
 enum Source {
     Bundle(Box<ModelBundle>),
-    Persistence,
+    Persistence(ClipSpec),
 }
 
 impl ModelArgs {
@@ -61,27 +57,32 @@ impl ModelArgs {
     pub fn choose(&self, jobs: usize) -> Result<ChosenModel> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = if self.threads == 0 { (cores / jobs.max(1)).max(1) } else { self.threads };
-        let options = SessionOptions { device: self.device, threads };
-        let (source, mut spec) = if self.model == PERSISTENCE {
-            (Source::Persistence, Persistence::default_spec())
+        let options = RuntimeOptions { device: self.device, threads, library: self.ort.clone() };
+        let mut source = if self.model == PERSISTENCE {
+            Source::Persistence(persistence_spec())
         } else {
-            ort::load_runtime(self.ort.as_deref())?;
-            let bundle = ModelBundle::load(&shelf::find(&self.model, &shelf::search_path())?)?;
-            let spec = bundle.spec().clone();
-            (Source::Bundle(Box::new(bundle)), spec)
+            Source::Bundle(Box::new(ModelBundle::load(&shelf::find(&self.model, &shelf::search_path())?)?))
         };
         if let Some(stride) = self.stride {
-            spec.stride = stride;
-            spec.check()?;
+            match &mut source {
+                Source::Bundle(bundle) => bundle.set_stride(stride)?,
+                Source::Persistence(spec) => {
+                    spec.stride = stride;
+                    spec.check()?;
+                }
+            }
         }
-        Ok(ChosenModel { source, spec, options })
+        Ok(ChosenModel { source, options })
     }
 }
 
 impl ChosenModel {
     /// The clips that it takes.
     pub const fn spec(&self) -> &ClipSpec {
-        &self.spec
+        match &self.source {
+            Source::Bundle(bundle) => bundle.spec(),
+            Source::Persistence(spec) => spec,
+        }
     }
 
     /// Intra-op threads of each scorer.
@@ -89,31 +90,45 @@ impl ChosenModel {
         self.options.threads
     }
 
-    /// The model's identity.
-    pub fn sha256(&self) -> &str {
+    /// The bundle, unless the model is the weight-free control.
+    pub fn bundle(&self) -> Option<&ModelBundle> {
         match &self.source {
-            Source::Bundle(bundle) => bundle.sha256(),
-            Source::Persistence => PERSISTENCE,
+            Source::Bundle(bundle) => Some(bundle),
+            Source::Persistence(_) => None,
         }
     }
 
-    /// Where its baseline lies, if it has one.
-    pub fn baseline_path(&self) -> Option<PathBuf> {
-        match &self.source {
-            Source::Bundle(bundle) => bundle.baseline_path(),
-            Source::Persistence => None,
-        }
+    /// What the surprises of this model depend on, beside the video.
+    pub fn curve_key(&self, top_fraction: f32) -> Result<CurveKey> {
+        let model_sha256 = match &self.source {
+            Source::Bundle(bundle) => bundle.sha256().to_owned(),
+            Source::Persistence(spec) => Persistence::new(spec.clone())?.info().sha256,
+        };
+        Ok(CurveKey { model_sha256, stride: self.spec().stride, top_fraction })
     }
 
     /// A scorer with sessions of its own.
     pub fn scorer(&self) -> Result<Box<dyn Scorer + Send>> {
-        match &self.source {
-            Source::Bundle(bundle) => {
-                let scorer = ort::load_scorer(bundle, &self.spec, &self.options)?;
-                Ok(Box::new(scorer))
-            }
-            Source::Persistence => Ok(Box::new(Persistence::new(self.spec.clone())?)),
-        }
+        Ok(match &self.source {
+            Source::Bundle(bundle) => Box::new(ort::open(bundle, &self.options)?),
+            Source::Persistence(spec) => Box::new(Persistence::new(spec.clone())?),
+        })
+    }
+}
+
+/// The clips of the weight-free control: a second of 64² pictures, half a second of context.
+fn persistence_spec() -> ClipSpec {
+    ClipSpec {
+        crop_size: 64,
+        patch_size: 8,
+        tubelet_size: 2,
+        frames_per_clip: 8,
+        model_fps: 8.0,
+        context_lengths: vec![4],
+        horizon: Some(1),
+        stride: 2,
+        resize: ResizeRule::Squash,
+        resize_size: 64,
     }
 }
 

@@ -2,11 +2,10 @@
 
 use super::args::ModelArgs;
 use clap::Args;
-use startle::media::open::{Input, OpenOptions, expand};
+use startle::media::ffmpeg::{FfmpegSource, OpenOptions};
+use startle::media::open::{Input, expand};
 use startle::pipeline::score_windows;
-use startle::surprise::{
-    Assembler, Baseline, BaselineBuilder, CurveKey, DEFAULT_TOP_FRACTION, WindowErrors,
-};
+use startle::surprise::{Assembler, Baseline, BaselineBuilder, DEFAULT_TOP_FRACTION, WindowErrors};
 use startle::units::Stop;
 use startle::{Error, Result};
 use std::path::PathBuf;
@@ -48,11 +47,7 @@ pub fn run(args: &CalibrateArgs, stop: &Stop) -> Result<()> {
     bar.finish_and_clear();
     let footing = builder.footing();
     let sample = sample(&windows, || Assembler::new(model.spec(), footing.clone(), args.top));
-    let key = CurveKey {
-        model_sha256: model.sha256().to_owned(),
-        stride: model.spec().stride,
-        top_fraction: args.top,
-    };
+    let key = model.curve_key(args.top)?;
     let source = format!("{} videos, {} slots", inputs.len(), sample.len());
     let slots = sample.len();
     let baseline = Baseline::new(key, footing, sample, source)?;
@@ -63,7 +58,7 @@ pub fn run(args: &CalibrateArgs, stop: &Stop) -> Result<()> {
 
 fn open<'a>(input: &'a Input, stop: &Stop) -> startle::pipeline::Open<'a> {
     let options = OpenOptions { stop: stop.clone(), ..OpenOptions::default() };
-    Box::new(move || input.open(&options))
+    Box::new(move || Ok(Box::new(FfmpegSource::open(input, &options)?)))
 }
 
 /// The slot surprises of every video, each assembled on its own.

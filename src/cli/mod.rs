@@ -3,13 +3,11 @@
 mod analyze;
 mod args;
 mod calibrate;
-mod doctor;
 mod exit;
-mod models;
 mod one;
 mod progress;
-mod report;
 mod resume;
+mod summary;
 
 use clap::{Parser, Subcommand};
 use exit::Outcome;
@@ -33,10 +31,7 @@ const EXIT_HELP: &str = "Exit status: 0 done; 1 failed; 2 wrong usage; 3 events 
 #[derive(Debug, Subcommand)]
 enum Command {
     Analyze(analyze::AnalyzeArgs),
-    Report(report::ReportArgs),
     Calibrate(calibrate::CalibrateArgs),
-    Models(models::ModelsArgs),
-    Doctor(doctor::DoctorArgs),
 }
 
 /// Parses the command line, runs the command and says what went wrong.
@@ -44,18 +39,9 @@ pub fn main() -> Outcome {
     let cli = Cli::parse();
     let stop = Stop::new();
     catch_interrupts(&stop);
-    let mut out = std::io::stdout().lock();
     let result = match &cli.command {
-        Command::Analyze(args) => {
-            drop(out);
-            analyze::run(args, &stop)
-        }
+        Command::Analyze(args) => analyze::run(args, &stop),
         Command::Calibrate(args) => calibrate::run(args, &stop).map(|()| Outcome::Done),
-        Command::Report(args) => report::run(args).map(|()| Outcome::Done),
-        Command::Models(args) => models::run(args, &mut out).map(|()| Outcome::Done),
-        Command::Doctor(args) => {
-            doctor::run(args, &mut out).map(|healthy| if healthy { Outcome::Done } else { Outcome::Failed })
-        }
     };
     result.unwrap_or_else(|error| {
         complain(&error);

@@ -5,18 +5,20 @@ use super::args::ChosenModel;
 use super::exit::Outcome;
 use super::progress::ProgressSink;
 use super::resume;
+use super::summary;
 use indicatif::MultiProgress;
 use startle::media::GapReason;
-use startle::media::open::{Input, OpenOptions};
+use startle::media::ffmpeg::{FfmpegSource, OpenOptions};
+use startle::media::open::{Input, unique_slugs};
 use startle::model::Scorer;
+use startle::model::bundle::sha256_file;
 use startle::pipeline::{self, DetectionSettings, Job};
 use startle::record::{Report, RunConfig, RunEvent, Sink};
 use startle::report::jsonl::JsonLines;
-use startle::report::{self, OutputOptions, summary};
-use startle::surprise::Baseline;
+use startle::report::{self, OutputOptions};
+use startle::surprise::{Baseline, CurveKey};
 use startle::units::Stop;
 use startle::{Error, Result};
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// What all inputs of a run share.
@@ -24,6 +26,7 @@ pub struct Setup<'a> {
     pub args: &'a AnalyzeArgs,
     pub model: ChosenModel,
     pub detection: DetectionSettings,
+    pub key: CurveKey,
     pub baseline: Option<Baseline>,
     pub config: RunConfig,
     pub bars: MultiProgress,
@@ -42,19 +45,12 @@ pub fn folders(inputs: &[Input], out: Option<&Path>, one_named: bool) -> Vec<Pat
         return vec![out.to_owned()];
     }
     let root = out.unwrap_or(Path::new("reports"));
-    let mut taken: BTreeMap<String, u32> = BTreeMap::new();
-    let mut folder = |input: &Input| {
-        let slug = input.slug();
-        let count = taken.entry(slug.clone()).or_default();
-        *count += 1;
-        root.join(if *count == 1 { slug } else { format!("{slug}-{count}") })
-    };
-    inputs.iter().map(&mut folder).collect()
+    unique_slugs(inputs).into_iter().map(|slug| root.join(slug)).collect()
 }
 
 /// Analyzes one input and says how it went; a failure is told and kept, so that the next input gets its turn.
 pub fn run(setup: &Setup<'_>, scorer: &mut (dyn Scorer + Send), input: &Input, folder: &Path) -> Finished {
-    let name = input.display_name();
+    let name = input.to_string();
     match try_run(setup, scorer, input, folder) {
         Ok(finished) => finished,
         Err(error) => {
@@ -71,8 +67,9 @@ fn try_run(setup: &Setup<'_>, scorer: &mut (dyn Scorer + Send), input: &Input, f
     if setup.stop.requested() {
         return Err(Error::Stopped);
     }
-    let name = input.display_name();
-    let sha256 = input.content_hash()?;
+    let name = input.to_string();
+    let file = input.path().filter(|path| path.is_file());
+    let sha256 = file.map(sha256_file).transpose().map_err(|e| Error::input(&name, format!("can't be read: {e}")))?;
     if setup.args.resume
         && let Some(report) = resume::finished_before(folder, sha256.as_deref(), setup)
     {
@@ -83,7 +80,7 @@ fn try_run(setup: &Setup<'_>, scorer: &mut (dyn Scorer + Send), input: &Input, f
     let job = Job {
         path: name.clone(),
         sha256,
-        open: Box::new(move || input.open(&options)),
+        open: Box::new(move || Ok(Box::new(FfmpegSource::open(input, &options)?))),
         batch: setup.config.batch,
         scene_cuts: setup.config.scene_cuts,
         detection: setup.detection.clone(),
@@ -98,7 +95,7 @@ fn try_run(setup: &Setup<'_>, scorer: &mut (dyn Scorer + Send), input: &Input, f
     let report = pipeline::analyze(job, scorer, &mut sinks)?;
     sinks.iter_mut().try_for_each(|sink| sink.record(&RunEvent::Finished(&report)))?;
     let mut options = OutputOptions::new(folder);
-    if let Some(path) = input.local_file() {
+    if let Some(path) = file {
         options = options.with_video(path);
     }
     report::write_all(&report, &options)?;
@@ -137,7 +134,7 @@ fn print_report(report: &Report, folder: &Path) {
         report.timings.realtime_factor
     );
     for gap in &input.gaps {
-        eprintln!("  gap   {:7.2} s – {:.2} s  {}", gap.start_s, gap.end_s, report::words::gap(gap.reason));
+        eprintln!("  gap   {:7.2} s – {:.2} s  {}", gap.start_s, gap.end_s, gap_words(gap.reason));
     }
     for event in &report.events {
         let [x0, y0, x1, y1] = event.place.map(f32::round);
@@ -167,4 +164,8 @@ pub fn print_summary(root: &Path, done: &[Finished]) {
         count(Outcome::Partial),
         root.join("index.html").display()
     );
+}
+
+fn gap_words(reason: GapReason) -> String {
+    format!("{reason:?}")
 }

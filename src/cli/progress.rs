@@ -29,7 +29,9 @@ impl Sink for ProgressSink {
             RunEvent::Started { duration_s, .. } => {
                 self.started = Instant::now();
                 let (bar, template) = match duration_s {
-                    Some(s) => (ProgressBar::new((s * 1000.0) as u64), "{msg} {wide_bar:.cyan/dim} {percent:>3} % ETA {eta}"),
+                    Some(s) => {
+                        (ProgressBar::new((s * 1000.0) as u64), "{msg} {wide_bar:.cyan/dim} {percent:>3} % ETA {eta}")
+                    }
                     None => (ProgressBar::new_spinner(), "{spinner} {msg}"),
                 };
                 if let Ok(style) = ProgressStyle::with_template(template) {

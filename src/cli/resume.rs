@@ -10,7 +10,7 @@ pub fn finished_before(folder: &Path, sha256: Option<&str>, setup: &Setup<'_>) -
     let report = json::read(&folder.join("result.json")).ok()?;
     let same = sha256.is_some()
         && report.input.sha256.as_deref() == sha256
-        && report.model.sha256 == setup.model.sha256()
+        && report.model.sha256 == setup.key.model_sha256
         && asked(&report.config) == asked(&setup.config);
     same.then_some(report)
 }

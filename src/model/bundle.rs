@@ -57,6 +57,17 @@ impl ModelBundle {
         &self.spec
     }
 
+    /// Places windows `stride` frames apart instead of the manifest's distance; the model stays the same.
+    ///
+    /// # Errors
+    /// [`Error::Config`] when it is not a multiple of the tubelet size.
+    pub fn set_stride(&mut self, stride: u32) -> Result<()> {
+        let spec = ClipSpec { stride, ..self.spec.clone() };
+        spec.check()?;
+        self.spec = spec;
+        Ok(())
+    }
+
     /// From 8-bit values to the model's.
     pub fn normalizer(&self) -> Normalizer {
         Normalizer::new(self.manifest.preprocess.mean, self.manifest.preprocess.std)

@@ -105,9 +105,8 @@ pub fn analyze(job: Job<'_>, scorer: &mut (dyn Scorer + Send), sinks: &mut [&mut
     let (decoded, scored, recorded) = std::thread::scope(|scope| {
         let decode_spec = spec.clone();
         let decode_stop = stop.clone();
-        let decoder = spawn(scope, "decode", move || {
-            decode::run(open, &decode_spec, scene_cuts, &decode_stop, &clips_in)
-        });
+        let decoder =
+            spawn(scope, "decode", move || decode::run(open, &decode_spec, scene_cuts, &decode_stop, &clips_in));
         let scoring = spawn(scope, "score", {
             let scorer = &mut *scorer;
             move || score::run(scorer, batch, &clips_out, &scores_in)

@@ -35,7 +35,8 @@ pub fn result(folder: &Path) -> serde_json::Value {
 pub fn footage() -> Vec<PathBuf> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join(".cache/footage");
     let entries = std::fs::read_dir(&dir).unwrap_or_else(|e| panic!("{}: {e}; run `make setup-tests`", dir.display()));
-    let mut clips: Vec<_> = entries.map(|e| e.unwrap().path()).filter(|p| p.extension().is_some_and(|e| e == "mp4")).collect();
+    let mut clips: Vec<_> =
+        entries.map(|e| e.unwrap().path()).filter(|p| p.extension().is_some_and(|e| e == "mp4")).collect();
     clips.sort();
     assert!(clips.len() >= 4, "footage is missing: run `make setup-tests`");
     clips
