@@ -12,7 +12,8 @@ pub mod json;
 pub mod jsonl;
 pub mod parquet;
 pub mod plot;
-mod words;
+pub mod summary;
+pub mod words;
 
 pub use downsample::envelope;
 pub use files::{prepare, write_atomic};

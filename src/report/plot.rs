@@ -232,7 +232,7 @@ impl<B: DrawingBackend> Canvas<B> {
                 continue;
             }
             self.dashed((x, AREA[2]), (x, MOTION[1]), self.stroke(&MUTED.mix(0.6), 1.0))?;
-            free_from = self.note(words::gap_reason(GapReason::SceneCut), x + 5.0, free_from)?;
+            free_from = self.note(words::gap(GapReason::SceneCut), x + 5.0, free_from)?;
         }
         let mut free_from = AREA[0];
         for gap in gaps.iter().filter(|g| g.reason != GapReason::SceneCut) {
@@ -240,7 +240,7 @@ impl<B: DrawingBackend> Canvas<B> {
             let to = self.x(gap.end_s).max(from + 2.0);
             self.rectangle((from, AREA[2]), (to, MOTION[1]), &BAND)?;
             self.hatch(from, to)?;
-            free_from = self.note(words::gap_reason(gap.reason), from + 5.0, free_from)?;
+            free_from = self.note(words::gap(gap.reason), from + 5.0, free_from)?;
         }
         Ok(())
     }

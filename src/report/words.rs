@@ -4,7 +4,7 @@ use crate::media::GapReason;
 use crate::record::{Report, RunConfig};
 
 /// A break in the run of frames, for people.
-pub const fn gap_reason(reason: GapReason) -> &'static str {
+pub const fn gap(reason: GapReason) -> &'static str {
     match reason {
         GapReason::SceneCut => "scene cut",
         GapReason::TimestampGap => "timestamps jump ahead",

@@ -3,6 +3,11 @@
 //! Invariants: no network, no foreign script; every text from outside is escaped; data for the script is JSON that can't
 //! end its element.
 
+mod index;
+mod text;
+
+pub use index::index;
+
 use super::OutputOptions;
 use crate::record::Report;
 

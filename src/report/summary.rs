@@ -1,0 +1,151 @@
+//! Many results side by side: `summary.json`, `summary.csv` and an `index.html` that links to each report.
+//!
+//! Invariant: a row for every input, in the order given, also for those that failed.
+
+use super::{csv, downsample, files, html};
+use crate::error::{Error, Result};
+use crate::record::Report;
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+
+/// Points of a row's miniature curve: one low and one high for each of 150 pixel columns.
+const MINI_POINTS: usize = 300;
+
+/// How one input went.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Row {
+    /// The input as the user named it.
+    pub input: String,
+    /// Its report folder; empty when it failed.
+    pub folder: PathBuf,
+    /// Why there is no report.
+    pub error: Option<String>,
+    /// Whether an earlier result was kept.
+    pub skipped: bool,
+    /// Whether the run ended before the video did.
+    pub truncated: bool,
+    /// Seconds of video.
+    pub duration_s: f64,
+    /// Breaks in the run of frames.
+    pub gaps: usize,
+    /// Events found.
+    pub events: usize,
+    /// Onset of the first event, seconds.
+    pub first_onset_s: Option<f64>,
+    /// Largest headline surprise.
+    pub peak_surprise: Option<f32>,
+    /// Smallest p-value of an event.
+    pub best_p_value: Option<f32>,
+    /// The literature's mean over windows.
+    pub surprise_avg: Option<f64>,
+    /// The literature's maximum over windows.
+    pub surprise_max: Option<f64>,
+    /// The model's name.
+    pub model: String,
+    /// For the miniature: time in seconds and surprise.
+    #[serde(skip)]
+    pub curve: Vec<(f64, f32)>,
+    /// For the miniature: onset and end of each event, seconds.
+    #[serde(skip)]
+    pub spans: Vec<(f64, f64)>,
+    /// For the miniature: the threshold, if one was in force.
+    #[serde(skip)]
+    pub threshold: Option<f32>,
+}
+
+impl Row {
+    /// The row of a finished report that lies in `folder`; `skipped` when it was there before.
+    pub fn of(report: &Report, folder: &Path, skipped: bool) -> Self {
+        let kept = downsample::envelope(&report.curve, MINI_POINTS);
+        let scored = report.video_surprise.windows > 0;
+        Self {
+            input: report.input.path.clone(),
+            folder: folder.to_owned(),
+            error: None,
+            skipped,
+            truncated: report.truncated,
+            duration_s: report.input.duration_s,
+            gaps: report.input.gaps.len(),
+            events: report.events.len(),
+            first_onset_s: report.events.first().map(|e| e.onset_s),
+            peak_surprise: report.curve.iter().map(|p| p.surprise).reduce(f32::max),
+            best_p_value: report.events.iter().filter_map(|e| e.p_value).reduce(f32::min),
+            surprise_avg: scored.then_some(report.video_surprise.avg),
+            surprise_max: scored.then_some(report.video_surprise.max),
+            model: report.model.name.clone(),
+            curve: kept.into_iter().map(|i| (report.curve[i].t_s, report.curve[i].surprise)).collect(),
+            spans: report.events.iter().map(|e| (e.onset_s, e.end_s)).collect(),
+            threshold: report.config.threshold,
+        }
+    }
+
+    /// The row of an input that gave no report.
+    pub fn failed(input: &str, error: &str) -> Self {
+        Self { input: input.to_owned(), error: Some(error.to_owned()), ..Self::default() }
+    }
+
+    /// One word for how it went.
+    pub fn status(&self) -> &'static str {
+        match self {
+            Self { error: Some(_), .. } => "failed",
+            Self { truncated: true, .. } => "truncated",
+            Self { skipped: true, .. } => "kept",
+            _ => "done",
+        }
+    }
+}
+
+/// Writes the summary of `rows` to `root`.
+///
+/// # Errors
+/// [`Error::Output`] when a file can't be written.
+pub fn write(root: &Path, rows: &[Row]) -> Result<Vec<PathBuf>> {
+    files::prepare(root)?;
+    let fail = |e: serde_json::Error| Error::Internal { stage: "summary", reason: e.to_string() };
+    let json = serde_json::json!({ "schema": "startle.summary/1", "inputs": rows });
+    let json = serde_json::to_vec_pretty(&json).map_err(fail)?;
+    Ok(vec![
+        files::write_atomic(root, "summary.json", &json)?,
+        files::write_atomic(root, "summary.csv", &table(rows)?)?,
+        files::write_atomic(root, "index.html", html::index(root, rows).as_bytes())?,
+    ])
+}
+
+fn table(rows: &[Row]) -> Result<Vec<u8>> {
+    const COLUMNS: [&str; 12] = [
+        "input",
+        "status",
+        "duration_s",
+        "gaps",
+        "events",
+        "first_onset_s",
+        "peak_surprise",
+        "best_p_value",
+        "surprise_avg",
+        "surprise_max",
+        "report",
+        "error",
+    ];
+    fn cell<T: ToString>(value: Option<T>) -> String {
+        value.map(|v| v.to_string()).unwrap_or_default()
+    }
+    csv::table(
+        &COLUMNS,
+        rows.iter().map(|row| {
+            vec![
+                row.input.clone(),
+                row.status().to_owned(),
+                row.duration_s.to_string(),
+                row.gaps.to_string(),
+                row.events.to_string(),
+                cell(row.first_onset_s),
+                cell(row.peak_surprise),
+                cell(row.best_p_value),
+                cell(row.surprise_avg),
+                cell(row.surprise_max),
+                row.folder.to_string_lossy().into_owned(),
+                cell(row.error.as_ref()),
+            ]
+        }),
+    )
+}
