@@ -11,7 +11,7 @@ use crate::units::Surprise;
 use sha2::{Digest, Sha256};
 use std::ops::Range;
 
-/// Standard deviation of red, green and blue in ImageNet, on the scale 0..1: the usual unit of normalised pixels.
+/// Standard deviation of red, green and blue over the `ImageNet` pictures, on the scale 0..1: the usual unit of normalised pixels.
 const STD: [f32; 3] = [0.229, 0.224, 0.225];
 
 /// Predicts that the pixels of the last context slot stay; the error of a token is the mean absolute difference of
