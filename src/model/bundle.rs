@@ -8,7 +8,6 @@ use super::ModelInfo;
 use super::tensor::Normalizer;
 use crate::clip::ClipSpec;
 use crate::error::{Error, Result};
-use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 use std::io::Read;
@@ -32,7 +31,7 @@ impl ModelBundle {
     /// # Errors
     /// [`Error::Bundle`] that names the file or the key at fault and says what to do.
     pub fn load(dir: &Path) -> Result<Self> {
-        let manifest = read_manifest(dir)?;
+        let manifest = Manifest::read(dir)?;
         let spec = manifest.spec();
         manifest.check(&spec).map_err(|reason| Error::bundle(dir, format!("{MANIFEST}: {reason}")))?;
         for (file, sha256) in manifest.files() {
@@ -97,27 +96,6 @@ impl ModelBundle {
             stride: self.spec.stride,
         }
     }
-}
-
-fn read_manifest(dir: &Path) -> Result<Manifest> {
-    /// The one key that every version of the format has.
-    #[derive(Deserialize)]
-    struct Versioned {
-        format: String,
-    }
-    let fail = |reason: String| Error::bundle(dir, reason);
-    let text = std::fs::read_to_string(dir.join(MANIFEST)).map_err(|error| {
-        fail(format!("can't read {MANIFEST}: {error}; a bundle is a folder with a {MANIFEST} and its graphs"))
-    })?;
-    let malformed = |error: toml::de::Error| fail(format!("{MANIFEST} is not what it should be: {error}"));
-    let Versioned { format } = toml::from_str(&text).map_err(malformed)?;
-    if format != FORMAT {
-        return Err(fail(format!(
-            "{MANIFEST} has the format {format:?}, this version of startle reads {FORMAT:?}; \
-             export the bundle again with the exporter of this version"
-        )));
-    }
-    toml::from_str(&text).map_err(malformed)
 }
 
 fn verify_file(dir: &Path, file: &str, expected: Option<&str>) -> Result<()> {

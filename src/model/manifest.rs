@@ -203,6 +203,31 @@ pub struct Expected {
 }
 
 impl Manifest {
+    /// Reads the manifest in `dir`; what it says of the files is not checked.
+    ///
+    /// # Errors
+    /// [`Error::Bundle`] when it is not there, has another version, or an unknown or missing key.
+    pub fn read(dir: &Path) -> Result<Self> {
+        /// The one key that every version of the format has.
+        #[derive(Deserialize)]
+        struct Versioned {
+            format: String,
+        }
+        let fail = |reason: String| Error::bundle(dir, reason);
+        let text = std::fs::read_to_string(dir.join(MANIFEST)).map_err(|error| {
+            fail(format!("can't read {MANIFEST}: {error}; a bundle is a folder with a {MANIFEST} and its graphs"))
+        })?;
+        let malformed = |error: toml::de::Error| fail(format!("{MANIFEST} is not what it should be: {error}"));
+        let Versioned { format } = toml::from_str(&text).map_err(malformed)?;
+        if format != FORMAT {
+            return Err(fail(format!(
+                "{MANIFEST} has the format {format:?}, this version of startle reads {FORMAT:?}; \
+                 export the bundle again with the exporter of this version"
+            )));
+        }
+        toml::from_str(&text).map_err(malformed)
+    }
+
     /// The shape of the model's clips.
     pub fn spec(&self) -> ClipSpec {
         ClipSpec {

@@ -1,0 +1,161 @@
+//! `startle models`: which bundles there are, what they are, and whether they still give the numbers they must.
+
+use clap::{Args, Subcommand};
+use startle::model::bundle::{DEFAULT_BUNDLE, Manifest, ModelBundle, find, list, search_path};
+use startle::model::jepa::Network;
+use startle::model::ort::{self, Device, RuntimeOptions};
+use startle::model::self_test;
+use startle::{Error, Result};
+use std::fmt::Display;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// List, describe and verify model bundles.
+#[derive(Debug, Args)]
+pub struct ModelsArgs {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// All bundles on the search path.
+    List,
+    /// What a bundle is: source, licence, clips, parity with PyTorch.
+    Info {
+        /// Name or folder.
+        #[arg(default_value = DEFAULT_BUNDLE)]
+        bundle: String,
+    },
+    /// Check every file's sha256, then run the self-test and compare each figure.
+    Verify {
+        /// Name or folder.
+        #[arg(default_value = DEFAULT_BUNDLE)]
+        bundle: String,
+        #[command(flatten)]
+        runtime: RuntimeArgs,
+    },
+}
+
+/// Where to run the self-test.
+#[derive(Debug, Clone, Args)]
+pub struct RuntimeArgs {
+    /// Where inference runs: auto, cpu, cuda[:N] or tensorrt[:N]. What is asked for and missing is an error.
+    #[arg(long, default_value = "auto")]
+    device: Device,
+    /// Threads of one inference call; 0: one per core.
+    #[arg(long, default_value_t = 0)]
+    threads: usize,
+    /// ONNX Runtime's shared library, when it is not where `make setup` puts it.
+    #[arg(long, value_name = "FILE")]
+    ort: Option<PathBuf>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When a bundle is missing or broken, or a figure is not what it must be.
+pub fn run(args: &ModelsArgs, out: &mut dyn Write) -> Result<()> {
+    let mut page = Page(out);
+    match &args.action {
+        Action::List => list_all(&mut page),
+        Action::Info { bundle } => info(&find(bundle, &search_path())?, &mut page),
+        Action::Verify { bundle, runtime } => verify(&find(bundle, &search_path())?, runtime, &mut page),
+    }
+}
+
+/// Lines on standard output.
+pub(super) struct Page<'a>(pub(super) &'a mut dyn Write);
+
+impl Page<'_> {
+    /// Writes a line. A reader that went away (`| head`) is not an error.
+    pub(super) fn line(&mut self, text: impl Display) -> Result<()> {
+        match writeln!(self.0, "{text}").and_then(|()| self.0.flush()) {
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::output("standard output", error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes a name and what belongs to it, in two columns.
+    fn field(&mut self, name: &str, value: impl Display) -> Result<()> {
+        self.line(format!("{name:<14}{value}"))
+    }
+}
+
+fn list_all(page: &mut Page<'_>) -> Result<()> {
+    for dir in list(&search_path()) {
+        let name = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let default = if name == DEFAULT_BUNDLE { " (default)" } else { "" };
+        match Manifest::read(&dir) {
+            Ok(manifest) => {
+                let (family, precision) = (&manifest.family, manifest.precision.name());
+                page.line(format!("{name}{default}  {family}, {precision}: {}", manifest.description))?;
+            }
+            Err(error) => page.line(format!("{name}{default}  unusable: {error}"))?,
+        }
+        page.line(format!("    {}", dir.display()))?;
+    }
+    page.line("persistence  built in, no weights: expects that nothing changes (the control)")
+}
+
+fn info(dir: &Path, page: &mut Page<'_>) -> Result<()> {
+    let manifest = Manifest::read(dir)?;
+    let (clip, preprocess, parity) = (manifest.spec(), &manifest.preprocess, &manifest.parity);
+    page.field("name", &manifest.name)?;
+    page.field("folder", dir.display())?;
+    page.field("description", &manifest.description)?;
+    page.field("family", format!("{}, {}, ONNX opset {}", manifest.family, manifest.precision.name(), manifest.opset))?;
+    page.field("source", &manifest.source)?;
+    page.field("licence", &manifest.license)?;
+    let side = clip.crop_size;
+    let seconds = f64::from(clip.frames_per_clip) / clip.model_fps;
+    page.field(
+        "clip",
+        format!("{} frames of {side}×{side} at {} fps ({seconds:.2} s)", clip.frames_per_clip, clip.model_fps),
+    )?;
+    let (grid, slots, dim) = (clip.grid(), clip.slots(), manifest.features.dim);
+    page.field("tokens", format!("{slots} slots of {grid}×{grid}, {dim} features each"))?;
+    page.field("contexts", format!("{:?} frames", clip.context_lengths))?;
+    let horizon = clip.horizon.map_or("to the end of the clip".into(), |slots| format!("{slots} slots"));
+    page.field("predicted", format!("{horizon}; a window every {} frames", clip.stride))?;
+    let (mean, std) = (preprocess.mean, preprocess.std);
+    page.field("pixels", format!("{:?}, mean {mean:?}, std {std:?}", preprocess.resize))?;
+    page.field(
+        "parity",
+        format!(
+            "against PyTorch: encoder {:.1e}, predictor {:.1e}, surprise {:.1e} (relative)",
+            parity.encoder_max_rel, parity.predictor_max_rel, parity.surprise_max_rel
+        ),
+    )?;
+    page.field("baseline", manifest.baseline.as_ref().map_or("none", |entry| &entry.file))?;
+    page.field("card", dir.join(&manifest.card.file).display())
+}
+
+fn verify(dir: &Path, runtime: &RuntimeArgs, page: &mut Page<'_>) -> Result<()> {
+    let bundle = ModelBundle::load(dir)?;
+    page.line(format!("{}: every file has its sha256", dir.display()))?;
+    let RuntimeArgs { device, threads, ort: library } = runtime.clone();
+    let mut model = ort::open(&bundle, &RuntimeOptions { device, threads, library })?;
+    page.line(format!("graphs take and give what they must; they run on {}", model.network().provider()))?;
+    let outcome = self_test::run(&bundle, &mut model)?;
+    for figure in &outcome.0 {
+        let verdict = if figure.passed() { "ok" } else { "WRONG" };
+        page.line(format!(
+            "context {:>3}: surprise {:.8}, expected {:.8}, relative difference {:.1e} (allowed {:.0e}): {verdict}",
+            figure.context,
+            figure.found,
+            figure.expected,
+            figure.difference(),
+            figure.tolerance
+        ))?;
+    }
+    if outcome.passed() {
+        page.line(format!("{} is good", bundle.manifest().name))
+    } else {
+        Err(Error::bundle(
+            dir,
+            "the self-test failed: the graphs do not give the surprise that they must; \
+             try `--device cpu`, and if that fails too, export the bundle again",
+        ))
+    }
+}
