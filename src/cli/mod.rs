@@ -3,7 +3,9 @@
 mod analyze;
 mod args;
 mod calibrate;
+mod doctor;
 mod exit;
+mod models;
 mod one;
 mod progress;
 mod resume;
@@ -32,6 +34,8 @@ const EXIT_HELP: &str = "Exit status: 0 done; 1 failed; 2 wrong usage; 3 events 
 enum Command {
     Analyze(analyze::AnalyzeArgs),
     Calibrate(calibrate::CalibrateArgs),
+    Models(models::ModelsArgs),
+    Doctor(doctor::DoctorArgs),
 }
 
 /// Parses the command line, runs the command and says what went wrong.
@@ -42,6 +46,11 @@ pub fn main() -> Outcome {
     let result = match &cli.command {
         Command::Analyze(args) => analyze::run(args, &stop),
         Command::Calibrate(args) => calibrate::run(args, &stop).map(|()| Outcome::Done),
+        Command::Models(args) => models::run(args, &mut std::io::stdout().lock()).map(|()| Outcome::Done),
+        Command::Doctor(args) => {
+            let healthy = doctor::run(args, &mut std::io::stdout().lock());
+            healthy.map(|healthy| if healthy { Outcome::Done } else { Outcome::Failed })
+        }
     };
     result.unwrap_or_else(|error| {
         complain(&error);

@@ -71,7 +71,9 @@ impl Page<'_> {
     /// Writes a line. A reader that went away (`| head`) is not an error.
     pub(super) fn line(&mut self, text: impl Display) -> Result<()> {
         match writeln!(self.0, "{text}").and_then(|()| self.0.flush()) {
-            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::output("standard output", error)),
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                Err(Error::output("standard output", error))
+            }
             _ => Ok(()),
         }
     }

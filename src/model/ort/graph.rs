@@ -173,7 +173,11 @@ pub(super) fn builder(runtime: &Runtime, device: Device, threads: usize) -> Resu
         cuda::preload(runtime.path());
     }
     builder.with_execution_providers(providers(device)).map_err(|error| {
-        Error::Device(format!("{device} can't be used: {}; it needs {}", error.message().trim(), device.needs()))
+        Error::Device(format!(
+            "{device} can't be used: {}; it needs {}",
+            error.message().trim().trim_end_matches('.'),
+            device.needs()
+        ))
     })
 }
 

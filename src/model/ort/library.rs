@@ -4,6 +4,7 @@
 //! panic when there is none.
 
 use crate::error::{Error, Result};
+use ::ort::LoadDynamicError;
 use ::ort::environment::Environment;
 use ::ort::logging::LogLevel;
 use std::path::{Path, PathBuf};
@@ -86,7 +87,11 @@ pub fn load(explicit: Option<&Path>) -> Result<&'static Runtime> {
 fn initialise(path: &Path) -> Result<Runtime, String> {
     // A relative path would be tried beside the program first.
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let builder = ::ort::init_from(&path).map_err(|error| chain(&error))?;
+    let builder = ::ort::init_from(&path).map_err(|error| match &error {
+        // Its text says no more than "dlopen failed"; the loader's own words are a cause further down.
+        LoadDynamicError::Dlopen { error, .. } => chain(error),
+        other => chain(other),
+    })?;
     let environment = builder.with_name("startle").with_telemetry(false).build().map_err(|error| chain(&error))?;
     // Everything that matters comes back as an error; what ONNX Runtime would print as well is noise.
     environment.set_log_level(LogLevel::Fatal);
