@@ -1,18 +1,54 @@
 //! `report.html`: the page that people open. Self-contained, works offline and from a mail attachment.
 //!
 //! Invariants: no network, no foreign script; every text from outside is escaped; data for the script is JSON that can't
-//! end its element.
+//! end its element; what was found can be read without a script.
 
+mod data;
 mod index;
+mod player;
+mod sections;
 mod text;
 
 pub use index::index;
 
-use super::OutputOptions;
+use super::{OutputOptions, words};
 use crate::record::Report;
+use player::Player;
+use text::{escape, fill, script_json};
 
-/// The page.
+/// The page for one report.
 pub fn page(report: &Report, options: &OutputOptions) -> String {
-    let _ = (report, options);
-    String::new()
+    let player = Player::choose(&report.input, options);
+    let settings = [
+        sections::fields("input", &report.input, &["gaps", "notes"]),
+        sections::fields("model", &report.model, &[]),
+        sections::fields("config", &report.config, &[]),
+        sections::fields("timings", &report.timings, &[]),
+    ];
+    let rule = match report.config.threshold_rule.as_str() {
+        "" => String::new(),
+        rule => format!(" Here: {}.", escape(rule)),
+    };
+    fill(
+        include_str!("../assets/report.html"),
+        &[
+            ("css", include_str!("../assets/report.css")),
+            ("js", include_str!("../assets/report.js")),
+            ("name", &escape(&words::one_line(&words::input_name(report)))),
+            ("path", &escape(&report.input.path)),
+            ("lead", &sections::lead(report)),
+            ("facts", &sections::facts(report)),
+            ("banner", &sections::banner(report)),
+            ("player", &player.html(&report.input)),
+            ("unit", words::surprise_unit(&report.config)),
+            ("events", &sections::events(report)),
+            ("breaks", &sections::breaks(report)),
+            ("video_surprise", &sections::video_surprise(report)),
+            ("threshold_rule", &rule),
+            ("settings", &settings.concat()),
+            ("version", &escape(&report.startle_version)),
+            ("data", &script_json(&data::data(report))),
+            ("payload", &player.payload()),
+        ],
+    )
 }

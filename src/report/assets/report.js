@@ -1,0 +1,426 @@
+
+// The page's one script. One number rules: `now`, the playhead in seconds. The video, the curve, the box on the picture
+// and the list of events all follow it; moving any of them goes through seek().
+"use strict";
+(() => {
+  const data = JSON.parse(document.getElementById("data").textContent);
+  const $ = (id) => document.getElementById(id);
+  const video = $("video"), chart = $("chart"), readout = $("readout"), pan = $("pan");
+  const count = data.t.length, duration = Math.max(data.duration, 0.1);
+  const unit = chart.dataset.unit;
+  let now = 0, dragging = false, hover = null, view = [0, duration], heatOn = true;
+
+  // --- numbers and words -----------------------------------------------------------------------------------------
+  const pad = (n) => String(n).padStart(2, "0");
+  function clock(t) {
+    if (t < 59.995) return t.toFixed(2) + " s";
+    const tenths = Math.round(t * 10), minutes = Math.floor(tenths / 600), rest = tenths % 600;
+    if (minutes < 60) return minutes + ":" + pad(Math.floor(rest / 10)) + "." + (rest % 10);
+    const s = Math.round(t);
+    return Math.floor(s / 3600) + ":" + pad(Math.floor(s / 60) % 60) + ":" + pad(s % 60);
+  }
+  const number = (v) => {
+    if (v === null || v === undefined) return "–";
+    const a = Math.abs(v);
+    if (a !== 0 && (a < 0.001 || a >= 1e5)) return v.toExponential(1);
+    return a >= 100 ? v.toFixed(0) : a >= 10 ? v.toFixed(1) : a >= 1 ? v.toFixed(2) : v.toFixed(3);
+  };
+  /** The first index whose time is at least t. */
+  function after(t) {
+    let low = 0, high = count;
+    while (low < high) { const mid = (low + high) >> 1; if (data.t[mid] < t) low = mid + 1; else high = mid; }
+    return low;
+  }
+  const gapEnds = data.gaps.map((g) => g.end).sort((a, b) => a - b);
+  const broken = (a, b) => {
+    let low = 0, high = gapEnds.length;
+    while (low < high) { const mid = (low + high) >> 1; if (gapEnds[mid] <= a) low = mid + 1; else high = mid; }
+    return low < gapEnds.length && gapEnds[low] <= b;
+  };
+  /** The point that stands for time t, or -1 where nothing was predicted. */
+  function pointAt(t) {
+    const i = after(t);
+    let best = -1, reach = Math.max(1.01 * data.slot, (view[1] - view[0]) / 400);
+    for (const k of [i - 1, i]) {
+      if (k < 0 || k >= count || broken(Math.min(t, data.t[k]), Math.max(t, data.t[k]))) continue;
+      const far = Math.abs(data.t[k] - t);
+      if (far <= reach) { reach = far; best = k; }
+    }
+    return best;
+  }
+  const eventAt = (t) => data.events.find((e) => t >= e.onset - data.slot / 2 && t <= e.end + data.slot / 2);
+
+  // --- the curve -------------------------------------------------------------------------------------------------
+  const SVG = "http://www.w3.org/2000/svg";
+  const make = (name, attributes, parent, text) => {
+    const node = document.createElementNS(SVG, name);
+    for (const key in attributes) node.setAttribute(key, attributes[key]);
+    if (text !== undefined) node.textContent = text;
+    if (parent) parent.appendChild(node);
+    return node;
+  };
+  const top = Math.max(1e-9, data.threshold || 0, data.surprise.reduce((a, b) => Math.max(a, b), 0));
+  const low = data.surprise.reduce((a, b) => Math.min(a, b), 0);
+  const motionTop = data.motion.reduce((a, b) => Math.max(a, b), 0);
+  let box = { left: 44, right: 12, top: 26, bottom: 0, foot: 0, width: 0, height: 0 };
+  let head = null, knob = null, cross = null, spans = [];
+  const x = (t) => box.left + (t - view[0]) / (view[1] - view[0]) * (box.width - box.left - box.right);
+  const y = (v) => box.bottom - (v - low) / ((top - low) * 1.08) * (box.bottom - box.top);
+  const timeOf = (px) => view[0] + (px - box.left) / (box.width - box.left - box.right) * (view[1] - view[0]);
+
+  function roundTicks(from, to, n) {
+    const rough = (to - from) / n, power = Math.pow(10, Math.floor(Math.log10(rough)));
+    const step = [1, 2, 5, 10].map((m) => m * power).find((s) => s >= rough);
+    const ticks = [];
+    for (let k = Math.ceil(from / step - 1e-9); k * step <= to + 1e-9; k++) ticks.push(k * step);
+    return ticks;
+  }
+  const STEPS = [.01, .02, .05, .1, .2, .5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400];
+  function timeTicks(n) {
+    const rough = (view[1] - view[0]) / n;
+    const step = STEPS.find((s) => s >= rough) || Math.ceil(rough / 86400) * 86400;
+    const ticks = [];
+    for (let k = Math.ceil(view[0] / step - 1e-9); k * step <= view[1] + 1e-9; k++) ticks.push(k * step);
+    return [ticks, step];
+  }
+  function tickLabel(t, step) {
+    const digits = step < .1 ? 2 : step < 1 ? 1 : 0;
+    if (duration < 120) return t.toFixed(digits) + " s";
+    const whole = Math.floor(t + 1e-6), rest = digits ? (t - whole).toFixed(digits).slice(1) : "";
+    const tail = ":" + pad(whole % 60) + rest;
+    if (duration < 3600) return Math.floor(whole / 60) + tail;
+    return Math.floor(whole / 3600) + ":" + pad(Math.floor(whole / 60) % 60) + (step < 60 ? tail : "");
+  }
+
+  /** Unbroken runs of points in view; each at most two points for a pixel column, lowest and highest. */
+  function runs() {
+    const from = Math.max(0, after(view[0]) - 1), to = Math.min(count, after(view[1]) + 1);
+    const columns = [];
+    let run = [], column = null;
+    const close = () => { if (column) { run.push(column.low); if (column.high !== column.low) run.push(column.high); } column = null; };
+    for (let i = from; i < to; i++) {
+      if (i > from && broken(data.t[i - 1], data.t[i])) { close(); if (run.length) columns.push(run); run = []; }
+      const px = Math.round(x(data.t[i]) * 2);
+      if (!column || column.px !== px) { close(); column = { px, low: i, high: i }; continue; }
+      if (data.surprise[i] < data.surprise[column.low]) column.low = i;
+      if (data.surprise[i] > data.surprise[column.high]) column.high = i;
+    }
+    close();
+    if (run.length) columns.push(run);
+    return columns.map((r) => r.slice().sort((a, b) => a - b));
+  }
+
+  function draw() {
+    const width = Math.max(280, chart.clientWidth), narrow = width < 560;
+    const height = narrow ? 250 : 330;
+    Object.assign(box, { width, height, left: narrow ? 34 : 46, bottom: height - 88, foot: height - 30 });
+    chart.textContent = "";
+    const svg = make("svg", { viewBox: `0 0 ${width} ${height}`, height, role: "presentation" }, chart);
+    const defs = make("defs", {}, svg);
+    const hatch = make("pattern", { id: "hatch", width: 8, height: 8, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" }, defs);
+    make("line", { x1: 0, y1: 0, x2: 0, y2: 8, class: "hatch" }, hatch);
+    const clip = make("clipPath", { id: "inside" }, defs);
+    make("rect", { x: box.left, y: 0, width: width - box.left - box.right, height }, clip);
+    axes(svg, narrow);
+    const inside = make("g", { "clip-path": "url(#inside)" }, svg);
+    gaps(inside);
+    spans = data.events.map((e) => make("rect", {
+      class: "event", x: x(e.onset), width: Math.max(2, x(e.end) - x(e.onset)), y: box.top, height: box.foot - box.top,
+    }, inside));
+    curve(inside);
+    thresholds(svg);
+    marks(svg, inside);
+    cross = make("line", { class: "hover", y1: box.top, y2: box.foot, visibility: "hidden" }, svg);
+    head = make("line", { class: "head", y1: box.top - 4, y2: box.foot }, svg);
+    knob = make("path", { class: "knob", d: "M-6 -8 H6 L0 1 Z" }, svg);
+    follow();
+  }
+  function axes(svg, narrow) {
+    for (const v of roundTicks(low, top * 1.05, narrow ? 3 : 5)) {
+      make("line", { class: "grid", x1: box.left, x2: box.width - box.right, y1: y(v), y2: y(v) }, svg);
+      make("text", { x: box.left - 7, y: y(v) + 4, "text-anchor": "end" }, svg, Number(v.toFixed(6)).toString());
+    }
+    make("text", { x: 0, y: 12 }, svg, "surprise, " + unit);
+    const [ticks, step] = timeTicks(narrow ? 5 : 10);
+    for (const t of ticks) {
+      make("line", { class: "axis", x1: x(t), x2: x(t), y1: box.foot, y2: box.foot + 5 }, svg);
+      const anchor = x(t) > box.width - 28 ? "end" : "middle";
+      make("text", { x: anchor === "end" ? box.width : x(t), y: box.foot + 19, "text-anchor": anchor }, svg, tickLabel(t, step));
+    }
+    make("line", { class: "axis", x1: box.left, x2: box.width - box.right, y1: box.foot, y2: box.foot }, svg);
+    if (!narrow) make("text", { class: "why", x: box.left - 7, y: box.foot - 2, "text-anchor": "end" }, svg, "motion");
+  }
+  function gaps(parent) {
+    const many = data.gaps.filter((g) => g.cut && g.end >= view[0] && g.end <= view[1]).length * 14 > box.width;
+    let free = 0;
+    const why = (text, at) => {
+      if (at < free || at + text.length * 6 > box.width - box.right) return;
+      make("text", { class: "why", x: at, y: box.bottom - 6 }, parent, text);
+      free = at + text.length * 6 + 8;
+    };
+    for (const gap of data.gaps) {
+      if (gap.end < view[0] || gap.start > view[1]) continue;
+      if (gap.cut) {
+        const at = x(gap.end);
+        make("line", { class: many ? "cut many" : "cut", x1: at, x2: at, y1: many ? box.foot - 6 : box.top, y2: box.foot }, parent);
+        if (!many) why(gap.why, at + 4);
+        continue;
+      }
+      const from = x(gap.start), wide = Math.max(2, x(gap.end) - from);
+      for (const style of [{ class: "gap" }, { fill: "url(#hatch)" }]) {
+        make("rect", { ...style, x: from, width: wide, y: box.top, height: box.foot - box.top }, parent);
+      }
+      why(gap.why, Math.max(from, box.left) + 5);
+    }
+  }
+  function curve(parent) {
+    let line = "", under = "", motion = "";
+    for (const run of runs()) {
+      const at = run.map((i) => x(data.t[i]).toFixed(1));
+      const path = run.map((i, k) => at[k] + " " + y(data.surprise[i]).toFixed(1)).join("L");
+      const ground = y(low).toFixed(1), last = at[at.length - 1];
+      if (run.length === 1) make("circle", { class: "dot", cx: at[0], cy: y(data.surprise[run[0]]), r: 2 }, parent);
+      line += "M" + path;
+      under += "M" + at[0] + " " + ground + "L" + path + "L" + last + " " + ground + "Z";
+      if (motionTop > 0) {
+        const lift = (i) => (box.foot - data.motion[i] / motionTop * 44).toFixed(1);
+        motion += "M" + at[0] + " " + box.foot + "L" + run.map((i, k) => at[k] + " " + lift(i)).join("L") + "L" + last + " " + box.foot + "Z";
+      }
+    }
+    make("path", { class: "motion", d: motion }, parent);
+    make("path", { class: "under", d: under }, parent);
+    make("path", { class: "line", d: line }, parent);
+  }
+  function thresholds(svg) {
+    const ends = { x1: box.left, x2: box.width - box.right };
+    if (data.thresholdLow !== null) make("line", { class: "threshold low", ...ends, y1: y(data.thresholdLow), y2: y(data.thresholdLow) }, svg);
+    if (data.threshold === null) return;
+    const at = y(data.threshold);
+    make("line", { class: "threshold", ...ends, y1: at, y2: at }, svg);
+    make("text", { class: "threshold", x: box.width - box.right, y: at - 5, "text-anchor": "end" }, svg, "threshold " + number(data.threshold));
+  }
+  function marks(svg, inside) {
+    let free = box.left - 8;
+    for (const e of data.events) {
+      if (e.end < view[0] || e.onset > view[1]) continue;
+      make("line", { class: "onset", x1: x(e.onset), x2: x(e.onset), y1: box.top - 4, y2: box.foot }, inside);
+      make("circle", { class: "peak", cx: x(e.peak), cy: y(e.score), r: 3.5 }, inside);
+      const at = x(e.onset), text = "#" + e.id;
+      if (at >= free && at >= box.left - 8 && at <= box.width - 20) {
+        make("text", { class: "onset", x: at + 3, y: box.top - 1 }, svg, text);
+        free = at + text.length * 8 + 8;
+      }
+    }
+  }
+
+  // --- everything that follows the playhead ------------------------------------------------------------------------
+  function follow() {
+    const visible = now >= view[0] - 1e-9 && now <= view[1] + 1e-9;
+    for (const node of [head, knob]) node.setAttribute("visibility", visible ? "visible" : "hidden");
+    head.setAttribute("x1", x(now)); head.setAttribute("x2", x(now));
+    knob.setAttribute("transform", `translate(${x(now)} ${box.top - 3})`);
+    const current = eventAt(now);
+    data.events.forEach((e, i) => spans[i].classList.toggle("now", e === current));
+    if (follow.current !== current) {
+      follow.current = current;
+      document.querySelectorAll(".event[data-id]").forEach((card) =>
+        card.classList.toggle("now", !!current && card.dataset.id === String(current.id)));
+      overlay(current);
+    }
+    read();
+  }
+  function read() {
+    const t = hover === null ? now : hover, i = pointAt(t);
+    const part = (name, value) => `<span><i>${name}</i> <b>${value}</b></span>`;
+    let html = part("t", clock(t));
+    let spoken = clock(t);
+    if (i >= 0) {
+      html += part("surprise", number(data.surprise[i])) + part("z", number(data.z[i])) + part("p", number(data.p[i])) + part("motion", number(data.motion[i]));
+      spoken += ", surprise " + number(data.surprise[i]);
+    } else html += "<span><i>nothing predicted here</i></span>";
+    const inside = eventAt(t);
+    if (inside) { html += `<span class="hot">event ${inside.id}</span>`; spoken += ", in event " + inside.id; }
+    readout.innerHTML = html;
+    if (hover === null) {
+      chart.setAttribute("aria-valuenow", t.toFixed(3));
+      chart.setAttribute("aria-valuetext", spoken);
+    }
+    if (cross) {
+      cross.setAttribute("visibility", hover === null ? "hidden" : "visible");
+      if (hover !== null) { cross.setAttribute("x1", x(hover)); cross.setAttribute("x2", x(hover)); }
+    }
+  }
+  function overlay(event) {
+    const place = $("place"), heat = $("heat");
+    if (!place) return;
+    place.hidden = !event;
+    heat.hidden = !event || !heatOn;
+    if (!event) return;
+    const [x0, y0, x1, y1] = event.box, share = (v, of) => (v / of * 100) + "%";
+    Object.assign(place.style, {
+      left: share(x0, data.width), top: share(y0, data.height), width: share(x1 - x0, data.width), height: share(y1 - y0, data.height),
+    });
+    place.classList.toggle("low", y0 < data.height * .1);
+    place.firstChild.textContent = "event " + event.id + " · " + number(event.score);
+    paintHeat(heat, event.heat);
+  }
+  /** Paints an event's heat map, relative to its own calm and its own peak, over a canvas that covers the picture. */
+  function paintHeat(canvas, heat) {
+    const grid = heat.grid, values = heat.values;
+    canvas.width = 480; canvas.height = Math.max(1, Math.round(480 * data.height / Math.max(1, data.width)));
+    if (!grid || values.length !== grid * grid) return;
+    const sorted = values.slice().sort((a, b) => a - b), calm = sorted[Math.floor(sorted.length * .6)], peak = sorted[sorted.length - 1];
+    const small = document.createElement("canvas");
+    small.width = small.height = grid;
+    const pixels = new ImageData(grid, grid);
+    values.forEach((v, i) => {
+      const h = peak > calm ? Math.min(1, Math.max(0, (v - calm) / (peak - calm))) : 0;
+      pixels.data.set([255, Math.round(205 - 165 * h), Math.round(70 - 20 * h), Math.round(190 * Math.pow(h, .8))], i * 4);
+    });
+    small.getContext("2d").putImageData(pixels, 0, 0);
+    const [x0, y0, x1, y1] = heat.area, sx = canvas.width / data.width, sy = canvas.height / data.height;
+    const context = canvas.getContext("2d");
+    context.imageSmoothingEnabled = true;
+    context.imageSmoothingQuality = "high";
+    context.drawImage(small, x0 * sx, y0 * sy, (x1 - x0) * sx, (y1 - y0) * sy);
+  }
+
+  // --- moving ------------------------------------------------------------------------------------------------------
+  function setNow(t) {
+    now = Math.min(duration, Math.max(0, t));
+    if (!dragging && view[1] - view[0] < duration && (now < view[0] || now > view[1])) {
+      const span = view[1] - view[0];
+      return show(now - span * .1, now + span * .9);
+    }
+    follow();
+  }
+  function seek(t) {
+    setNow(t);
+    if (video && video.readyState > 0) video.currentTime = Math.min(now, video.duration || now);
+  }
+  function step(slots) {
+    const i = pointAt(now);
+    seek(i >= 0 ? data.t[Math.min(count - 1, Math.max(0, i + slots))] : now + slots * data.slot);
+  }
+  function jumpEvent(direction) {
+    const event = direction > 0
+      ? data.events.find((e) => e.onset > now + 1e-3)
+      : data.events.slice().reverse().find((e) => e.onset < now - 1e-3);
+    if (!event) return;
+    seek(event.onset);
+    const card = $("event-" + event.id), list = card && card.parentElement;
+    if (list && list.scrollHeight > list.clientHeight) list.scrollTop = card.offsetTop - list.offsetTop;
+  }
+  function show(from, to) {
+    const span = Math.min(duration, Math.max(Math.min(duration, 8 * data.slot), to - from));
+    const start = Math.min(duration - span, Math.max(0, from));
+    view = [start, start + span];
+    pan.hidden = span >= duration;
+    pan.value = span >= duration ? 0 : 1000 * start / (duration - span);
+    draw();
+  }
+  function zoom(factor, around) {
+    const span = (view[1] - view[0]) * factor, share = (around - view[0]) / (view[1] - view[0]);
+    show(around - span * share, around - span * share + span);
+  }
+  const centre = () => now >= view[0] && now <= view[1] ? now : (view[0] + view[1]) / 2;
+  function toggleHeat() {
+    heatOn = !heatOn;
+    $("show-heat").setAttribute("aria-pressed", heatOn);
+    overlay(follow.current);
+  }
+
+  // --- the video -----------------------------------------------------------------------------------------------------
+  function startVideo() {
+    const embedded = $("video-data");
+    if (embedded) {
+      const text = atob(embedded.textContent.trim()), bytes = new Uint8Array(text.length);
+      for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+      embedded.remove();
+      video.src = URL.createObjectURL(new Blob([bytes], { type: embedded.dataset.mime }));
+    }
+    const heard = () => { if (!dragging && !video.seeking) setNow(video.currentTime); };
+    for (const name of ["timeupdate", "seeked", "pause", "ended"]) video.addEventListener(name, heard);
+    video.addEventListener("seeking", () => { if (!dragging) setNow(video.currentTime); });
+    video.addEventListener("loadedmetadata", () => { if (now > 0) video.currentTime = now; });
+    video.addEventListener("error", () => { $("no-play").hidden = false; });
+    if ("requestVideoFrameCallback" in video) {
+      // The time of the very frame on show, while it plays.
+      const onFrame = (_, frame) => {
+        if (!video.paused && !dragging && !video.seeking) setNow(frame.mediaTime);
+        video.requestVideoFrameCallback(onFrame);
+      };
+      video.requestVideoFrameCallback(onFrame);
+    } else {
+      const onPaint = () => { if (!video.paused) heard(); requestAnimationFrame(onPaint); };
+      requestAnimationFrame(onPaint);
+    }
+  }
+
+  // --- input ---------------------------------------------------------------------------------------------------------
+  const at = (e) => Math.min(duration, Math.max(0, timeOf(e.clientX - chart.getBoundingClientRect().left)));
+  chart.addEventListener("pointerdown", (e) => {
+    if (e.button !== 0) return;
+    dragging = true; hover = null;
+    chart.setPointerCapture(e.pointerId);
+    seek(at(e));
+  });
+  chart.addEventListener("pointermove", (e) => {
+    if (dragging) return seek(at(e));
+    if (e.pointerType === "mouse") { hover = at(e); read(); }
+  });
+  const letGo = () => { dragging = false; };
+  chart.addEventListener("pointerup", letGo);
+  chart.addEventListener("pointercancel", letGo);
+  chart.addEventListener("pointerleave", () => { hover = null; read(); });
+  chart.addEventListener("wheel", (e) => {
+    if (e.ctrlKey || e.metaKey) { e.preventDefault(); zoom(e.deltaY > 0 ? 1.25 : .8, at(e)); return; }
+    if (Math.abs(e.deltaX) > Math.abs(e.deltaY) && view[1] - view[0] < duration) {
+      e.preventDefault();
+      const shift = e.deltaX / box.width * (view[1] - view[0]);
+      show(view[0] + shift, view[1] + shift);
+    }
+  }, { passive: false });
+  pan.addEventListener("input", () => {
+    const span = view[1] - view[0], from = pan.value / 1000 * (duration - span);
+    view = [from, from + span];
+    draw();
+  });
+  const actions = {
+    ArrowLeft: (e) => step(e.shiftKey ? -10 : -1), ArrowRight: (e) => step(e.shiftKey ? 10 : 1),
+    Home: () => seek(0), End: () => seek(duration), n: () => jumpEvent(1), p: () => jumpEvent(-1),
+    "+": () => zoom(.5, centre()), "=": () => zoom(.5, centre()), "-": () => zoom(2, centre()), 0: () => show(0, duration),
+    h: toggleHeat, " ": () => { if (video) { if (video.paused) video.play(); else video.pause(); } },
+  };
+  document.addEventListener("keydown", (e) => {
+    const tag = e.target.tagName, onChart = e.target === chart;
+    if (e.ctrlKey || e.metaKey || e.altKey || tag === "INPUT" || !actions[e.key]) return;
+    const scrolls = [" ", "Home", "End"].includes(e.key);
+    if (scrolls && !onChart && !(e.key === " " && e.target === document.body)) return;
+    e.preventDefault();
+    e.stopPropagation();
+    actions[e.key](e);
+  }, true);
+  document.addEventListener("click", (e) => {
+    const button = e.target.closest && e.target.closest(".jump");
+    if (button) seek(Number(button.dataset.t));
+  });
+  const press = { prev: () => jumpEvent(-1), next: () => jumpEvent(1), "show-heat": toggleHeat,
+    "zoom-in": () => zoom(.5, centre()), "zoom-out": () => zoom(2, centre()), "zoom-fit": () => show(0, duration) };
+  for (const id in press) $(id).addEventListener("click", press[id]);
+
+  // --- start ---------------------------------------------------------------------------------------------------------
+  for (const [name, value] of [["role", "slider"], ["tabindex", "0"], ["aria-label", "playhead on the surprise curve"],
+    ["aria-valuemin", "0"], ["aria-valuemax", duration.toFixed(3)]]) chart.setAttribute(name, value);
+  if (!data.events.length) for (const id of ["prev", "next", "show-heat"]) $(id).hidden = true;
+  if (!video) $("show-heat").hidden = true;
+  if (duration <= 20) document.querySelector(".zoom").hidden = true;
+  data.events.forEach((e) => {
+    const canvas = document.querySelector("#event-" + e.id + " canvas");
+    if (canvas) paintHeat(canvas, e.heat);
+  });
+  if (video) { startVideo(); if ($("heat")) overlay(undefined); }
+  draw();
+  new ResizeObserver(() => { if (Math.abs(chart.clientWidth - box.width) > 1) draw(); }).observe(chart);
+  window.addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((d) => { d.open = true; }));
+})();

@@ -1,0 +1,198 @@
+//! The parts of the page that stand without a script: what was found, what it was found with, how to read it.
+
+use super::super::words;
+use super::text::escape;
+use crate::record::{Event, HeatMap, InputReport, Report};
+use serde::Serialize;
+use serde_json::Value;
+
+/// Events beyond this many keep their numbers but lose their pictures, strongest first.
+const PICTURES: usize = 300;
+
+/// What was found, in one sentence of HTML.
+pub fn lead(report: &Report) -> String {
+    let length = words::time(report.input.duration_s);
+    if report.curve.is_empty() {
+        return format!("Nothing could be scored in {length} of video: it is shorter than one clip of the model.");
+    }
+    let Some(strongest) = report.events.iter().max_by(|a, b| a.score.total_cmp(&b.score)) else {
+        return format!("<strong>No event.</strong> Nothing in {length} of video was surprising enough.");
+    };
+    let count = words::count(report.events.len(), "event");
+    let which = if report.events.len() == 1 { "at" } else { "the strongest at" };
+    format!("<strong class=\"hot\">{count}</strong> in {length} of video, {which} {}.", words::time(strongest.peak_s))
+}
+
+/// File, model and device, as list items.
+pub fn facts(report: &Report) -> String {
+    let InputReport { width, height, fps, codec, .. } = &report.input;
+    let rate = if *fps > 0.0 { format!(" at {} fps", words::number(*fps)) } else { String::new() };
+    let model = &report.model;
+    let provider = model.execution_provider.trim_end_matches("ExecutionProvider");
+    let facts = [
+        ("length", words::time(report.input.duration_s)),
+        ("picture", format!("{width}×{height}{rate}, {codec}")),
+        ("model", format!("{} ({})", model.name, model.precision)),
+        ("ran on", provider.to_owned()),
+        ("analyzed", report.created.replace('T', " ")),
+    ];
+    let item = |(name, value): &(&str, String)| format!("<div><dt>{name}</dt><dd>{}</dd></div>", escape(value));
+    facts.iter().map(item).collect()
+}
+
+/// A box at the top for what must not be overlooked; empty when there is nothing.
+pub fn banner(report: &Report) -> String {
+    if !report.truncated {
+        return String::new();
+    }
+    format!(
+        "<p class=\"banner\" role=\"status\"><strong>Incomplete.</strong> The run ended after {}, before the video did. \
+         What follows holds for that part only.</p>",
+        words::time(report.input.duration_s)
+    )
+}
+
+/// The list of events.
+pub fn events(report: &Report) -> String {
+    if report.events.is_empty() {
+        let threshold = report.config.threshold.map_or(String::new(), |t| {
+            let peak = report.curve.iter().map(|p| p.surprise).fold(0.0, f32::max);
+            let (peak, threshold) = (words::number(f64::from(peak)), words::number(f64::from(t)));
+            format!(" The largest surprise was {peak}; an event needs {threshold}.")
+        });
+        return format!("<p class=\"none\">No event was found.{threshold}</p>");
+    }
+    let mut scores: Vec<f32> = report.events.iter().map(|e| e.score).collect();
+    scores.sort_unstable_by(|a, b| b.total_cmp(a));
+    let least = scores.get(PICTURES).copied().unwrap_or(f32::NEG_INFINITY);
+    let cards: String = report.events.iter().map(|e| card(e, &report.input, e.score > least)).collect();
+    format!("<ol class=\"events\">{cards}</ol>")
+}
+
+fn card(event: &Event, input: &InputReport, with_picture: bool) -> String {
+    let id = event.id;
+    let picture = if with_picture { picture(event, input) } else { String::new() };
+    let jump = |name: &str, t: f64| {
+        format!("<div><dt>{name}</dt><dd><button class=\"jump\" data-t=\"{t}\">{}</button></dd></div>", words::time(t))
+    };
+    let fact = |name: &str, value: String| format!("<div><dt>{name}</dt><dd>{value}</dd></div>");
+    let [x0, y0, x1, y1] = event.place.map(f32::round);
+    let p = event.p_value.map_or("unknown".to_owned(), |p| words::number(f64::from(p)));
+    format!(
+        "<li class=\"event\" id=\"event-{id}\" data-id=\"{id}\"><h3>Event {id}</h3>{picture}<dl>{}{}{}{}{}{}{}</dl></li>\n",
+        jump("onset", event.onset_s),
+        jump("peak", event.peak_s),
+        jump("end", event.end_s),
+        fact("surprise", words::number(f64::from(event.score))),
+        fact("z", words::number(f64::from(event.z))),
+        fact("p-value", p),
+        fact("place", format!("x {x0}–{x1}, y {y0}–{y1} px")),
+    )
+}
+
+/// The picture at the peak under its heat map and box; a button that goes there.
+fn picture(event: &Event, input: &InputReport) -> String {
+    let (width, height) = (input.width.max(1) as f32, input.height.max(1) as f32);
+    let [x0, y0, x1, y1] = event.place;
+    let share = |v: f32, of: f32| (v / of * 100.0).clamp(0.0, 100.0);
+    let place = format!(
+        "left:{:.2}%;top:{:.2}%;width:{:.2}%;height:{:.2}%",
+        share(x0, width),
+        share(y0, height),
+        share(x1 - x0, width),
+        share(y1 - y0, height)
+    );
+    // Base64 has no character that could leave the attribute; anything else is not a thumbnail of ours.
+    let ours = event.thumbnail.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'='));
+    let image = if event.thumbnail.is_empty() || !ours {
+        String::new()
+    } else {
+        format!("<img alt=\"\" src=\"data:image/jpeg;base64,{}\">", event.thumbnail)
+    };
+    format!(
+        "<button class=\"thumb jump\" data-t=\"{}\" style=\"aspect-ratio:{width}/{height}\" \
+         aria-label=\"Go to the peak of event {}, {}\">{image}{}<canvas aria-hidden=\"true\"></canvas>\
+         <span class=\"box\" style=\"{place}\"></span></button>",
+        event.peak_s,
+        event.id,
+        words::time(event.peak_s),
+        heat_hint(&event.heat),
+    )
+}
+
+/// Says so when an event carries no heat map, so that its absence is not read as calm.
+fn heat_hint(heat: &HeatMap) -> &'static str {
+    if heat.values.is_empty() { "<span class=\"note\">no heat map</span>" } else { "" }
+}
+
+/// Breaks in the video, notes and warnings; a sentence when there are none.
+pub fn breaks(report: &Report) -> String {
+    let mut html = String::new();
+    for text in report.warnings.iter().chain(&report.input.notes) {
+        html.push_str(&format!("<li>{}</li>", escape(text)));
+    }
+    if !html.is_empty() {
+        html = format!("<ul class=\"warnings\">{html}</ul>");
+    }
+    if report.input.gaps.is_empty() {
+        return html + "<p class=\"quiet\">The video runs through without a break.</p>";
+    }
+    let row = |g: &crate::record::Gap| {
+        let (from, missing) = (words::time(g.start_s), (g.end_s - g.start_s).max(0.0));
+        let missing = if missing > 0.0 { words::time(missing) } else { "–".into() };
+        format!(
+            "<tr><td><button class=\"jump\" data-t=\"{}\">{from}</button></td><td class=\"num\">{missing}</td><td>{}</td></tr>",
+            g.start_s,
+            words::gap(g.reason)
+        )
+    };
+    let rows: String = report.input.gaps.iter().map(row).collect();
+    format!(
+        "{html}<div class=\"scroll tall\" tabindex=\"0\" role=\"region\" aria-label=\"Breaks\"><table><thead><tr>\
+         <th scope=\"col\">at</th><th scope=\"col\" class=\"num\">missing</th><th scope=\"col\">reason</th></tr></thead>\
+         <tbody>{rows}</tbody></table></div>"
+    )
+}
+
+/// The literature's numbers for the whole video.
+pub fn video_surprise(report: &Report) -> String {
+    let all = &report.video_surprise;
+    if all.windows == 0 {
+        return "<p class=\"quiet\">No window was scored.</p>".into();
+    }
+    let row = |name: &str, avg: f64, max: f64| {
+        format!(
+            "<tr><th scope=\"row\">{name}</th><td class=\"num\">{}</td><td class=\"num\">{}</td></tr>",
+            words::number(avg),
+            words::number(max)
+        )
+    };
+    let context = |(frames, surprise): (&u32, &crate::record::ContextSurprise)| {
+        let seconds = f64::from(*frames) / report.model.model_fps;
+        row(&format!("context of {frames} frames ({seconds:.2} s)"), surprise.avg, surprise.max)
+    };
+    let contexts: String = all.per_context.iter().map(context).collect();
+    format!(
+        "<div class=\"scroll\"><table><thead><tr><th scope=\"col\">{} windows</th><th scope=\"col\" class=\"num\">mean</th>\
+         <th scope=\"col\" class=\"num\">maximum</th></tr></thead><tbody>{}{}{contexts}</tbody></table></div>",
+        all.windows,
+        row("all contexts", all.avg, all.max),
+        row("filtered (least of the contexts)", all.filtered_avg, all.filtered_max),
+    )
+}
+
+/// A record of the result as a table of its fields, under the names that `result.json` uses.
+pub fn fields(title: &str, record: &impl Serialize, leave_out: &[&str]) -> String {
+    let Ok(Value::Object(map)) = serde_json::to_value(record) else { return String::new() };
+    let row = |(key, value): (&String, &Value)| {
+        let shown = match value {
+            Value::String(text) => text.clone(),
+            Value::Null => "–".into(),
+            Value::Number(n) if n.is_f64() => words::number(n.as_f64().unwrap_or_default()),
+            other => other.to_string(),
+        };
+        format!("<tr><th scope=\"row\"><code>{}</code></th><td>{}</td></tr>", escape(key), escape(&shown))
+    };
+    let rows: String = map.iter().filter(|(key, _)| !leave_out.contains(&key.as_str())).map(row).collect();
+    format!("<table class=\"fields\"><caption>{title}</caption><tbody>{rows}</tbody></table>")
+}
