@@ -290,7 +290,7 @@ struct StopAfter(usize, Stop);
 impl Sink for StopAfter {
     fn record(&mut self, event: &RunEvent<'_>) -> Result<()> {
         if matches!(event, RunEvent::Point(_)) {
-            self.0 -= 1;
+            self.0 = self.0.saturating_sub(1);
             if self.0 == 0 {
                 self.1.request();
             }

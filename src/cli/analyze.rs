@@ -11,7 +11,7 @@ use startle::pipeline::{DetectionSettings, ThresholdRule, run_all};
 use startle::record::RunConfig;
 use startle::surprise::{Baseline, CurveKey, DEFAULT_TOP_FRACTION};
 use startle::units::{MediaTime, Stop};
-use startle::{Error, Result};
+use startle::{Error, Result, report};
 use std::path::PathBuf;
 
 /// Analyze video files, folders, globs and URLs: a report folder for each.
@@ -141,7 +141,7 @@ pub fn run(args: &AnalyzeArgs, stop: &Stop) -> Result<Outcome> {
     if items.len() > 1 {
         let root = args.out.clone().unwrap_or_else(|| PathBuf::from("reports"));
         let rows: Vec<_> = done.iter().map(|one| one.row.clone()).collect();
-        super::summary::write(&root, &rows)?;
+        report::summary::write(&root, &rows)?;
         if !args.quiet {
             one::print_summary(&root, &done);
         }

@@ -8,8 +8,8 @@ mod exit;
 mod models;
 mod one;
 mod progress;
+mod report;
 mod resume;
-mod summary;
 
 use clap::{Parser, Subcommand};
 use exit::Outcome;
@@ -33,6 +33,7 @@ const EXIT_HELP: &str = "Exit status: 0 done; 1 failed; 2 wrong usage; 3 events 
 #[derive(Debug, Subcommand)]
 enum Command {
     Analyze(analyze::AnalyzeArgs),
+    Report(report::ReportArgs),
     Calibrate(calibrate::CalibrateArgs),
     Models(models::ModelsArgs),
     Doctor(doctor::DoctorArgs),
@@ -46,6 +47,7 @@ pub fn main() -> Outcome {
     let result = match &cli.command {
         Command::Analyze(args) => analyze::run(args, &stop),
         Command::Calibrate(args) => calibrate::run(args, &stop).map(|()| Outcome::Done),
+        Command::Report(args) => report::run(args).map(|()| Outcome::Done),
         Command::Models(args) => models::run(args, &mut std::io::stdout().lock()).map(|()| Outcome::Done),
         Command::Doctor(args) => {
             let healthy = doctor::run(args, &mut std::io::stdout().lock());

@@ -5,7 +5,6 @@ use super::args::ChosenModel;
 use super::exit::Outcome;
 use super::progress::ProgressSink;
 use super::resume;
-use super::summary;
 use indicatif::MultiProgress;
 use startle::media::GapReason;
 use startle::media::ffmpeg::{FfmpegSource, OpenOptions};
@@ -15,7 +14,7 @@ use startle::model::bundle::sha256_file;
 use startle::pipeline::{self, DetectionSettings, Job};
 use startle::record::{Report, RunConfig, RunEvent, Sink};
 use startle::report::jsonl::JsonLines;
-use startle::report::{self, OutputOptions};
+use startle::report::{self, OutputOptions, summary};
 use startle::surprise::{Baseline, CurveKey};
 use startle::units::Stop;
 use startle::{Error, Result};
@@ -134,7 +133,7 @@ fn print_report(report: &Report, folder: &Path) {
         report.timings.realtime_factor
     );
     for gap in &input.gaps {
-        eprintln!("  gap   {:7.2} s – {:.2} s  {}", gap.start_s, gap.end_s, gap_words(gap.reason));
+        eprintln!("  gap   {:7.2} s – {:.2} s  {}", gap.start_s, gap.end_s, report::words::gap(gap.reason));
     }
     for event in &report.events {
         let [x0, y0, x1, y1] = event.place.map(f32::round);
@@ -166,6 +165,3 @@ pub fn print_summary(root: &Path, done: &[Finished]) {
     );
 }
 
-fn gap_words(reason: GapReason) -> String {
-    format!("{reason:?}")
-}
