@@ -42,9 +42,16 @@ pub(super) struct Decoder {
     time_base: Rational,
     pending: Option<Packet>,
     suspects: VecDeque<i64>,
-    /// Set when the packets have ended: with what.
-    ended: Option<Option<ffmpeg::Error>>,
+    supply: Supply,
     draining_faults: u32,
+}
+
+/// Whether there are more packets.
+#[derive(Clone, Copy)]
+enum Supply {
+    Flowing,
+    /// The end, or the error that ended it.
+    Ended(Option<ffmpeg::Error>),
 }
 
 impl Decoder {
@@ -62,7 +69,7 @@ impl Decoder {
             time_base: facts.time_base,
             pending: None,
             suspects: VecDeque::new(),
-            ended: None,
+            supply: Supply::Flowing,
             draining_faults: 0,
         })
     }
@@ -71,26 +78,24 @@ impl Decoder {
     pub(super) fn pull(&mut self, packets: &mut Packets) -> Pulled {
         let mut frame = Video::empty();
         loop {
-            match self.inner.receive_frame(&mut frame) {
-                Ok(()) if raw::is_discarded(&frame) => {}
-                Ok(()) => return self.deliver(frame),
-                Err(ffmpeg::Error::Other { errno: ffmpeg::error::EAGAIN }) => {
-                    if self.ended.is_some() {
-                        return Pulled::End(self.ended.flatten());
-                    }
+            match (self.inner.receive_frame(&mut frame), self.supply) {
+                (Ok(()), _) if raw::is_discarded(&frame) => {}
+                (Ok(()), _) => return self.deliver(frame),
+                (Err(ffmpeg::Error::Other { errno: ffmpeg::error::EAGAIN }), Supply::Flowing) => {
                     if let Err(error) = self.feed(packets) {
                         return Pulled::Fault(error);
                     }
                 }
-                Err(ffmpeg::Error::Eof) => return Pulled::End(self.ended.flatten()),
-                Err(error) if self.ended.is_some() => {
-                    self.draining_faults += 1;
-                    if self.draining_faults > DRAINING_FAULTS {
-                        return Pulled::End(self.ended.flatten());
-                    }
+                (Err(ffmpeg::Error::Other { errno: ffmpeg::error::EAGAIN }), Supply::Ended(cause)) => {
+                    return Pulled::End(cause);
+                }
+                (Err(ffmpeg::Error::Eof), Supply::Ended(cause)) => return Pulled::End(cause),
+                (Err(ffmpeg::Error::Eof), Supply::Flowing) => return Pulled::End(None),
+                (Err(_), Supply::Ended(cause)) if self.draining_faults == DRAINING_FAULTS => return Pulled::End(cause),
+                (Err(error), supply) => {
+                    self.draining_faults += u32::from(matches!(supply, Supply::Ended(_)));
                     return Pulled::Fault(error);
                 }
-                Err(error) => return Pulled::Fault(error),
             }
         }
     }
@@ -103,7 +108,7 @@ impl Decoder {
                 Fetched::Packet(packet) => packet,
                 Fetched::Fault(error) => return Err(error),
                 Fetched::End(cause) => {
-                    self.ended = Some(cause);
+                    self.supply = Supply::Ended(cause);
                     return self.inner.send_eof();
                 }
             },

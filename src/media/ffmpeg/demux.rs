@@ -5,6 +5,7 @@
 
 use super::convert::{Display, Orientation, believable_aspect};
 use super::pipe::{self, PipeReader};
+use super::raw::Length;
 use super::watch::Watch;
 use super::{OpenOptions, explain, raw};
 use crate::error::{Error, Result};
@@ -65,13 +66,11 @@ pub(super) enum Packets {
 impl Packets {
     /// Opens an input and finds its video stream.
     pub(super) fn open(input: &Input, options: &OpenOptions) -> Result<(Self, StreamFacts)> {
-        match input {
-            Input::Images(sequence) => Images::open(sequence, options),
-            _ => {
-                let (container, facts) = Container::open(input, options)?;
-                Ok((Self::Container(container), facts))
-            }
+        if let Input::Images(sequence) = input {
+            return Images::open(sequence, options);
         }
+        let (container, facts) = Container::open(input, options)?;
+        Ok((Self::Container(container), facts))
     }
 
     /// The next packet of the video stream.
@@ -132,7 +131,7 @@ impl Container {
         })?;
         explain::refuse_text_art(input, context.format().name())?;
         let stream = best_video(&context).ok_or_else(|| explain::no_video(input, &context))?;
-        let facts = stream_facts(&context, &stream)?;
+        let facts = stream_facts(&context, &stream);
         let stream = stream.index();
         Ok((Self { input: context, stream, furthest: None, faults_in_a_row: 0, watch }, facts))
     }
@@ -259,7 +258,7 @@ fn best_video(context: &ffmpeg::format::context::Input) -> Option<Stream<'_>> {
     best.or_else(|| context.streams().filter(is_film).max_by_key(area))
 }
 
-fn stream_facts(context: &ffmpeg::format::context::Input, stream: &Stream) -> Result<StreamFacts> {
+fn stream_facts(context: &ffmpeg::format::context::Input, stream: &Stream) -> StreamFacts {
     let orientation = stream
         .side_data()
         .find(|data| data.kind() == StreamData::DisplayMatrix)
@@ -267,24 +266,36 @@ fn stream_facts(context: &ffmpeg::format::context::Input, stream: &Stream) -> Re
         .unwrap_or_default();
     let rates = [stream.avg_frame_rate(), stream.rate()];
     let fps = rates.iter().map(|&rate| f64::from(rate)).find(|rate| rate.is_finite() && (1e-6..=1000.0).contains(rate));
-    let duration = raw::container_duration(context);
-    let ticks = |ticks: i64| MediaTime::from_ticks(ticks, 1, raw::CONTAINER_TICKS);
-    let start = raw::container_start(context).unwrap_or(0);
+    let (ends_at, length) = stated_end(context);
     let mut notes = Vec::new();
     let others = context.streams().filter(|s| s.parameters().medium() == ffmpeg::media::Type::Video).count();
     if others > 1 {
         notes.push(format!("{others} video streams: stream {} is analysed", stream.index()));
     }
-    Ok(StreamFacts {
+    StreamFacts {
         parameters: stream.parameters(),
         time_base: stream.time_base(),
         display: Display { sample_aspect: believable_aspect(raw::stream_aspect(stream)), orientation },
         fps: fps.unwrap_or(0.0),
-        duration_s: duration.and_then(ticks).map(MediaTime::secs_f64),
+        duration_s: length.map(MediaTime::secs_f64),
         codec: stream.parameters().id().name(),
-        ends_at: duration.and_then(|d| ticks(d.checked_add(start)?)),
+        ends_at,
         notes,
-    })
+    }
+}
+
+/// Where the container says that it ends, on its own clock, and how long it says that it is.
+fn stated_end(context: &ffmpeg::format::context::Input) -> (Option<MediaTime>, Option<MediaTime>) {
+    let ticks = |ticks: i64| MediaTime::from_ticks(ticks, 1, raw::CONTAINER_TICKS);
+    let start = raw::container_start(context).unwrap_or(0);
+    match raw::container_length(context) {
+        None => (None, None),
+        // A file can't be shorter than what was measured in it.
+        Some(Length::Measured(length)) => (None, ticks(length)),
+        // Writers that let the clock begin late (FFmpeg's for Matroska and MP4) state the time of the end instead.
+        Some(Length::Stated(end)) if end > start && ticks(start) > Some(SHORT_BY) => (ticks(end), ticks(end - start)),
+        Some(Length::Stated(length)) => (ticks(length.saturating_add(start)), ticks(length)),
+    }
 }
 
 /// A numbered run of image files, each of which is one packet.

@@ -1,8 +1,8 @@
 //! Everything FFmpeg reads, as a [`FrameSource`].
 //!
-//! `demux` finds the video stream's packets, `decode` makes frames of them, [`super::timeline`] places those in time,
-//! `convert` makes pictures of the frames that are asked for; this file strings them together and turns every fault
-//! into a gap.
+//! `demux` finds the video stream's packets, `decode` makes frames of them, `whole` passes over the damaged
+//! ones, `timeline` places the others in time, `convert` makes pictures of those that are asked for; this file strings
+//! them together and turns every fault into a gap.
 //!
 //! Invariants: one frame is decoded ahead, so that a frame's end is the next frame's time; memory does not grow with
 //! the length of the video; a picture that the decoder had to make up is never shown; nothing here waits where
@@ -15,6 +15,7 @@ mod explain;
 mod pipe;
 mod raw;
 mod watch;
+mod whole;
 
 use super::open::Input;
 use super::timeline::{Jump, Mended, Place, Stamp, Timeline};
@@ -22,7 +23,6 @@ use super::{FrameSource, GapReason, Picture, Step, VideoInfo};
 use crate::error::{Error, Result};
 use crate::units::{MediaTime, Stop};
 use convert::{Converter, Display};
-use decode::{Decoder, Pulled};
 use demux::Packets;
 use ffmpeg_next as ffmpeg;
 use ffmpeg_next::format::Pixel;
@@ -30,13 +30,10 @@ use ffmpeg_next::frame::Video;
 use std::collections::VecDeque;
 use std::sync::Once;
 use std::time::Duration;
+use whole::{Next, WholeFrames};
 
 /// Frame rate assumed when the container states none: FFmpeg's own default.
 const DEFAULT_FPS: f64 = 25.0;
-/// After damage, frames are held back until a key frame, but no more than this many: x264's default distance between
-/// key frames is 250, and streams with periodic intra refresh have none at all.
-const RESYNC_FRAMES: u64 = 300;
-
 /// How to open an input.
 #[derive(Debug, Clone)]
 pub struct OpenOptions {
@@ -66,26 +63,12 @@ struct Held {
 /// What decides whether two frames look alike to a model: a change of it is a [`GapReason::FormatChange`].
 type Shape = (u32, u32, Pixel);
 
-/// What happened since the last good frame.
-#[derive(Debug, Default)]
-struct Trouble {
-    /// Damage between the last good frame and the next.
-    damaged: bool,
-    /// Frames still to be held back while waiting for a key frame.
-    hold_back: u64,
-    /// Faults so far, for the notes.
-    faults: u64,
-    /// FFmpeg's last word.
-    last: Option<ffmpeg::Error>,
-}
-
 /// A video that FFmpeg decodes.
 pub struct FfmpegSource {
     name: String,
     info: VideoInfo,
     own_notes: Vec<String>,
-    packets: Packets,
-    decoder: Decoder,
+    frames: WholeFrames,
     timeline: Timeline,
     converter: Converter,
     display: Display,
@@ -94,8 +77,6 @@ pub struct FfmpegSource {
     held: Option<Held>,
     shown: Option<Video>,
     queue: VecDeque<Step>,
-    trouble: Trouble,
-    frames_decoded: u64,
     finished: bool,
 }
 
@@ -106,22 +87,19 @@ impl FfmpegSource {
     /// [`Error::Input`] with what is wrong and what to do; [`Error::Stopped`] when stopped meanwhile.
     pub fn open(input: &Input, options: &OpenOptions) -> Result<Self> {
         initialise();
-        let (mut packets, facts) = Packets::open(input, options)?;
-        let mut decoder =
-            Decoder::new(&facts, options).map_err(|error| explain::no_decoder(input, facts.codec, error))?;
-        let mut trouble = Trouble::default();
-        let mut frames_decoded = 0;
-        let first = pull_good(&mut decoder, &mut packets, &mut trouble, &mut frames_decoded);
-        let (frame, stamp) = match first {
+        let (packets, facts) = Packets::open(input, options)?;
+        let mut frames = WholeFrames::new(packets, &facts, options)
+            .map_err(|error| explain::no_decoder(input, facts.codec, error))?;
+        let (frame, stamp) = match frames.next() {
             Next::Frame(frame, stamp) => (frame, stamp),
-            Next::End(_) if packets.stopped() => return Err(Error::Stopped),
-            Next::End(error) => return Err(explain::no_frame(input, trouble.faults, error.or(trouble.last))),
+            Next::Stopped => return Err(Error::Stopped),
+            Next::End(error) => return Err(explain::no_frame(input, frames.faults(), error.or(frames.last_error()))),
         };
         let mut own_notes = facts.notes;
         own_notes.extend(facts.display.notes(&frame));
-        if trouble.faults > 0 {
-            own_notes.push(format!("{} faults before the first good frame", trouble.faults));
-            trouble.damaged = false;
+        // Nothing was shown yet that could be broken off: damage at the start (a broadcast joined late) is only noted.
+        if frames.take_damage() {
+            own_notes.push(format!("faults before the first good frame: {}", frames.faults()));
         }
         let fps = if facts.fps > 0.0 { facts.fps } else { DEFAULT_FPS };
         let mut timeline = Timeline::new(MediaTime::from_secs_f64(1.0 / fps));
@@ -140,8 +118,7 @@ impl FfmpegSource {
             name: input.to_string(),
             info,
             own_notes,
-            packets,
-            decoder,
+            frames,
             timeline,
             converter: Converter::new(),
             display: facts.display,
@@ -150,8 +127,6 @@ impl FfmpegSource {
             held: Some(Held { frame, time: MediaTime::ZERO }),
             shown: None,
             queue: VecDeque::new(),
-            trouble,
-            frames_decoded,
             finished: false,
         })
     }
@@ -159,14 +134,13 @@ impl FfmpegSource {
     /// Decodes until the held frame's end is known, and queues it with what follows it.
     fn advance(&mut self) -> Result<()> {
         loop {
-            let next = pull_good(&mut self.decoder, &mut self.packets, &mut self.trouble, &mut self.frames_decoded);
-            match next {
+            match self.frames.next() {
                 Next::Frame(frame, stamp) => {
                     if self.admit(frame, stamp) {
                         return Ok(());
                     }
                 }
-                Next::End(_) if self.packets.stopped() => return Err(Error::Stopped),
+                Next::Stopped => return Err(Error::Stopped),
                 Next::End(error) => {
                     self.finish(error);
                     return Ok(());
@@ -189,7 +163,7 @@ impl FfmpegSource {
         let (width, height) = self.display.size(&frame);
         let shape = (width, height, frame.format());
         // After damage nobody knows until when the last good frame was on show.
-        let damaged = std::mem::take(&mut self.trouble.damaged);
+        let damaged = self.frames.take_damage();
         let end = match &self.held {
             Some(held) if damaged => previous_end.min(held.time.plus(self.timeline.nominal())),
             _ => previous_end,
@@ -220,15 +194,17 @@ impl FfmpegSource {
         }
         if let Some(expected) = expected {
             self.queue.push_back(Step::Gap { start: end, end: expected.max(end), reason: GapReason::Truncated });
-        } else if self.trouble.damaged {
-            self.queue.push_back(Step::Gap { start: end, end, reason: GapReason::Corrupt });
+        } else if self.frames.take_damage() {
+            let reached = self.frames.furthest().and_then(|raw| self.timeline.time_of(raw));
+            let gap_end = reached.map_or(end, |reached| reached.max(end));
+            self.queue.push_back(Step::Gap { start: end, end: gap_end, reason: GapReason::Corrupt });
         }
         self.refresh_notes();
     }
 
     /// When the video should have ended, if it ended too early.
     fn expected_end(&self, failed: bool) -> Option<MediaTime> {
-        let stated = self.ends_at.zip(self.packets.furthest()).zip(self.info.duration_s);
+        let stated = self.ends_at.zip(self.frames.furthest()).zip(self.info.duration_s);
         let cut = stated.is_some_and(|((ends_at, furthest), duration_s)| {
             self.timeline.mended().resets == 0 && demux::is_cut_off(ends_at, furthest, duration_s)
         });
@@ -245,14 +221,14 @@ impl FfmpegSource {
     fn refresh_notes(&mut self) {
         let Mended { missing, repeated, late, resets } = self.timeline.mended();
         let counted = [
-            (self.trouble.faults, "faults while reading or decoding"),
-            (missing, "frames without a timestamp: placed one frame after the one before"),
-            (repeated, "frames with a repeated timestamp: the later one is shown"),
-            (late, "frames out of order: not shown"),
-            (resets, "times the clock was set anew: time goes on from there"),
+            (self.frames.faults(), "faults while reading or decoding"),
+            (missing, "frames without a timestamp (placed one frame after the one before)"),
+            (repeated, "frames with a repeated timestamp (the later one is shown)"),
+            (late, "frames out of order (not shown)"),
+            (resets, "times the clock was set anew (time goes on from there)"),
         ];
         self.info.notes.clone_from(&self.own_notes);
-        self.info.notes.extend(counted.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")));
+        self.info.notes.extend(counted.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{what}: {n}")));
     }
 }
 
@@ -280,49 +256,7 @@ impl FrameSource for FfmpegSource {
     }
 
     fn frames_decoded(&self) -> u64 {
-        self.frames_decoded
-    }
-}
-
-/// A frame that may be shown, or the end.
-enum Next {
-    Frame(Video, Stamp),
-    End(Option<ffmpeg::Error>),
-}
-
-/// Decodes until a frame that is whole: damaged ones, and those that were predicted from them, are passed over.
-fn pull_good(decoder: &mut Decoder, packets: &mut Packets, trouble: &mut Trouble, decoded: &mut u64) -> Next {
-    loop {
-        if packets.stopped() {
-            return Next::End(Some(ffmpeg::Error::Exit));
-        }
-        match decoder.pull(packets) {
-            Pulled::Frame { frame, stamp, damaged } => {
-                *decoded += 1;
-                if damaged {
-                    trouble.hit(None, frame.kind() != ffmpeg::picture::Type::B);
-                } else if frame.is_key() || trouble.hold_back == 0 {
-                    trouble.hold_back = 0;
-                    return Next::Frame(frame, stamp);
-                } else {
-                    trouble.hold_back -= 1;
-                }
-            }
-            Pulled::Fault(error) => trouble.hit(Some(error), true),
-            Pulled::End(error) => return Next::End(error),
-        }
-    }
-}
-
-impl Trouble {
-    /// Something is damaged. `spreads`: later frames may be predicted from it.
-    fn hit(&mut self, error: Option<ffmpeg::Error>, spreads: bool) {
-        self.damaged = true;
-        self.faults += 1;
-        self.last = error.or(self.last);
-        if spreads {
-            self.hold_back = RESYNC_FRAMES;
-        }
+        self.frames.decoded()
     }
 }
 

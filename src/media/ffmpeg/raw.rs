@@ -52,15 +52,13 @@ impl Scaler {
     }
 }
 
-/// Whether a pixel format is RGB, and whether it has an alpha plane.
+/// Whether a pixel format is RGB (or a palette of it), and whether it has an alpha plane.
 pub(super) fn rgb_and_alpha(format: ffmpeg::format::Pixel) -> (bool, bool) {
     // SAFETY: descriptors are static.
     let flags = format.descriptor().map_or(0, |d| unsafe { (*d.as_ptr()).flags });
     let has = |flag: i32| flags & flag as u64 != 0;
-    (
-        has(ffi::AV_PIX_FMT_FLAG_RGB as i32) || has(ffi::AV_PIX_FMT_FLAG_PAL as i32),
-        has(ffi::AV_PIX_FMT_FLAG_ALPHA as i32),
-    )
+    let palette = has(ffi::AV_PIX_FMT_FLAG_PAL);
+    (palette || has(ffi::AV_PIX_FMT_FLAG_RGB), !palette && has(ffi::AV_PIX_FMT_FLAG_ALPHA))
 }
 
 /// Whether the frame lies outside the edit list and is not to be shown.
@@ -76,13 +74,28 @@ pub(super) fn container_start(input: &ffmpeg::format::context::Input) -> Option<
     (ticks != ffi::AV_NOPTS_VALUE).then_some(ticks)
 }
 
-/// Length that the container states, in [`CONTAINER_TICKS`]; `None` when there is none or FFmpeg only guessed it from
-/// the bit rate.
-pub(super) fn container_duration(input: &ffmpeg::format::context::Input) -> Option<i64> {
-    use ffi::AVDurationEstimationMethod::AVFMT_DURATION_FROM_BITRATE;
+/// How FFmpeg knows the length of a container, which is in [`CONTAINER_TICKS`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Length {
+    /// The header states it.
+    Stated(i64),
+    /// Measured between the first and the last timestamp of the file as it is.
+    Measured(i64),
+}
+
+/// Length of the container; `None` when it isn't known or FFmpeg only guessed it from the bit rate.
+pub(super) fn container_length(input: &ffmpeg::format::context::Input) -> Option<Length> {
+    use ffi::AVDurationEstimationMethod::{
+        AVFMT_DURATION_FROM_BITRATE, AVFMT_DURATION_FROM_PTS, AVFMT_DURATION_FROM_STREAM,
+    };
     // SAFETY: the context is live.
     let (ticks, method) = unsafe { ((*input.as_ptr()).duration, (*input.as_ptr()).duration_estimation_method) };
-    (ticks != ffi::AV_NOPTS_VALUE && ticks > 0 && method != AVFMT_DURATION_FROM_BITRATE).then_some(ticks)
+    match method {
+        _ if ticks == ffi::AV_NOPTS_VALUE || ticks <= 0 => None,
+        AVFMT_DURATION_FROM_BITRATE => None,
+        AVFMT_DURATION_FROM_PTS => Some(Length::Measured(ticks)),
+        AVFMT_DURATION_FROM_STREAM => Some(Length::Stated(ticks)),
+    }
 }
 
 /// Sample aspect ratio that the container states for a stream; the numerator is 0 when it states none.
