@@ -1,0 +1,243 @@
+//! What every [`Scorer`] keeps, over each implementation, and the surprise protocol on networks whose answers are known.
+
+mod model_support;
+
+use model_support::{Frames, bundle, clip_of, load};
+use startle::Error;
+use startle::clip::{Clip, ClipSpec, ResizeRule};
+use startle::model::jepa::{Jepa, Network, Question};
+use startle::model::persistence::Persistence;
+use startle::model::tensor::{Normalizer, PixelBatch};
+use startle::model::{ModelInfo, Scorer, WindowErrors};
+
+/// Frames of noise: 8 bits from an arbitrary generator.
+fn noise(spec: &ClipSpec, frames: usize) -> Frames {
+    let mut state = 7_u64;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 56) as u8
+    };
+    (0..frames).map(|_| (0..3 * spec.crop_size * spec.crop_size).map(|_| next()).collect()).collect()
+}
+
+fn contract(name: &str, scorer: &mut dyn Scorer) {
+    let spec = scorer.spec().clone();
+    spec.check().unwrap();
+    let frames = noise(&spec, spec.frames_per_clip as usize + 8);
+    let clips: Vec<Clip> = [0, 8, 2].map(|start| clip_of(&spec, &frames, start)).into();
+
+    assert!(scorer.score(&[]).unwrap().is_empty(), "{name}: no clips, no windows");
+    let together = scorer.score(&clips).unwrap();
+    assert_eq!(together.len(), clips.len(), "{name}: a window for each clip");
+    for window in &together {
+        shape(name, &spec, window);
+    }
+    assert_ne!(together[0], together[1], "{name}: different clips, different errors");
+    assert_eq!(together, scorer.score(&clips).unwrap(), "{name}: the same clips, the same bits");
+    for (clip, together) in clips.iter().zip(&together) {
+        let alone = scorer.score(std::slice::from_ref(clip)).unwrap();
+        for (alone, together) in alone[0].contexts.iter().zip(&together.contexts) {
+            let pairs = alone.errors.iter().zip(&together.errors);
+            assert!(pairs.into_iter().all(|(a, b)| (a - b).abs() <= 1e-6 * a.abs().max(1e-3)), "{name}: batch");
+        }
+    }
+
+    refuses_wrong_shapes(name, &spec, &clips[0], scorer);
+    assert_eq!(scorer.score(&clips[..1]).unwrap()[0], together[0], "{name}: usable after a refusal");
+
+    let info = scorer.info();
+    assert!(!info.name.is_empty() && info.sha256.len() == 64, "{name}: {info:?}");
+    assert_eq!(
+        (info.frames_per_clip, info.stride, &info.contexts),
+        (spec.frames_per_clip, spec.stride, &spec.context_lengths)
+    );
+    assert!(scorer.inference_seconds() >= 0.0);
+}
+
+fn shape(name: &str, spec: &ClipSpec, window: &WindowErrors) {
+    let contexts: Vec<u32> = window.contexts.iter().map(|c| c.context).collect();
+    assert_eq!(contexts, spec.context_lengths, "{name}: contexts ascend");
+    for context in &window.contexts {
+        let slots = spec.target_slots(context.context);
+        assert_eq!(context.first_slot, slots.start, "{name}: first slot");
+        assert_eq!(context.errors.len(), slots.len() * spec.tokens_per_slot(), "{name}: an error for each token");
+        assert!(context.errors.iter().all(|e| e.is_finite() && *e >= 0.0), "{name}: errors are finite and ≥ 0");
+        assert!(context.surprise() > 0.0, "{name}: noise is surprising");
+    }
+}
+
+fn refuses_wrong_shapes(name: &str, spec: &ClipSpec, good: &Clip, scorer: &mut dyn Scorer) {
+    let mut short = good.clone();
+    short.frames.pop();
+    let small = ClipSpec { crop_size: spec.crop_size / 2, ..spec.clone() };
+    let small = clip_of(&small, &noise(&small, spec.frames_per_clip as usize), 0);
+    for (what, clip) in [("a short clip", short), ("small frames", small)] {
+        let refused = scorer.score(&[good.clone(), clip]);
+        assert!(matches!(refused, Err(Error::Internal { .. })), "{name}: {what} must be refused");
+    }
+}
+
+#[test]
+fn every_scorer_keeps_the_contract() {
+    contract("persistence", &mut Persistence::new(spec()).unwrap());
+    contract("fake", &mut jepa(Signs::default()));
+    for name in ["tiny-random", "tiny-target"] {
+        contract(name, &mut load(&bundle(name)));
+    }
+}
+
+/// Two rows and columns of 4×4 patches, four slots.
+fn spec() -> ClipSpec {
+    ClipSpec {
+        crop_size: 8,
+        patch_size: 4,
+        tubelet_size: 2,
+        frames_per_clip: 8,
+        model_fps: 10.0,
+        context_lengths: vec![2, 4],
+        horizon: None,
+        stride: 2,
+        resize: ResizeRule::Squash,
+        resize_size: 8,
+    }
+}
+
+fn jepa<N: Network>(network: N) -> Jepa<N> {
+    let info = ModelInfo {
+        name: "fake".into(),
+        sha256: "0".repeat(64),
+        family: "fake".into(),
+        precision: "exact".into(),
+        execution_provider: String::new(),
+        frames_per_clip: 8,
+        model_fps: 10.0,
+        contexts: spec().context_lengths,
+        stride: 2,
+    };
+    // 8-bit 0 becomes −1 and 255 becomes 1.
+    Jepa::new(spec(), Normalizer::new([0.5; 3], [0.5; 3]), 2, info, network).unwrap()
+}
+
+/// Tokens are `(s, −s)` with s the mean of the patch, so that the layer norm makes them `(±1, ∓1)`; the predictor
+/// expects every token to be as the last context token of its place.
+#[derive(Default)]
+struct Signs {
+    /// `[windows, frames]` of every encode.
+    encoded: Vec<[usize; 2]>,
+    /// Context and target positions of every prediction.
+    asked: Vec<(Vec<i64>, Vec<i64>)>,
+}
+
+impl Network for Signs {
+    fn encode(&mut self, pixels: PixelBatch<'_>, tokens: &mut Vec<f32>) -> startle::Result<()> {
+        let [windows, frames, channels, side, _] = pixels.shape();
+        self.encoded.push([windows, frames]);
+        tokens.clear();
+        let frame_len = channels * side * side;
+        for slot in pixels.data.chunks_exact(2 * frame_len) {
+            for (row, col) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+                let inside = |i: usize| (i % (side * side) / side / 4, i % side / 4) == (row, col);
+                let patch: Vec<f32> = slot.iter().enumerate().filter(|(i, _)| inside(*i)).map(|(_, v)| *v).collect();
+                let mean = patch.iter().sum::<f32>() / patch.len() as f32;
+                tokens.extend([mean, -mean]);
+            }
+        }
+        Ok(())
+    }
+
+    fn predict(&mut self, question: Question<'_>, prediction: &mut Vec<f32>) -> startle::Result<()> {
+        self.asked.push((question.context_pos.to_vec(), question.target_pos.to_vec()));
+        prediction.clear();
+        let tokens = question.context_pos.len() / question.windows;
+        let targets = question.target_pos.len() / question.windows;
+        for (window, positions) in question.target_pos.chunks_exact(targets).enumerate() {
+            for &position in positions {
+                let last = window * tokens + tokens - 4 + position as usize % 4;
+                let sign = question.context[2 * last].signum();
+                prediction.extend([sign, -sign]);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Black frames; the patch at row 1, column 0 is white in frames 4 and 5 (slot 2).
+fn blink() -> Frames {
+    let mut frames = vec![vec![0_u8; 8 * 8 * 3]; 8];
+    for frame in &mut frames[4..6] {
+        for y in 4..8 {
+            frame[y * 24..y * 24 + 12].fill(255);
+        }
+    }
+    frames
+}
+
+#[test]
+fn the_protocol_on_a_network_with_known_answers() {
+    let mut model = jepa(Signs::default());
+    let (blink, still) = (clip_of(&spec(), &blink(), 0), clip_of(&spec(), &vec![vec![0; 192]; 8], 0));
+    let scored = model.score(&[still, blink]).unwrap();
+    for context in &scored[0].contexts {
+        assert!(context.errors.iter().all(|e| *e < 1e-4), "nothing changes, nothing surprises: {:?}", context.errors);
+    }
+    let [two, four] = &scored[1].contexts[..] else { panic!("two context lengths") };
+    // Predicted slots 1, 2, 3 and 2, 3; the blink is in slot 2, token 2 of 4; black is −1, white 1: |−1 − 1| = 2.
+    let expected = |slots: usize, blink: usize| {
+        let mut errors = vec![0.0_f32; 4 * slots];
+        errors[blink * 4 + 2] = 2.0;
+        errors
+    };
+    for (found, expected) in [(two, expected(3, 1)), (four, expected(2, 0))] {
+        let close = found.errors.iter().zip(&expected).all(|(f, e)| (f - e).abs() < 1e-4);
+        assert!(close, "{:?} is not {expected:?}", found.errors);
+    }
+    assert_eq!((two.first_slot, four.first_slot), (1, 2));
+    assert!((two.surprise() - 2.0 / 12.0).abs() < 1e-4);
+}
+
+#[test]
+fn a_context_is_encoded_alone_and_the_target_once() {
+    let mut model = jepa(Signs::default());
+    let clip = clip_of(&spec(), &blink(), 0);
+    model.score(&[clip.clone(), clip]).unwrap();
+    let network = model.network();
+    assert_eq!(network.encoded, [[2, 8], [2, 2], [2, 4]], "the whole windows, then each context alone");
+    let twice = |range: std::ops::Range<i64>| range.clone().chain(range).collect::<Vec<i64>>();
+    assert_eq!(network.asked[0], (twice(0..4), twice(4..16)));
+    assert_eq!(network.asked[1], (twice(0..8), twice(8..16)));
+}
+
+/// So many values that were due → what is given instead.
+type Answer = fn(usize) -> Vec<f32>;
+
+/// Gives what it is told, whatever it is asked.
+struct Broken {
+    tokens_per_frame_pair: usize,
+    prediction: Answer,
+}
+
+impl Network for Broken {
+    fn encode(&mut self, pixels: PixelBatch<'_>, tokens: &mut Vec<f32>) -> startle::Result<()> {
+        *tokens = vec![1.0; pixels.windows * pixels.frames / 2 * self.tokens_per_frame_pair * 2];
+        Ok(())
+    }
+
+    fn predict(&mut self, question: Question<'_>, prediction: &mut Vec<f32>) -> startle::Result<()> {
+        *prediction = (self.prediction)(question.target_pos.len() * 2);
+        Ok(())
+    }
+}
+
+#[test]
+fn numbers_that_can_not_be_are_errors_that_name_the_graph() {
+    let clip = clip_of(&spec(), &blink(), 0);
+    let cases: [(usize, Answer, &str); 3] = [
+        (4, |n| vec![f32::NAN; n], "a surprise of NaN"),
+        (4, |n| vec![0.0; n - 1], "the predictor gave 23 values where 12 tokens of 2 features were due"),
+        (3, |n| vec![0.0; n], "the target encoder gave 24 values where 16 tokens"),
+    ];
+    for (tokens_per_frame_pair, prediction, text) in cases {
+        let error = jepa(Broken { tokens_per_frame_pair, prediction }).score(std::slice::from_ref(&clip)).unwrap_err();
+        assert!(matches!(error, Error::Inference(_)) && error.to_string().contains(text), "{error}");
+    }
+}
