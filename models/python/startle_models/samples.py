@@ -71,16 +71,16 @@ def write_pair(kind: str, index: int, out: Path) -> list[dict]:
     return rows
 
 
-def lawful(count: int, out: Path, seed: int = 700_000, seconds: float = SECONDS) -> None:
-    """Write `count` lawful videos lawful_0000.mp4 … and labels.jsonl."""
+def lawful(count: int, out: Path, seed: int = 700_000, height: int = HEIGHT, width: int = WIDTH) -> None:
+    """Write `count` lawful videos lawful_0000.mp4 … of 6 s and labels.jsonl."""
     out.mkdir(parents=True, exist_ok=True)
     with (out / "labels.jsonl").open("w") as labels:
         for i in range(count):
             g = torch.Generator().manual_seed(seed + i)
-            scene = sample_scenes(1, seconds, g, SPEC)
-            track = simulate(scene, round(seconds * FPS), FPS)
+            scene = sample_scenes(1, SECONDS, g, SPEC)
+            track = simulate(scene, round(SECONDS * FPS), FPS)
             name = f"lawful_{i:04d}.mp4"
-            write_video(out / name, render(scene, track, HEIGHT, WIDTH, g, chunk=6)[0])
+            write_video(out / name, render(scene, track, height, width, g, chunk=6)[0])
             labels.write(json.dumps({"path": name, "possible": True, "type": "none", "seed": seed + i}) + "\n")
             labels.flush()
 
@@ -91,10 +91,13 @@ def main():
     p.add_argument("--pairs", type=int, default=1, help="pairs per violation")
     p.add_argument("--only", nargs="*", default=list(VIOLATIONS), help="violations")
     p.add_argument("--lawful", type=int, default=0, help="write so many lawful videos instead")
+    p.add_argument("--seed", type=int, default=700_000, help="first seed of the lawful videos")
+    p.add_argument("--size", default=f"{WIDTH}x{HEIGHT}", help="of the lawful videos; 320x180: a quarter of the time")
     args = p.parse_args()
     torch.set_num_threads(1)
     if args.lawful:
-        lawful(args.lawful, args.out)
+        width, height = (int(v) for v in args.size.split("x"))
+        lawful(args.lawful, args.out, args.seed, height, width)
         return
     rows = []
     for kind in args.only:

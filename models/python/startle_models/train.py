@@ -19,6 +19,7 @@ from .net import Net, NetConfig, fit_projection, init_copy, patches, set_target
 from .train_data import (CONTEXT_SLOTS, CONTEXT_WEIGHTS, FPS, HORIZON, VIDEO_FRAMES, Clips, normalise)
 from .train_eval import gates, held_out, moving_tokens
 from .train_export import save_hf, save_random
+from .train_probe import write_probe
 from .world import SceneSpec, lawful_video
 
 MOVING_WEIGHT = 5.0
@@ -31,7 +32,8 @@ def build(cfg: NetConfig, seed: int, components: int = 64) -> Net:
     torch.manual_seed(seed)
     net = Net(cfg)
     g = torch.Generator().manual_seed(seed + 77)
-    video = torch.cat([lawful_video(64, VIDEO_FRAMES, FPS, cfg.crop, cfg.crop, g, SceneSpec())[:, ::3][:, :8] for _ in range(4)])
+    parts = [lawful_video(64, VIDEO_FRAMES, FPS, cfg.crop, cfg.crop, g, SceneSpec()) for _ in range(4)]
+    video = torch.cat(parts)[:, ::3][:, :8]
     pixels = patches(normalise(video), cfg).reshape(-1, cfg.patch_pixels)
     set_target(net, *fit_projection(pixels, components))
     init_copy(net, seed)
@@ -81,7 +83,8 @@ class Trainer:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.net.to(self.device)
         self.clips = Clips(self.cfg, args.seed, workers=args.workers, made=made)
-        self.sets = {"full": held_out(self.cfg).to(self.device), "plain": held_out(self.cfg, 64, full=False).to(self.device)}
+        self.sets = {"full": held_out(self.cfg), "plain": held_out(self.cfg, 64, full=False)}
+        self.sets = {k: v.to(self.device) for k, v in self.sets.items()}
         self.gate: dict[str, float] = {}
 
     def _load(self, data) -> int:
@@ -120,8 +123,8 @@ class Trainer:
             writer.writerow(row)
         show = ("full/C6/moving+1", "full/C6/moving+2", "full/C12/moving+1", "plain/C6/moving+1", "plain/C6/moving+2",
                 "full/C6/static+1", "rank_encoder")
-        print(f"step {self.step} clips {self.clips_seen} wall {self.elapsed:.0f}s core {core_s:.0f}s lr {lr:.1e} loss {loss:.4f} "
-              + " ".join(f"{k}={self.gate[k]:.3f}" for k in show), flush=True)
+        print(f"step {self.step} clips {self.clips_seen} wall {self.elapsed:.0f}s core {core_s:.0f}s lr {lr:.1e} "
+              f"loss {loss:.4f} " + " ".join(f"{k}={self.gate[k]:.3f}" for k in show), flush=True)
 
     def run(self):
         args, limit = self.args, self.args.minutes * 60
@@ -159,6 +162,8 @@ class Trainer:
         self.log(mean or 0.0, lr, spent())
         self.save(spent())
         self.clips.close()
+        if args.probe and progress >= 1:
+            write_probe(self.net.to("cpu").eval(), self.out, args.probe)
 
 
 def plot(folder: Path):
@@ -187,6 +192,7 @@ def main():
     p.add_argument("--piece", type=float, default=0, help="leave off after so many minutes; go on with --resume")
     p.add_argument("--every", type=float, default=5, help="minutes between gates and checkpoints")
     p.add_argument("--resume", action="store_true")
+    p.add_argument("--probe", type=int, default=24, help="twin pairs per violation scored at the end; 0: none")
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--batch", type=int, default=12)
     p.add_argument("--lr", type=float, default=2.5e-3)

@@ -79,7 +79,8 @@ def main():
 
     labels = [json.loads(line) for line in (args.samples / "labels.jsonl").read_text().splitlines()]
     pairs = sorted({row["pair"] for row in labels})
-    fig, axes = plt.subplots((len(pairs) + 2) // 3, 3, figsize=(13, 2.1 * ((len(pairs) + 2) // 3)), sharex=True, squeeze=False)
+    rows = (len(pairs) + 2) // 3
+    fig, axes = plt.subplots(rows, 3, figsize=(13, 2.1 * rows), sharex=True, squeeze=False)
     result = {}
     for ax, name in zip(axes.flat, pairs):
         for row in (r for r in labels if r["pair"] == name):

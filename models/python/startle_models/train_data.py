@@ -64,7 +64,9 @@ class Clips:
     is then a function of the seed alone; workers 1: in a second process, faster, order depends on timing.
     """
 
-    def __init__(self, cfg: NetConfig, seed: int, capacity: int = 4096, reuse: float = 10.0, workers: int = 1, made: int = 0):
+    def __init__(
+        self, cfg: NetConfig, seed: int, capacity: int = 4096, reuse: float = 10.0, workers: int = 1, made: int = 0
+    ):
         self.cfg, self.seed, self.reuse, self.workers = cfg, seed, reuse, workers
         self.ring = torch.zeros(capacity, VIDEO_FRAMES, cfg.crop, cfg.crop, 3, dtype=torch.uint8).share_memory_()
         self.start = made

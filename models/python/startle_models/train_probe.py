@@ -45,7 +45,8 @@ def surprise(net: Net, video, context: int, control: str = ""):
             error = (p[:, k * n:] - p[:, (k - 1) * n:k * n].repeat(1, HORIZON, 1)).abs().mean(-1)
         else:
             target = net.targets(clip)
-            pred = target[:, (k - 1) * n:k * n].repeat(1, HORIZON, 1) if control else net.predict(clip, context, HORIZON)
+            last = target[:, (k - 1) * n:k * n].repeat(1, HORIZON, 1)
+            pred = last if control else net.predict(clip, context, HORIZON)
             error = (pred - target[:, k * n:]).abs().mean(-1)
         out.append(error.unflatten(1, (HORIZON, n)))
     return torch.stack(out, 1)
@@ -81,18 +82,21 @@ def load_net(folder: Path) -> Net:
     return net.eval()
 
 
+def write_probe(net: Net, folder: Path, pairs: int):
+    """Score `pairs` held-out twins per violation; prints the table and writes folder/probe.json."""
+    table = probe(net, {k: probe_pairs(k, pairs, net.cfg)[0] for k in VIOLATIONS})
+    (folder / "probe.json").write_text(json.dumps({"pairs": pairs, "accuracy": table}, indent=1) + "\n")
+    for kind, row in table.items():
+        print(f"{kind:14s} " + "  ".join(f"{k} {v:.2f}" for k, v in row.items()), flush=True)
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     p.add_argument("folder", type=Path)
     p.add_argument("--pairs", type=int, default=48)
     args = p.parse_args()
     torch.set_num_threads(1)
-    net = load_net(args.folder)
-    sets = {k: probe_pairs(k, args.pairs, net.cfg)[0] for k in VIOLATIONS}
-    table = probe(net, sets)
-    (args.folder / "probe.json").write_text(json.dumps({"pairs": args.pairs, "accuracy": table}, indent=1) + "\n")
-    for kind, row in table.items():
-        print(f"{kind:14s} " + "  ".join(f"{k} {v:.2f}" for k, v in row.items()))
+    write_probe(load_net(args.folder), args.folder, args.pairs)
 
 
 if __name__ == "__main__":

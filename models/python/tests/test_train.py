@@ -10,6 +10,7 @@ from startle_models.train import main, optimizers, loss_of
 from startle_models.train_data import chunk_video, normalise
 from startle_models.train_export import hf_model, save_hf, save_random
 from startle_models.train_probe import share, surprise, video_score
+from startle_models.world import lawful_video
 
 
 @pytest.fixture(scope="module")
@@ -119,10 +120,11 @@ def test_surprise_shape(net, video):
 def test_command_runs_resumes_and_repeats(tmp_path, monkeypatch):
     def run(out, steps, *more):
         monkeypatch.setattr("sys.argv", ["train", "--out", str(out), "--steps", str(steps), "--batch", "4",
-                                         "--workers", "0", "--seed", "3", *more])
+                                         "--workers", "0", "--probe", "0", "--seed", "3", *more])
         main()
         return torch.load(out / "checkpoint.pt", weights_only=True)
 
+    monkeypatch.setattr("startle_models.train.lawful_video", lambda n, *rest: lawful_video(4, *rest))
     monkeypatch.setattr("startle_models.train.held_out", lambda cfg, n=4, full=True: chunk_video(0, 1, cfg)[:4, :16])
     a, b = run(tmp_path / "a", 2), run(tmp_path / "b", 2)
     assert all(torch.equal(a["net"][k], b["net"][k]) for k in a["net"])

@@ -5,7 +5,9 @@ import dataclasses
 import pytest
 import torch
 
-from startle_models.world import VIOLATIONS, SceneSpec, lawful_video, render_pairs, sample_pairs, sample_scenes, simulate
+from startle_models.world import (
+    VIOLATIONS, SceneSpec, lawful_video, render_pairs, sample_pairs, sample_scenes, simulate,
+)
 from startle_models.world.scene import SPHERE
 
 FPS = 60.0
@@ -122,3 +124,26 @@ def test_pairs_repeat_from_the_seed_and_boxes_lie_in_the_picture():
     box = a.boxes(360, 640)
     assert bool((box[:, 0] < box[:, 2]).all() and (box[:, 1] < box[:, 3]).all())
     assert bool((box >= 0).all() and (box[:, 2] <= 640).all() and (box[:, 3] <= 360).all())
+
+
+def test_encoded_video_keeps_colours_and_says_bt709(tmp_path):
+    import av
+
+    from startle_models.samples import write_video
+
+    colours = torch.tensor(
+        [[200, 30, 40], [20, 180, 60], [40, 60, 210], [230, 220, 30], [128, 128, 128], [250, 250, 250]])
+    picture = colours.repeat_interleave(32, 0)[None].expand(64, -1, -1).to(torch.uint8)
+    write_video(tmp_path / "v.mp4", picture[None].expand(12, -1, -1, -1).contiguous(), crf=12)
+    with av.open(str(tmp_path / "v.mp4")) as video:
+        ctx = video.streams.video[0].codec_context
+        frames = list(video.decode(video=0))
+    assert len(frames) == 12 and frames[0].format.name == "yuv420p"
+    assert (ctx.color_primaries, ctx.color_trc, ctx.colorspace, ctx.color_range) == (1, 1, 1, 1)
+    # BT.709 limited range, by hand
+    planes = torch.from_numpy(frames[5].to_ndarray()).float()
+    y, u = planes[:64].mean(0), planes[64:80, :96].mean(0)
+    for i, rgb in enumerate(colours.float() / 255):
+        luma = float(rgb @ torch.tensor([0.2126, 0.7152, 0.0722]))
+        assert abs(float(y[i * 32 + 16]) - (16 + 219 * luma)) < 3
+        assert abs(float(u[i * 16 + 8]) - (128 + 224 * (float(rgb[2]) - luma) / 1.8556)) < 4

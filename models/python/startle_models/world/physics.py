@@ -75,7 +75,7 @@ def _fly(y, vy, g, h, e, dt):
 def _slide(v, decel, dt):
     """Speed loss by friction over dt; returns (mean velocity over dt, new velocity), v [...,2]."""
     speed = v.norm(dim=-1, keepdim=True).clamp(min=1e-12)
-    time = torch.minimum((speed / decel.clamp(min=1e-9)[..., None]), torch.as_tensor(dt, dtype=v.dtype, device=v.device))
+    time = (speed / decel.clamp(min=1e-9)[..., None]).clamp(max=dt)
     new = v * ((speed - decel[..., None] * time) / speed).clamp(min=0)
     return (v + new) * 0.5 * time / dt, new
 

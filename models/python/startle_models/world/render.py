@@ -63,7 +63,8 @@ def _background(scene: Scene, height: int, width: int, ss: int):
     hit points [B,H,W,3] and the share of the key light in the surface's brightness [B,H,W]."""
     b, dev = len(scene), scene.kind.device
     hh, ww = height * ss, width * ss
-    py, px = torch.meshgrid((torch.arange(hh, device=dev) + 0.5) / ss, (torch.arange(ww, device=dev) + 0.5) / ss, indexing="ij")
+    rows, columns = (torch.arange(hh, device=dev) + 0.5) / ss, (torch.arange(ww, device=dev) + 0.5) / ss
+    py, px = torch.meshgrid(rows, columns, indexing="ij")
     px, py = px.reshape(1, -1).expand(b, -1), py.reshape(1, -1).expand(b, -1)
     dx, dy, dz = _rays(scene, px, py, height, width)
     ox, oy, oz = (scene.cam_pos[:, i, None] for i in range(3))
@@ -171,7 +172,7 @@ def _windows(scene: Scene, track: Trajectory, k: int, height: int, width: int):
     return x0, y0, w, h, seen
 
 
-def _object(scene: Scene, track: Trajectory, k: int, ss: int, px, py, depth, height, width):
+def _object(scene: Scene, track: Trajectory, k: int, px, py, depth, height, width):
     """Coverage [B,F,P] and colour [B,F,P,3] of object k at rays px, py [B,F,P]; depth: background."""
     dirs = _rays(scene, px, py, height, width)
     cam = [scene.cam_pos[:, i].view(-1, 1, 1) for i in range(3)]
@@ -203,7 +204,8 @@ def _object(scene: Scene, track: Trajectory, k: int, ss: int, px, py, depth, hei
         lam = sum(normal[i] * scene.light[:, j, i].view(-1, 1, 1) for i in range(3)).clamp(min=0)
         bright += lam * scene.power[:, j].view(-1, 1, 1)
     pattern = scene.pattern[:, k].view(-1, 1, 1)
-    mix = torch.where(pattern > 0, (torch.sin(band * pattern * math.pi) * 6).clamp(-1, 1) * 0.5 + 0.5, torch.zeros_like(t))
+    stripes = (torch.sin(band * pattern * math.pi) * 6).clamp(-1, 1) * 0.5 + 0.5
+    mix = torch.where(pattern > 0, stripes, torch.zeros_like(t))
     colour = track.colour[:, :, None, k, 0] * (1 - mix[..., None]) + track.colour[:, :, None, k, 1] * mix[..., None]
     return (hit & (t < depth)).float(), colour * bright[..., None]
 
@@ -226,7 +228,8 @@ def _draw(image, scene, track, k, depth, ss, height, width):
         for sx in range(ss):
             ray = (pix_y * ss + sy) * (width * ss) + pix_x * ss + sx
             d = flat.gather(1, ray.reshape(b, -1)).reshape(b, f, -1)
-            cov, col = _object(scene, track, k, ss, pix_x + (sx + 0.5) / ss, pix_y + (sy + 0.5) / ss, d, height, width)
+            px, py = pix_x + (sx + 0.5) / ss, pix_y + (sy + 0.5) / ss
+            cov, col = _object(scene, track, k, px, py, d, height, width)
             alpha += cov
             colour += col * cov[..., None]
     alpha, colour = alpha / ss**2 * seen[..., None], colour / ss**2 * seen[..., None, None]
@@ -244,7 +247,8 @@ def _sensor(image, scene: Scene, fps: float, generator, start: int, noise_rows):
     for dim in (2, 3):
         n = image.shape[dim]
         first, last = image.narrow(dim, 0, 1), image.narrow(dim, n - 1, 1)
-        before, after = torch.cat([first, image.narrow(dim, 0, n - 1)], dim), torch.cat([image.narrow(dim, 1, n - 1), last], dim)
+        before = torch.cat([first, image.narrow(dim, 0, n - 1)], dim)
+        after = torch.cat([image.narrow(dim, 1, n - 1), last], dim)
         image = image * (1 - 2 * a) + (before + after) * a
     if generator is not None:
         # one draw per group of `noise_rows` equal videos keeps twins identical before the onset

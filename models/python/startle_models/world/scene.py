@@ -170,7 +170,8 @@ def _screens(b, r: Rng, on):
     z = r.uniform(4.9, 5.3, b, N_SCREENS)
     height = r.uniform(1.1, 2.6, b, N_SCREENS)
     box = torch.stack([x, z, half, height], -1)
-    return box, hsv(r.uniform(0, 1, b, N_SCREENS), r.uniform(0, 0.7, b, N_SCREENS), r.uniform(0.3, 0.95, b, N_SCREENS)), on
+    shape = (b, N_SCREENS)
+    return box, hsv(r.uniform(0, 1, *shape), r.uniform(0, 0.7, *shape), r.uniform(0.3, 0.95, *shape)), on
 
 
 def _motion(b, n, r: Rng, spec: SceneSpec, z, half, kind, seconds, gravity):
@@ -216,7 +217,9 @@ def _collisions(b, r: Rng, spec, kind, pos, vel, active, half):
     return collide
 
 
-def sample_scenes(batch: int, seconds: float, generator: torch.Generator, spec: SceneSpec | None = None) -> Scene:
+def sample_scenes(
+    batch: int, seconds: float, generator: torch.Generator, spec: SceneSpec | None = None
+) -> Scene:
     """Sample `batch` lawful scenes for videos of about `seconds`; all randomness from `generator`."""
     spec = spec or SceneSpec()
     r, b, n = Rng(generator), batch, N_OBJECTS

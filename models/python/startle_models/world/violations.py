@@ -141,7 +141,8 @@ def _first_difference(twin: Scene, track: Trajectory, least: float = 0.06):
     worst = (video[0::2] - video[1::2]).abs().mean(-1).flatten(2).amax(-1)
     differs = worst > least
     frames = differs.shape[1]
-    return torch.where(differs.any(1), differs.float().argmax(1), torch.full_like(differs[:, 0], frames, dtype=torch.long))
+    never = torch.full_like(differs[:, 0], frames, dtype=torch.long)
+    return torch.where(differs.any(1), differs.float().argmax(1), never)
 
 
 def sample_pairs(kind: str, count: int, frames: int, fps: float, generator: torch.Generator,
@@ -196,7 +197,8 @@ def _edit_rows(edit: Edit, sl: slice) -> Edit:
 def _join(kind: str, kept: list[tuple], fps: float) -> Pairs:
     scenes, edits, tracks, onset, seen, obj = zip(*kept)
     scene = Scene(**{f.name: torch.cat([getattr(s, f.name) for s in scenes]) for f in dataclasses.fields(Scene)})
-    edit = Edit(sum((e.kind for e in edits), []), *(torch.cat([getattr(e, n) for e in edits]) for n in ("obj", "onset", "arg")))
+    kinds = [name for e in edits for name in e.kind]
+    edit = Edit(kinds, *(torch.cat([getattr(e, n) for e in edits]) for n in ("obj", "onset", "arg")))
     names = ("pos", "vel", "roll", "active", "kind", "half", "colour")
     track = Trajectory(*(torch.cat([getattr(t, n) for t in tracks]) for n in names), fps)
     return Pairs(kind, scene, edit, track, torch.stack(onset), torch.stack(seen), torch.stack(obj))
