@@ -1,5 +1,6 @@
 """The net against VJEPA2Model, its initialisation, and the training command."""
 
+import functools
 import json
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 
 from startle_models.net import Net, NetConfig, fit_projection, init_copy, patches, set_target
 from startle_models.train import main, optimizers, loss_of
-from startle_models.train_data import chunk_video, normalise
+from startle_models.train_data import Clips, chunk_video, normalise
 from startle_models.train_export import hf_model, save_hf, save_random
 from startle_models.train_probe import share, surprise, video_score
 from startle_models.world import lawful_video
@@ -125,6 +126,8 @@ def test_command_runs_resumes_and_repeats(tmp_path, monkeypatch):
         return torch.load(out / "checkpoint.pt", weights_only=True)
 
     monkeypatch.setattr("startle_models.train.lawful_video", lambda n, *rest: lawful_video(4, *rest))
+    monkeypatch.setattr("startle_models.train_data.CHUNK", 8)
+    monkeypatch.setattr("startle_models.train.Clips", functools.partial(Clips, capacity=256))
     monkeypatch.setattr("startle_models.train.held_out", lambda cfg, n=4, full=True: chunk_video(0, 1, cfg)[:4, :16])
     a, b = run(tmp_path / "a", 2), run(tmp_path / "b", 2)
     assert all(torch.equal(a["net"][k], b["net"][k]) for k in a["net"])
