@@ -13,6 +13,7 @@ import json
 import os
 import sys
 import tomllib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,19 @@ def seal(folder: Path) -> Manifest:
     return manifest
 
 
+@dataclass(frozen=True)
+class Stage:
+    """For one context length: `context` tokens [B, Nc, D], and `error` [B, S, g, g], mean over features."""
+
+    context: np.ndarray
+    error: np.ndarray
+
+    @property
+    def surprise(self) -> float:
+        """Mean error over tokens and windows."""
+        return float(self.error.mean(dtype=np.float64))
+
+
 class Session:
     """The graphs of a bundle in ONNX Runtime on the CPU, and the surprise protocol on top of them.
 
@@ -153,12 +167,12 @@ class Session:
         centred = tokens - tokens.mean(axis=-1, keepdims=True)
         return (centred / np.sqrt((centred**2).mean(axis=-1, keepdims=True) + 1e-5)).astype(np.float32)
 
-    def errors(self, pixels: np.ndarray) -> dict[int, np.ndarray]:
-        """Windows [B, T, 3, H, W] → for each context length, errors [B, S, g, g]."""
+    def stages(self, pixels: np.ndarray) -> tuple[np.ndarray, dict[int, Stage]]:
+        """Windows [B, T, 3, H, W] → their whole tokens [B, N, D], and a `Stage` for each context length."""
         clip = self.manifest["clip"]
         grid = clip["crop_size"] // clip["patch_size"]
-        whole, batch = self.targets(self.encode_whole(pixels)), pixels.shape[0]
-        results = {}
+        whole, batch = self.encode_whole(pixels), pixels.shape[0]
+        targets, results = self.targets(whole), {}
         for length in clip["context_lengths"]:
             first, last = length // clip["tubelet_size"], pixels.shape[1] // clip["tubelet_size"]
             last = min(last, first + clip.get("horizon", last))
@@ -166,9 +180,13 @@ class Session:
             cut = first * grid * grid
             context = self.encode(np.ascontiguousarray(pixels[:, :length]))
             predicted = self.predict(context, places[:, :cut].copy(), places[:, cut:].copy())
-            error = np.abs(predicted - whole[:, cut : last * grid * grid]).mean(axis=-1)
-            results[length] = error.reshape(batch, last - first, grid, grid)
-        return results
+            error = np.abs(predicted - targets[:, cut : last * grid * grid]).mean(axis=-1)
+            results[length] = Stage(context, error.reshape(batch, last - first, grid, grid))
+        return whole, results
+
+    def errors(self, pixels: np.ndarray) -> dict[int, np.ndarray]:
+        """Windows [B, T, 3, H, W] → for each context length, errors [B, S, g, g]."""
+        return {length: stage.error for length, stage in self.stages(pixels)[1].items()}
 
 
 def _check_signature(name: str, session, manifest: Manifest) -> None:
@@ -192,8 +210,8 @@ def self_test_input(manifest: Manifest) -> np.ndarray:
     return normalise(pixels, pre["mean"], pre["std"])[None]
 
 
-def verify(folder: Path, threads: int = 0) -> dict[int, float]:
-    """Checks hashes, shapes, signatures and the self-test; returns the surprise per context length."""
+def check_files(folder: Path) -> Manifest:
+    """Checks that every file is there with its hash and that the clip is consistent; returns the manifest."""
     manifest = read_manifest(folder)
     entries = [manifest["card"]] + ([manifest["baseline"]] if "baseline" in manifest else [])
     for section in manifest["graphs"].values():
@@ -205,8 +223,14 @@ def verify(folder: Path, threads: int = 0) -> dict[int, float]:
         if sha256_file(path) != entry["sha256"]:
             raise BundleError(f"{folder}: {entry['file']} is not the file that was sealed (sha256 differs)")
     check_clip(manifest["clip"])
-    errors = Session(folder, manifest, threads).errors(self_test_input(manifest))
-    found = {length: float(error.astype(np.float64).mean()) for length, error in errors.items()}
+    return manifest
+
+
+def verify(folder: Path, threads: int = 0) -> dict[int, float]:
+    """Checks hashes, shapes, signatures and the self-test; returns the surprise per context length."""
+    manifest = check_files(folder)
+    stages = Session(folder, manifest, threads).stages(self_test_input(manifest))[1]
+    found = {length: stage.surprise for length, stage in stages.items()}
     expected = {e["context"]: e["value"] for e in manifest["self_test"]["surprise"]}
     tolerance = manifest["self_test"]["tolerance_rel"]
     if set(found) != set(expected):
