@@ -3,7 +3,7 @@
 use crate::make::{at, drain, make};
 use startle::Error;
 use startle::media::ffmpeg::{FfmpegSource, OpenOptions};
-use startle::media::open::Input;
+use startle::media::open::{Input, parse};
 use startle::media::{FrameSource, GapReason, Step};
 use startle::units::Stop;
 use std::io::{Read, Write};
@@ -152,21 +152,20 @@ fn named_pipes_wait_for_their_writer_but_not_for_ever() {
 /// The part of the tests below that runs in a process of its own, with something piped in.
 #[test]
 fn child_reads_standard_input() {
-    if std::env::var_os(CHILD).is_none() {
-        return;
-    }
+    let Ok(name) = std::env::var(CHILD) else { return };
+    let input = parse(&name).unwrap().remove(0);
     let (_, options) = stop_after(4000);
-    match FfmpegSource::open(&Input::Stdin, &options) {
+    match FfmpegSource::open(&input, &options) {
         Ok(mut source) => println!("decoded={}", drain(&mut source, |_| true).frames.len()),
         Err(error) => println!("error={error}"),
     }
 }
 
-/// Runs the test above with these bytes piped in; `hold` keeps the pipe open after them.
-fn with_stdin(bytes: &[u8], hold: Duration) -> String {
+/// Runs the test above on `-` or `/dev/stdin` with these bytes piped in; `hold` keeps the pipe open after them.
+fn with_stdin(name: &str, bytes: &[u8], hold: Duration) -> String {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["live::child_reads_standard_input", "--exact", "--nocapture", "--test-threads=1"])
-        .env(CHILD, "1")
+        .env(CHILD, name)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -182,18 +181,20 @@ fn with_stdin(bytes: &[u8], hold: Duration) -> String {
 #[test]
 fn standard_input_is_read_as_it_comes() {
     let raw = std::fs::read(make("piped.y4m", "testsrc2=size=160x120:rate=20:duration=1", "-pix_fmt yuv420p")).unwrap();
-    assert!(with_stdin(&raw, Duration::ZERO).contains("decoded=20"));
-    assert!(with_stdin(&broadcast(), Duration::ZERO).contains("decoded=80"));
     let matroska = std::fs::read(make("piped.mkv", "testsrc2=size=96x64:rate=20:duration=1", "-c:v mpeg4")).unwrap();
-    assert!(with_stdin(&matroska, Duration::ZERO).contains("decoded=20"));
-    let empty = with_stdin(b"", Duration::ZERO);
-    assert!(empty.contains("error=") && empty.contains("piped in"), "{empty}");
+    assert!(with_stdin("-", &raw, Duration::ZERO).contains("decoded=20"));
+    assert!(with_stdin("-", &broadcast(), Duration::ZERO).contains("decoded=80"));
+    assert!(with_stdin("/dev/stdin", &matroska, Duration::ZERO).contains("decoded=20"));
+    for name in ["-", "/dev/stdin"] {
+        let empty = with_stdin(name, b"", Duration::ZERO);
+        assert!(empty.contains("error=") && !empty.contains("error=stopped"), "{empty}");
+    }
 }
 
 #[test]
 fn a_stop_ends_waiting_for_standard_input() {
     let begun = Instant::now();
-    let answer = with_stdin(b"YUV4MPEG2 W16 H16 F25:1 C420\n", Duration::from_secs(6));
+    let answer = with_stdin("-", b"YUV4MPEG2 W16 H16 F25:1 C420\n", Duration::from_secs(6));
     assert!(answer.contains("error=stopped"), "{answer}");
     assert!(begun.elapsed() < Duration::from_secs(9), "{:?}", begun.elapsed());
 }

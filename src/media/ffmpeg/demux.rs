@@ -26,6 +26,13 @@ const FAULTS_IN_A_ROW: u32 = 1000;
 const SHORT_BY: MediaTime = MediaTime::from_nanos(500_000_000);
 /// The same, as a share of the length: 1/50 is 2 %.
 const SHORT_BY_SHARE: i64 = 50;
+/// Frame rates below this (one frame in eleven days) are zeros in disguise.
+const LOWEST_FPS: f64 = 1e-6;
+/// Frame rates above this are clocks, not rates: the ticks of a millisecond or 90 kHz time base.
+const HIGHEST_FPS: f64 = 1000.0;
+/// FFmpeg's guess from the time base, used where there is no average, is believed up to here: browsers record `WebM` with
+/// a "rate" of 1000.
+const HIGHEST_GUESS: f64 = 240.0;
 /// Ticks per second of the clock of image sequences, as a multiple of their rate.
 const IMAGE_TICKS: i32 = 1000;
 /// Images larger than this aren't read: a file that big under an image's name is something else.
@@ -188,7 +195,7 @@ fn open_path(path: &Path, watch: &Watch) -> Opened {
     let asked = watch.clone();
     let interrupt = move || asked.gives_up();
     if pipe::is_fifo(path) {
-        let reader = PipeReader::named(path).map_err(|e| OpenFailure::Ours(explain::unreadable(&e)))?;
+        let reader = PipeReader::open(path).map_err(|e| OpenFailure::Ours(explain::unreadable(&e)))?;
         let io = StreamIo::from_read(reader)?;
         return Ok(ffmpeg::format::input_from_stream_with_interrupt(io, None, None, interrupt)?);
     }
@@ -219,7 +226,7 @@ fn open_stdin(watch: &Watch) -> Opened {
     if std::fs::metadata(name).is_ok_and(|meta| meta.is_file()) {
         return open_path(name, watch);
     }
-    let io = match PipeReader::stdin() {
+    let io = match PipeReader::open(name) {
         Ok(reader) if pipe::is_fifo(name) => StreamIo::from_read(reader)?,
         _ => StreamIo::from_read(std::io::stdin())?,
     };
@@ -264,8 +271,8 @@ fn stream_facts(context: &ffmpeg::format::context::Input, stream: &Stream) -> St
         .find(|data| data.kind() == StreamData::DisplayMatrix)
         .and_then(|data| Orientation::from_matrix(data.data()))
         .unwrap_or_default();
-    let rates = [stream.avg_frame_rate(), stream.rate()];
-    let fps = rates.iter().map(|&rate| f64::from(rate)).find(|rate| rate.is_finite() && (1e-6..=1000.0).contains(rate));
+    let known = |rate: Rational, highest: f64| Some(f64::from(rate)).filter(|fps| (LOWEST_FPS..=highest).contains(fps));
+    let fps = known(stream.avg_frame_rate(), HIGHEST_FPS).or_else(|| known(stream.rate(), HIGHEST_GUESS));
     let (ends_at, length) = stated_end(context);
     let mut notes = Vec::new();
     let others = context.streams().filter(|s| s.parameters().medium() == ffmpeg::media::Type::Video).count();

@@ -160,6 +160,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_systems_reasons_say_what_to_do() {
+        assert!(unreadable(&ErrorKind::PermissionDenied.into()).contains("no permission"));
+        assert!(unreadable(&ErrorKind::NotFound.into()).contains("no such file"));
+        assert!(unreadable(&ErrorKind::Other.into()).contains("can't be read"));
+    }
+
+    #[test]
     fn text_is_told_from_data() {
         assert!(looks_like_text(b"hello\nworld\t"));
         assert!(looks_like_text("gr\u{fc}n".as_bytes()));

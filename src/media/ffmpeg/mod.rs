@@ -151,17 +151,18 @@ impl FfmpegSource {
 
     /// Places a good frame. `false`: it took the place of the held one or came too late, and there is nothing to say.
     fn admit(&mut self, frame: Video, stamp: Stamp) -> bool {
+        let (width, height) = self.display.size(&frame);
+        let shape = (width, height, frame.format());
         let place = self.timeline.place(stamp);
         let Place::At { time, previous_end, jump } = place else {
             if place == Place::Repeated
+                && shape == self.shape
                 && let Some(held) = &mut self.held
             {
                 held.frame = frame;
             }
             return false;
         };
-        let (width, height) = self.display.size(&frame);
-        let shape = (width, height, frame.format());
         // After damage nobody knows until when the last good frame was on show.
         let damaged = self.frames.take_damage();
         let end = match &self.held {

@@ -29,19 +29,13 @@ pub(super) struct PipeReader {
 }
 
 impl PipeReader {
-    /// Standard input, through its name in the file system.
-    pub(super) fn stdin() -> io::Result<Self> {
-        Ok(Self { file: open(Path::new("/dev/stdin"))?, wait_for_writer: false })
+    /// A pipe by its name. One that was handed to this process (standard input, a shell's `<(…)`) has its writer
+    /// already, or has had it.
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        let inherited = ["/dev/stdin", "/dev/fd", "/proc"].iter().any(|prefix| path.starts_with(prefix));
+        let file = File::options().read(true).custom_flags(NONBLOCK).open(path)?;
+        Ok(Self { file, wait_for_writer: !inherited })
     }
-
-    /// A named pipe.
-    pub(super) fn named(path: &Path) -> io::Result<Self> {
-        Ok(Self { file: open(path)?, wait_for_writer: true })
-    }
-}
-
-fn open(path: &Path) -> io::Result<File> {
-    File::options().read(true).custom_flags(NONBLOCK).open(path)
 }
 
 /// Whether the path is a named pipe.
