@@ -49,3 +49,10 @@ fn every_container_keeps_the_contract() {
         assert!((decoded.info.nominal_fps - 20.0).abs() < 0.1, "{name}: {:?}", decoded.info);
     }
 }
+
+#[test]
+fn a_playlist_is_the_film_in_its_pieces() {
+    let path = make("list.m3u8", SCENE, "-c:v libx264 -preset ultrafast -pix_fmt yuv420p -g 5 -f hls -hls_time 0.25");
+    let decoded = decode(&path);
+    assert_eq!((decoded.frames.len(), decoded.gaps.len()), (20, 0), "{:?} {:?}", decoded.times(), decoded.gaps);
+}

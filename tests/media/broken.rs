@@ -153,6 +153,24 @@ fn damage_in_the_middle_is_a_gap_and_the_rest_is_seen() {
 }
 
 #[test]
+fn a_broadcast_joined_late_begins_at_its_next_key_frame() {
+    let encode = "-c:v libx264 -preset veryfast -bf 3 -g 10 -pix_fmt yuv420p -x264-params open-gop=1:scenecut=0";
+    let bytes = std::fs::read(make("from-start.ts", SCENE, encode)).unwrap();
+    for percent in [20, 37, 55] {
+        let begin = bytes.len() * percent / 100 / 188 * 188;
+        std::fs::write(at("joined.ts"), &bytes[begin..]).unwrap();
+        let decoded = survive(&at("joined.ts")).unwrap();
+        let left = 40 * (100 - percent) / 100;
+        assert!(
+            decoded.frames.len() + 16 > left && decoded.frames.len() <= left + 2,
+            "{percent}: {:?}",
+            decoded.times()
+        );
+        assert!(decoded.gaps.is_empty(), "{percent}: nothing was shown that could be broken off: {:?}", decoded.gaps);
+    }
+}
+
+#[test]
 fn what_is_not_a_video_is_told_apart() {
     ffmpeg("-f lavfi -i sine=duration=1 -c:a flac sound.flac");
     ffmpeg("-f lavfi -i color=red:size=64x64 -frames:v 1 art.png");
