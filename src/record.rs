@@ -165,6 +165,12 @@ pub struct RunConfig {
     pub scene_cuts: bool,
     /// Where the calibration came from: `bundle`, a path, or `self` (the stream so far).
     pub baseline: String,
+    /// The threshold that was asked for, for example `p ≤ 0.001`.
+    #[serde(default)]
+    pub asked: String,
+    /// Spikes closer than this are one event, seconds.
+    #[serde(default)]
+    pub merge_s: f64,
     /// Surprise at which an event opens; `None` while the stream calibrates itself.
     pub threshold: Option<f32>,
     /// Surprise under which an open event closes.

@@ -98,9 +98,12 @@ impl Surprise {
 pub type PixelBox = [f32; 4];
 
 /// The one token that asks every part of a run to stop: read by the decode loop, FFmpeg's interrupt callback and the
-/// pipeline's stages.
+/// pipeline's stages. A child hears its parents; they do not hear it.
 #[derive(Debug, Clone, Default)]
-pub struct Stop(Arc<AtomicBool>);
+pub struct Stop {
+    own: Arc<AtomicBool>,
+    parents: Vec<Arc<AtomicBool>>,
+}
 
 impl Stop {
     /// A token that nobody has pulled.
@@ -108,14 +111,21 @@ impl Stop {
         Self::default()
     }
 
-    /// Asks everyone who holds a clone to stop.
+    /// A token for a part of the work: it is pulled when this one is, but pulling it leaves the rest going.
+    #[must_use]
+    pub fn child(&self) -> Self {
+        let parents = self.parents.iter().chain([&self.own]).map(Arc::clone).collect();
+        Self { own: Arc::default(), parents }
+    }
+
+    /// Asks everyone who holds a clone or a child to stop.
     pub fn request(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.own.store(true, Ordering::Relaxed);
     }
 
     /// Whether a stop was asked for.
     pub fn requested(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.parents.iter().chain([&self.own]).any(|flag| flag.load(Ordering::Relaxed))
     }
 }
 
@@ -138,5 +148,15 @@ mod tests {
         assert!(Surprise::new(f32::INFINITY).is_err());
         assert!(Surprise::new(-0.1).is_err());
         assert!((Surprise::new(0.5).unwrap().get() - 0.5).abs() < f32::EPSILON);
+    }
+
+    #[test]
+    fn a_child_stops_with_its_parent_and_alone() {
+        let parent = Stop::new();
+        let (first, second) = (parent.child(), parent.child());
+        first.request();
+        assert!(first.child().requested() && !parent.requested() && !second.requested());
+        parent.request();
+        assert!(second.requested());
     }
 }

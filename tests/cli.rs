@@ -4,6 +4,7 @@ mod support;
 
 use predicates::prelude::*;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::time::{Duration, Instant};
 use support::cli::{ffmpeg, footage, result, startle, testsrc};
@@ -63,7 +64,7 @@ fn every_bad_input_has_its_own_clear_error() {
         ("missing.mp4", "no such file"),
         ("empty.mp4", "empty"),
         ("text.mp4", "not a video"),
-        ("folder", "no video"),
+        ("folder", "without a video"),
         ("sound.m4a", "no video"),
     ];
     for (name, words) in cases {
@@ -150,17 +151,21 @@ fn an_interrupt_leaves_a_valid_report() {
     let video = testsrc(dir.path(), "long.mp4", 1200, 30);
     let out = dir.path().join("o");
     let mut child = std::process::Command::new(assert_cmd::cargo::cargo_bin!("startle"))
-        .args(["analyze", "--model", "persistence", "--quiet", "--out"])
+        .args(["analyze", "--model", "persistence", "--quiet", "--format", "jsonl", "--out"])
         .arg(&out)
         .arg(&video)
+        .stdout(std::process::Stdio::piped())
         .stderr(std::process::Stdio::null())
         .spawn()
         .unwrap();
-    std::thread::sleep(Duration::from_millis(700));
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().contains("\"point\"")), "nothing was analyzed");
+    let rest = std::thread::spawn(move || lines.count());
     let pid = child.id().to_string();
     assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
     let asked = Instant::now();
     let status = child.wait().unwrap();
+    rest.join().unwrap();
     assert!(asked.elapsed() < Duration::from_secs(20));
     assert_eq!(status.code(), Some(130));
     assert_eq!(result(&out)["truncated"], true);
@@ -170,15 +175,15 @@ fn an_interrupt_leaves_a_valid_report() {
 fn standard_input_and_events_as_a_status() {
     let dir = tempfile::tempdir().unwrap();
     let video = dir.path().join("jump.mkv");
-    // A square that stands still and jumps at 6 s.
+    // A square that stands still and jumps at 9 s.
     ffmpeg(&[
         "-f",
         "lavfi",
         "-i",
-        "color=gray:size=160x120:rate=10:duration=10",
+        "color=gray:size=160x120:rate=10:duration=12",
         "-vf",
-        "drawbox=x=20:y=20:w=30:h=30:color=white:t=fill:enable='lt(t,6)',\
-         drawbox=x=100:y=70:w=30:h=30:color=white:t=fill:enable='gte(t,6)'",
+        "drawbox=x=20:y=20:w=30:h=30:color=white:t=fill:enable='lt(t,9)',\
+         drawbox=x=100:y=70:w=30:h=30:color=white:t=fill:enable='gte(t,9)'",
         video.to_str().unwrap(),
     ]);
     let out = dir.path().join("o");
@@ -192,7 +197,7 @@ fn standard_input_and_events_as_a_status() {
     let result = result(&out);
     let events = result["events"].as_array().unwrap();
     assert_eq!(events.len(), 1);
-    assert!((events[0]["peak_s"].as_f64().unwrap() - 6.0).abs() <= 0.3, "{}", events[0]["peak_s"]);
+    assert!((events[0]["peak_s"].as_f64().unwrap() - 9.0).abs() <= 0.3, "{}", events[0]["peak_s"]);
     assert!(result["input"]["sha256"].is_null());
 }
 
@@ -256,8 +261,8 @@ fn help_and_usage_errors() {
 #[test]
 fn the_readme_names_only_options_that_exist() {
     let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
-    let lines = readme.lines().map(|l| l.trim().trim_start_matches("$ "));
-    let commands: Vec<&str> = lines.filter(|l| l.starts_with("startle ")).collect();
+    let blocks = readme.split("```").skip(1).step_by(2);
+    let commands: Vec<&str> = blocks.flat_map(str::lines).filter(|l| l.starts_with("startle ")).collect();
     assert!(commands.len() >= 5, "the README shows too few commands");
     for command in commands {
         let words: Vec<&str> = command.split('#').next().unwrap().split_whitespace().skip(1).collect();

@@ -124,6 +124,8 @@ fn job<'a>(source: Painted, stop: &Stop) -> Job<'a> {
         top_fraction: 0.06,
         scene_cuts: true,
         baseline: "self".into(),
+        asked: "z ≥ 8".into(),
+        merge_s: 0.5,
         threshold: None,
         threshold_low: None,
         threshold_rule: String::new(),

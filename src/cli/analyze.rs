@@ -168,6 +168,8 @@ fn prepare<'a>(args: &'a AnalyzeArgs, jobs: usize, stop: &Stop) -> Result<Setup<
         top_fraction: args.detection.top,
         scene_cuts: !args.detection.no_scene_cuts,
         baseline: origin,
+        asked: args.detection.z.map_or_else(|| format!("p ≤ {}", args.detection.p_value), |z| format!("z ≥ {z}")),
+        merge_s: args.detection.merge,
         threshold: None,
         threshold_low: None,
         threshold_rule: String::new(),
@@ -187,8 +189,10 @@ fn baseline(asked: &str, bundled: Option<PathBuf>, key: &CurveKey) -> Result<(Op
         ("bundle", Some(path)) => (path, "bundle".to_owned()),
         (file, _) => (PathBuf::from(file), file.to_owned()),
     };
-    let baseline = Baseline::from_json(&read_text(&path)?)?;
-    baseline.check_key(key)?;
+    let text = read_text(&path)?;
+    let here = |e: Error| Error::input(path.display().to_string(), e.to_string());
+    let baseline = Baseline::from_json(&text).map_err(here)?;
+    baseline.check_key(key).map_err(here)?;
     Ok((Some(baseline), origin))
 }
 

@@ -21,7 +21,7 @@ pub const PERSISTENCE: &str = "persistence";
 #[command(next_help_heading = "Model")]
 pub struct ModelArgs {
     /// Model bundle: a name (see `startle models list`) or a folder; `persistence` is the weight-free control.
-    #[arg(long, short, env = "STARTLE_MODEL", default_value = DEFAULT_MODEL)]
+    #[arg(long, short, env = "STARTLE_MODEL", hide_env_values = true, default_value = DEFAULT_MODEL)]
     pub model: String,
     /// Where inference runs: auto, cpu, cuda[:N] or tensorrt[:N]. What is asked for and missing is an error.
     #[arg(long, default_value = "auto", value_parser = clap::value_parser!(Device))]
@@ -33,7 +33,7 @@ pub struct ModelArgs {
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub batch: u16,
     /// ONNX Runtime's shared library, when it is not where `make setup` puts it.
-    #[arg(long, value_name = "FILE", env = "ORT_DYLIB_PATH")]
+    #[arg(long, value_name = "FILE", env = "ORT_DYLIB_PATH", hide_env_values = true)]
     pub ort: Option<PathBuf>,
     /// Frames between windows, a multiple of the tubelet size [default: the bundle's].
     #[arg(long)]

@@ -75,7 +75,8 @@ fn try_run(setup: &Setup<'_>, scorer: &mut (dyn Scorer + Send), input: &Input, f
         return Ok(finished(setup, &report, folder, true));
     }
     report::prepare(folder)?;
-    let options = OpenOptions { stop: setup.stop.clone(), ..OpenOptions::default() };
+    let stop = setup.stop.child();
+    let options = OpenOptions { stop: stop.clone(), ..OpenOptions::default() };
     let job = Job {
         path: name.clone(),
         sha256,
@@ -85,7 +86,7 @@ fn try_run(setup: &Setup<'_>, scorer: &mut (dyn Scorer + Send), input: &Input, f
         detection: setup.detection.clone(),
         baseline: setup.baseline.as_ref(),
         config: setup.config.clone(),
-        stop: setup.stop.clone(),
+        stop,
     };
     let mut progress = ProgressSink::new(&setup.bars, &name);
     let mut lines = setup.args.format.map(|Format::Jsonl| JsonLines::new(std::io::stdout(), setup.stop.clone()));
@@ -164,4 +165,3 @@ pub fn print_summary(root: &Path, done: &[Finished]) {
         root.join("index.html").display()
     );
 }
-

@@ -74,12 +74,12 @@ pub(crate) fn top_k_mean(values: &[f32], k: usize) -> f32 {
 const MAD_TO_SIGMA: f32 = 1.482_602_2;
 
 /// Median and robust standard deviation (median absolute deviation × 1.4826) of some values; `None` when there are
-/// none. The scale is floored at a thousandth of the location and at the smallest positive normal number, so that
-/// dividing by it is safe.
+/// none. The scale is floored at a thousandth of the location and at 10⁻⁴ (errors are of the order of 0.1; less than
+/// that is rounding), so that a perfectly still past does not make every flicker infinitely surprising.
 pub(crate) fn location_scale(values: &[f32]) -> Option<(f32, f32)> {
     let location = median(values.to_vec())?;
     let deviation = median(values.iter().map(|v| (v - location).abs()).collect())?;
-    let floor = (location.abs() * 1e-3).max(f32::MIN_POSITIVE);
+    let floor = (location.abs() * 1e-3).max(1e-4);
     Some((location, (deviation * MAD_TO_SIGMA).max(floor)))
 }
 
