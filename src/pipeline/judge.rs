@@ -67,7 +67,7 @@ impl Recorder {
     pub(super) fn new(
         spec: &ClipSpec,
         model: ModelInfo,
-        settings: DetectionSettings,
+        settings: &DetectionSettings,
         baseline: Option<&Baseline>,
         mut config: RunConfig,
     ) -> Self {

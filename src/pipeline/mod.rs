@@ -111,7 +111,7 @@ pub fn analyze(job: Job<'_>, scorer: &mut (dyn Scorer + Send), sinks: &mut [&mut
             let scorer = &mut *scorer;
             move || score::run(scorer, batch, &clips_out, &scores_in)
         });
-        let mut recorder = judge::Recorder::new(&spec, model, detection, baseline, config);
+        let mut recorder = judge::Recorder::new(&spec, model, &detection, baseline, config);
         let recorded = recorder.run(&path, sha256, scores_out, sinks).map(|()| recorder);
         if recorded.is_err() {
             stop.request();
