@@ -26,10 +26,12 @@ pub fn envelope(points: &[CurvePoint], limit: usize) -> Vec<usize> {
     kept
 }
 
-/// Parts of the curve that no gap breaks.
-pub fn runs<'a>(points: &'a [CurvePoint], gaps: &[Gap]) -> Vec<&'a [CurvePoint]> {
-    let mut ends: Vec<usize> = gaps.iter().map(|gap| points.partition_point(|p| p.t_s < gap.end_s)).collect();
-    ends.extend([0, points.len()]);
+/// Parts of the curve that no gap breaks. A hole of less than `hairline` seconds is too narrow to see and breaks
+/// nothing: a crowd of scene cuts would only tear a long curve to shreds.
+pub fn runs<'a>(points: &'a [CurvePoint], gaps: &[Gap], hairline: f64) -> Vec<&'a [CurvePoint]> {
+    let wide = |&end: &usize| end == 0 || end >= points.len() || points[end].t_s - points[end - 1].t_s >= hairline;
+    let after = gaps.iter().map(|gap| points.partition_point(|p| p.t_s < gap.end_s));
+    let mut ends: Vec<usize> = after.filter(wide).chain([0, points.len()]).collect();
     ends.sort_unstable();
     ends.dedup();
     ends.windows(2).map(|pair| &points[pair[0]..pair[1]]).collect()

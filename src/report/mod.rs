@@ -12,6 +12,7 @@ pub mod json;
 pub mod jsonl;
 pub mod parquet;
 pub mod plot;
+mod raster;
 pub mod summary;
 pub mod words;
 

@@ -4,7 +4,7 @@
 //! holds a bounded number of shapes however long the video is, and the highest peak is always among them; axes are
 //! linear.
 
-use super::{axis, downsample, words};
+use super::{axis, downsample, raster, words};
 use crate::error::{Error, Result};
 use crate::media::GapReason;
 use crate::record::{CurvePoint, Event, Gap, Report};
@@ -63,37 +63,12 @@ pub fn png(report: &Report) -> Result<Vec<u8>> {
         let root = BitMapBackend::with_buffer(&mut pixels, (width, height)).into_drawing_area();
         paint(root, report, scale)?;
     }
-    let small = average_down(&pixels, width as usize, OVERSAMPLING as usize);
-    encode_png(&small, SIZE.0 * DENSITY, SIZE.1 * DENSITY).map_err(|e| internal(&e))
+    let small = raster::average_down(&pixels, width as usize, OVERSAMPLING as usize);
+    raster::encode_png(&small, SIZE.0 * DENSITY, SIZE.1 * DENSITY).map_err(|e| internal(&e))
 }
 
 fn internal(reason: &impl std::fmt::Display) -> Error {
     Error::Internal { stage: "plot", reason: reason.to_string() }
-}
-
-fn encode_png(rgb: &[u8], width: u32, height: u32) -> std::result::Result<Vec<u8>, png::EncodingError> {
-    let mut bytes = Vec::new();
-    let mut encoder = png::Encoder::new(&mut bytes, width, height);
-    encoder.set_color(png::ColorType::Rgb);
-    encoder.set_depth(png::BitDepth::Eight);
-    encoder.write_header()?.write_image_data(rgb)?;
-    Ok(bytes)
-}
-
-/// The mean of each `factor × factor` square of tight RGB rows.
-fn average_down(rgb: &[u8], width: usize, factor: usize) -> Vec<u8> {
-    let (row, small) = (width * 3, width / factor);
-    let mut out = Vec::with_capacity(rgb.len() / (factor * factor));
-    for rows in rgb.chunks_exact(row * factor) {
-        for x in 0..small {
-            for channel in 0..3 {
-                let at = |dx: usize, dy: usize| u32::from(rows[dy * row + (x * factor + dx) * 3 + channel]);
-                let sum: u32 = (0..factor * factor).map(|i| at(i % factor, i / factor)).sum();
-                out.push((sum / (factor * factor) as u32) as u8);
-            }
-        }
-    }
-    out
 }
 
 fn paint<B: DrawingBackend>(root: Area<B>, report: &Report, scale: u32) -> Result<()> {
@@ -134,7 +109,8 @@ impl<B: DrawingBackend> Canvas<B> {
         let last = report.curve.last().map_or(0.0, |p| p.t_s);
         let ends = report.input.gaps.iter().map(|g| g.end_s);
         let duration = ends.fold(report.input.duration_s.max(last), f64::max).max(0.1);
-        let values = report.curve.iter().map(|p| f64::from(p.surprise));
+        let scores = report.events.iter().map(|e| e.score);
+        let values = report.curve.iter().map(|p| p.surprise).chain(scores).map(f64::from);
         let top = values.clone().chain(report.config.threshold.map(f64::from)).fold(0.0, f64::max);
         let low = values.fold(0.0, f64::min);
         let span = if top - low > 0.0 { top - low } else { 1.0 };
@@ -150,8 +126,8 @@ impl<B: DrawingBackend> Canvas<B> {
         for event in &report.events {
             self.event_band(event)?;
         }
-        self.thresholds(report)?;
         self.curve(&report.curve, &report.input.gaps)?;
+        self.thresholds(report)?;
         self.event_marks(&report.events)?;
         self.title(report)
     }
@@ -252,7 +228,7 @@ impl<B: DrawingBackend> Canvas<B> {
         if x < free_from || end > AREA[1] {
             return Ok(free_from);
         }
-        self.text(text, (x, AREA[3] - 9.0), label)?;
+        self.text(text, (x, f64::midpoint(AREA[3], MOTION[0])), label)?;
         Ok(end + 8.0)
     }
 
@@ -287,7 +263,7 @@ impl<B: DrawingBackend> Canvas<B> {
         }
         let most = format!("≤ {}", words::number(f64::from(top)));
         self.text(&most, (AREA[0] - 10.0, MOTION[1] - 7.0), Label::new(10.0, MUTED, HPos::Right))?;
-        for run in downsample::runs(points, gaps) {
+        for run in downsample::runs(points, gaps, self.hairline()) {
             let columns = self.columns(run);
             let y = |v: f32| MOTION[1] - f64::from(v / top) * (MOTION[1] - MOTION[0]);
             let mut outline: Vec<_> = columns.iter().map(|c| (c.0, y(c.1))).collect();
@@ -298,6 +274,11 @@ impl<B: DrawingBackend> Canvas<B> {
             self.root.draw(&Polygon::new(outline, MOTION_FILL.mix(0.7).filled()))?;
         }
         Ok(())
+    }
+
+    /// Seconds that are too short to see: a hole in the curve that is no wider than a line.
+    fn hairline(&self) -> f64 {
+        2.0 * self.duration / (AREA[1] - AREA[0])
     }
 
     /// The largest motion in each logical pixel column of a run: `(x, motion)`.
@@ -324,12 +305,15 @@ impl<B: DrawingBackend> Canvas<B> {
         let (from, to) = ends(y);
         self.dashed(from, to, self.stroke(&THRESHOLD, 1.5))?;
         let text = format!("threshold {}", words::number(f64::from(threshold)));
-        self.text(&text, (AREA[1] - 2.0, y - 9.0), Label::new(12.0, THRESHOLD, HPos::Right))
+        let label = Label::new(12.0, THRESHOLD, HPos::Right);
+        let from = (AREA[1] - 6.0 - self.width(&text, label), y - 17.0);
+        self.rectangle(from, (AREA[1], y - 2.0), &WHITE.mix(0.8))?;
+        self.text(&text, (AREA[1] - 2.0, y - 9.0), label)
     }
 
     fn curve(&self, points: &[CurvePoint], gaps: &[Gap]) -> Drawn<B> {
         let budget = 2.0 * (AREA[1] - AREA[0]) / points.len().max(1) as f64;
-        for run in downsample::runs(points, gaps) {
+        for run in downsample::runs(points, gaps, self.hairline()) {
             let kept = downsample::envelope(run, (budget * run.len() as f64) as usize);
             let path: Vec<_> = kept.iter().map(|&i| (self.x(run[i].t_s), self.y(f64::from(run[i].surprise)))).collect();
             let width = if run.len() > kept.len() { 1.0 } else { 2.0 };
@@ -348,19 +332,26 @@ impl<B: DrawingBackend> Canvas<B> {
         self.line(&[(from, AREA[2] - 6.0), (from, MOTION[1])], self.stroke(&EVENT.mix(0.8), 1.5))
     }
 
-    /// A dot on each peak and, where there is room, the event's number and onset above its onset mark.
+    /// A dot on each peak and, above its onset mark, the event's number, with its time where there is room.
     fn event_marks(&self, events: &[Event]) -> Drawn<B> {
+        let label = Label { bold: true, ..Label::new(12.0, EVENT, HPos::Left) };
         let mut free_from = 0.0;
-        for event in events {
+        for (index, event) in events.iter().enumerate() {
             let peak = self.pixel(self.x(event.peak_s), self.y(f64::from(event.score)));
             self.root.draw(&Circle::new(peak, (3.5 * self.scale) as i32, EVENT.filled()))?;
-            let text = format!("#{} at {}", event.id, words::time(event.onset_s));
-            let label = Label { bold: true, ..Label::new(12.0, EVENT, HPos::Left) };
-            let width = self.width(&text, label);
-            let x = (self.x(event.onset_s) - 2.0).min(AREA[1] - width);
-            if x >= free_from {
-                self.text(&text, (x, AREA[2] - 15.0), label)?;
-                free_from = x + width + 10.0;
+            let free_to = events.get(index + 1).map_or(AREA[1], |next| self.x(next.onset_s) - 10.0);
+            let left = self.x(event.onset_s) - 2.0;
+            let short = format!("#{}", event.id);
+            let long = format!("{short} at {}", words::time(event.onset_s));
+            let last = index + 1 == events.len();
+            for text in [long, short] {
+                let width = self.width(&text, label);
+                let x = if last { left.min(AREA[1] - width) } else { left };
+                if x >= free_from && x + width <= free_to {
+                    self.text(&text, (x, AREA[2] - 15.0), label)?;
+                    free_from = x + width + 10.0;
+                    break;
+                }
             }
         }
         Ok(())

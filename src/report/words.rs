@@ -21,7 +21,8 @@ pub fn time(seconds: f64) -> String {
     let sign = if seconds < 0.0 { "-" } else { "" };
     let s = seconds.abs();
     if s < 59.995 {
-        return format!("{sign}{s:.2} s");
+        // Halves go up, as the page's script rounds them.
+        return format!("{sign}{:.2} s", (s * 100.0).round() / 100.0);
     }
     let tenths = (s * 10.0).round() as u64;
     let (minutes, rest) = (tenths / 600, tenths % 600);
@@ -46,6 +47,12 @@ pub fn number(value: f64) -> String {
     }
 }
 
+/// A frame rate: `30`, `29.97`.
+pub fn rate(fps: f64) -> String {
+    let text = format!("{fps:.2}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
 /// A whole number and its noun: `1 event`, `3 events`, `no events`.
 pub fn count(n: usize, noun: &str) -> String {
     match n {
@@ -67,9 +74,22 @@ pub fn input_name(report: &Report) -> String {
     if name.is_empty() { report.input.path.clone() } else { name.to_owned() }
 }
 
-/// Text for a place that can't hold control characters (a title, an SVG): each becomes a space.
+/// Text for a place that holds one plain line (a title, an SVG): line breaks and tabs become spaces, what
+/// [`is_deceptive`] becomes a visible mark.
 pub fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') { ' ' } else { c }).collect()
+    let shown = |c: char| match c {
+        '\n' | '\r' | '\t' => ' ',
+        c if is_deceptive(c) => '\u{fffd}',
+        c => c,
+    };
+    text.chars().map(shown).collect()
+}
+
+/// Characters that show nothing themselves and can make the rest of a text look like another: control characters other
+/// than white space, switches of the writing direction, and what XML does not allow.
+pub const fn is_deceptive(c: char) -> bool {
+    matches!(c, '\0'..='\x08' | '\x0b' | '\x0c' | '\x0e'..='\x1f' | '\x7f'..='\u{9f}')
+        || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{fffe}' | '\u{ffff}')
 }
 
 #[cfg(test)]
@@ -77,9 +97,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_deceives_is_made_visible() {
+        assert_eq!(one_line("a\nb\u{202e}4pm.exe\u{1}"), "a b\u{fffd}4pm.exe\u{fffd}");
+    }
+
+    #[test]
     fn times_and_numbers_read_well() {
-        let shown = [0.0, 4.25, 59.99, 59.999, 125.31, 3599.99, 36_000.0].map(time);
-        assert_eq!(shown, ["0.00 s", "4.25 s", "59.99 s", "1:00.0", "2:05.3", "1:00:00", "10:00:00"]);
+        let shown = [0.0, 1.125, 59.99, 59.999, 125.31, 3599.99, 36_000.0].map(time);
+        assert_eq!(shown, ["0.00 s", "1.13 s", "59.99 s", "1:00.0", "2:05.3", "1:00:00", "10:00:00"]);
         let shown = [0.0, 0.000_04, 0.25, 3.14159, 31.4, 3141.5, f64::NAN].map(number);
         assert_eq!(shown, ["0", "4.0e-5", "0.250", "3.14", "31.4", "3142", "?"]);
         assert_eq!([0, 1, 2].map(|n| count(n, "event")), ["no events", "1 event", "2 events"]);

@@ -59,7 +59,7 @@
     if (parent) parent.appendChild(node);
     return node;
   };
-  const top = Math.max(1e-9, data.threshold || 0, data.surprise.reduce((a, b) => Math.max(a, b), 0));
+  const top = data.events.reduce((a, e) => Math.max(a, e.score), data.surprise.reduce((a, b) => Math.max(a, b), Math.max(1e-9, data.threshold || 0)));
   const low = data.surprise.reduce((a, b) => Math.min(a, b), 0);
   const motionTop = data.motion.reduce((a, b) => Math.max(a, b), 0);
   let box = { left: 44, right: 12, top: 26, bottom: 0, foot: 0, width: 0, height: 0 };
@@ -99,7 +99,8 @@
     let run = [], column = null;
     const close = () => { if (column) { run.push(column.low); if (column.high !== column.low) run.push(column.high); } column = null; };
     for (let i = from; i < to; i++) {
-      if (i > from && broken(data.t[i - 1], data.t[i])) { close(); if (run.length) columns.push(run); run = []; }
+      // A hole narrower than a line is no hole: a crowd of scene cuts would only tear the curve to shreds.
+      if (i > from && broken(data.t[i - 1], data.t[i]) && x(data.t[i]) - x(data.t[i - 1]) > 2) { close(); if (run.length) columns.push(run); run = []; }
       const px = Math.round(x(data.t[i]) * 2);
       if (!column || column.px !== px) { close(); column = { px, low: i, high: i }; continue; }
       if (data.surprise[i] < data.surprise[column.low]) column.low = i;
@@ -113,7 +114,7 @@
   function draw() {
     const width = Math.max(280, chart.clientWidth), narrow = width < 560;
     const height = narrow ? 250 : 330;
-    Object.assign(box, { width, height, left: narrow ? 34 : 46, bottom: height - 88, foot: height - 30 });
+    Object.assign(box, { width, height, left: narrow ? 34 : 46, bottom: height - 92, foot: height - 30 });
     chart.textContent = "";
     const svg = make("svg", { viewBox: `0 0 ${width} ${height}`, height, role: "presentation" }, chart);
     const defs = make("defs", {}, svg);
@@ -123,7 +124,7 @@
     make("rect", { x: box.left, y: 0, width: width - box.left - box.right, height }, clip);
     axes(svg, narrow);
     const inside = make("g", { "clip-path": "url(#inside)" }, svg);
-    gaps(inside);
+    gaps(inside, narrow);
     spans = data.events.map((e) => make("rect", {
       class: "event", x: x(e.onset), width: Math.max(2, x(e.end) - x(e.onset)), y: box.top, height: box.foot - box.top,
     }, inside));
@@ -150,12 +151,12 @@
     make("line", { class: "axis", x1: box.left, x2: box.width - box.right, y1: box.foot, y2: box.foot }, svg);
     if (!narrow) make("text", { class: "why", x: box.left - 7, y: box.foot - 2, "text-anchor": "end" }, svg, "motion");
   }
-  function gaps(parent) {
+  function gaps(parent, narrow) {
     const many = data.gaps.filter((g) => g.cut && g.end >= view[0] && g.end <= view[1]).length * 14 > box.width;
     let free = 0;
     const why = (text, at) => {
-      if (at < free || at + text.length * 6 > box.width - box.right) return;
-      make("text", { class: "why", x: at, y: box.bottom - 6 }, parent, text);
+      if (narrow || at < free || at + text.length * 6 > box.width - box.right) return;
+      make("text", { class: "why", x: at, y: box.bottom + 11 }, parent, text);
       free = at + text.length * 6 + 8;
     };
     for (const gap of data.gaps) {

@@ -28,7 +28,7 @@ fn line(root: &Path, row: &Row) -> String {
         return format!(
             "<tr class=\"failed\"><th scope=\"row\">{name}</th><td colspan=\"5\"><span class=\"tag bad\">failed</span> \
              {}</td></tr>\n",
-            escape(error)
+            escape(error.strip_prefix(&format!("{}: ", row.input)).unwrap_or(error))
         );
     }
     let report = row.folder.strip_prefix(root).unwrap_or(&row.folder).join("report.html");

@@ -26,7 +26,7 @@ pub fn lead(report: &Report) -> String {
 /// File, model and device, as list items.
 pub fn facts(report: &Report) -> String {
     let InputReport { width, height, fps, codec, .. } = &report.input;
-    let rate = if *fps > 0.0 { format!(" at {} fps", words::number(*fps)) } else { String::new() };
+    let rate = if *fps > 0.0 { format!(" at {} fps", words::rate(*fps)) } else { String::new() };
     let model = &report.model;
     let provider = model.execution_provider.trim_end_matches("ExecutionProvider");
     let facts = [

@@ -1,5 +1,7 @@
 //! Putting text from outside into a page: the only way there is through here.
 
+use super::super::words;
+
 /// Text for an element's content or a quoted attribute.
 pub fn escape(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
@@ -10,7 +12,7 @@ pub fn escape(text: &str) -> String {
             '>' => safe.push_str("&gt;"),
             '"' => safe.push_str("&quot;"),
             '\'' => safe.push_str("&#39;"),
-            '\0' => safe.push('\u{fffd}'),
+            _ if words::is_deceptive(c) => safe.push('\u{fffd}'),
             _ => safe.push(c),
         }
     }
