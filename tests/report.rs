@@ -67,7 +67,9 @@ fn the_stream_stays_as_it_is() {
         RunEvent::Event(&report.events[0]),
         RunEvent::Finished(&report),
     ];
-    happenings.iter().for_each(|event| sink.record(event).unwrap());
+    for event in &happenings {
+        sink.record(event).unwrap();
+    }
     insta::assert_snapshot!("run.jsonl", text(&bytes));
 }
 
@@ -157,12 +159,12 @@ proptest! {
         let rows: Vec<_> = reader.get_row_iter(None).unwrap().map(Result::unwrap).collect();
         prop_assert_eq!(rows.len(), report.curve.len());
         for (row, point) in rows.iter().zip(&report.curve) {
-            prop_assert_eq!(row.get_double(0).unwrap(), point.t_s);
-            prop_assert_eq!(row.get_float(1).unwrap(), point.surprise);
+            prop_assert_eq!(row.get_double(0).unwrap().to_bits(), point.t_s.to_bits());
+            prop_assert_eq!(row.get_float(1).unwrap().to_bits(), point.surprise.to_bits());
             prop_assert_eq!(row.get_float(2).ok(), point.z);
             prop_assert_eq!(row.get_float(3).ok(), point.p_value);
             prop_assert_eq!(row.get_int(6).unwrap(), i32::from(point.peak_cell[0]));
-            prop_assert_eq!(row.get_float(11).unwrap(), point.peak_box[3]);
+            prop_assert_eq!(row.get_float(11).unwrap().to_bits(), point.peak_box[3].to_bits());
         }
     }
 

@@ -4,6 +4,9 @@ use clap::Args;
 use startle::Result;
 use startle::record::Report;
 use startle::report::{self, OutputOptions, json, summary};
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Render the outputs of finished runs again, from their result.json alone, and summarise several.
@@ -22,35 +25,67 @@ pub struct ReportArgs {
     no_embed: bool,
 }
 
-/// Renders each result, and a summary when there are several.
+/// Renders each result, and a summary when there are several. One that can't be read does not stop the rest; the first
+/// such error is the outcome.
 pub fn run(args: &ReportArgs) -> Result<()> {
     let mut rows = Vec::new();
-    for path in &args.results {
-        let file = if path.is_dir() { path.join("result.json") } else { path.clone() };
-        let result = json::read(&file)?;
-        let folder = folder_for(args, &file);
-        report::write_all(&result, &options(args, &result, &folder))?;
-        println!("{}", folder.join("report.html").display());
-        rows.push(summary::Row::of(&result, &folder, false));
+    let mut failure = None;
+    for (path, folder) in args.results.iter().zip(folders(args)) {
+        match render(args, path, &folder) {
+            Ok(row) => rows.push(row),
+            Err(error) => {
+                rows.push(summary::Row::failed(&path.display().to_string(), &error.to_string()));
+                if let Some(earlier) = failure.replace(error) {
+                    super::complain(&earlier);
+                }
+            }
+        }
     }
     if let (Some(root), [_, _, ..]) = (&args.out, &rows[..]) {
         summary::write(root, &rows)?;
-        println!("{}", root.join("index.html").display());
+        say(&root.join("index.html"));
     }
-    Ok(())
+    failure.map_or(Ok(()), Err)
 }
 
-/// Several results that go to one place get folders named after the folders they come from.
-fn folder_for(args: &ReportArgs, file: &Path) -> PathBuf {
-    let home = file.parent().unwrap_or(Path::new("."));
-    match &args.out {
-        None => home.to_owned(),
-        Some(out) if args.results.len() == 1 => out.clone(),
-        Some(out) => {
-            let index = args.results.iter().position(|p| file.starts_with(p)).unwrap_or_default();
-            out.join(home.file_name().map_or_else(|| format!("result-{}", index + 1).into(), ToOwned::to_owned))
+fn render(args: &ReportArgs, path: &Path, folder: &Path) -> Result<summary::Row> {
+    let result = json::read(&result_file(path))?;
+    report::write_all(&result, &options(args, &result, folder))?;
+    say(&folder.join("report.html"));
+    Ok(summary::Row::of(&result, folder, false))
+}
+
+/// The path of a page that was made, on stdout; nobody listening is fine.
+fn say(page: &Path) {
+    let _ = writeln!(std::io::stdout(), "{}", page.display());
+}
+
+fn result_file(path: &Path) -> PathBuf {
+    if path.is_dir() { path.join("result.json") } else { path.to_owned() }
+}
+
+/// Where each result's outputs go. Several that go to one place get folders named after those they come from, made
+/// distinct by a number.
+fn folders(args: &ReportArgs) -> Vec<PathBuf> {
+    let mut taken: BTreeMap<OsString, u32> = BTreeMap::new();
+    let mut folder = |path: &PathBuf| {
+        let file = std::path::absolute(result_file(path)).unwrap_or_else(|_| path.clone());
+        let home = file.parent().unwrap_or(Path::new("."));
+        match &args.out {
+            None => home.to_owned(),
+            Some(out) if args.results.len() == 1 => out.clone(),
+            Some(out) => {
+                let mut name = home.file_name().unwrap_or(OsStr::new("result")).to_owned();
+                let count = taken.entry(name.clone()).or_default();
+                *count += 1;
+                if *count > 1 {
+                    name.push(format!("-{count}"));
+                }
+                out.join(name)
+            }
         }
-    }
+    };
+    args.results.iter().map(&mut folder).collect()
 }
 
 fn options(args: &ReportArgs, result: &Report, folder: &Path) -> OutputOptions {

@@ -142,7 +142,7 @@ pub fn spike(report: &mut Report, id: u32, peak_s: f64, score: f32) -> Event {
 }
 
 fn heat(grid: u16, place: [f32; 4]) -> HeatMap {
-    let (x, y) = ((place[0] + place[2]) / 2.0 / 640.0, (place[1] + place[3]) / 2.0 / 360.0);
+    let (x, y) = (f32::midpoint(place[0], place[2]) / 640.0, f32::midpoint(place[1], place[3]) / 360.0);
     let value = |i: u32| {
         let (row, col) = ((i / u32::from(grid)) as f32 + 0.5, (i % u32::from(grid)) as f32 + 0.5);
         let far = ((col / f32::from(grid) - x) * 2.0).hypot(row / f32::from(grid) - y);

@@ -13,10 +13,9 @@ pub fn index(root: &Path, rows: &[Row]) -> String {
     let events: usize = rows.iter().map(|r| r.events).sum();
     let hit = rows.iter().filter(|r| r.events > 0).count();
     let failed = rows.iter().filter(|r| r.error.is_some()).count();
-    let mut lead = format!("{} in {} of {}", words::count(events, "event"), hit, words::count(rows.len(), "input"));
-    if failed > 0 {
-        lead.push_str(&format!("; {failed} could not be analyzed"));
-    }
+    let lead = format!("{} in {} of {}", words::count(events, "event"), hit, words::count(rows.len(), "input"));
+    let failures = if failed > 0 { format!("; {failed} could not be analyzed") } else { String::new() };
+    let lead = lead + &failures;
     let body: String = rows.iter().map(|row| line(root, row)).collect();
     let css = include_str!("../assets/report.css");
     fill(include_str!("../assets/index.html"), &[("css", css), ("lead", &escape(&lead)), ("rows", &body)])
@@ -62,14 +61,11 @@ fn miniature(row: &Row) -> String {
     let low = row.curve.iter().map(|p| p.1).fold(0.0, f32::min);
     let x = |t: f64| t / duration * width;
     let y = |v: f32| height - 2.0 - f64::from((v - low) / (top - low)) * (height - 4.0);
-    let bands: String = row
-        .spans
-        .iter()
-        .map(|s| {
-            let across = (x(s.1) - x(s.0)).max(2.0);
-            format!("<rect class=\"band\" x=\"{:.1}\" width=\"{across:.1}\" height=\"{height}\"/>", x(s.0))
-        })
-        .collect();
+    let band = |s: &(f64, f64)| {
+        let across = (x(s.1) - x(s.0)).max(2.0);
+        format!("<rect class=\"band\" x=\"{:.1}\" width=\"{across:.1}\" height=\"{height}\"/>", x(s.0))
+    };
+    let bands: String = row.spans.iter().map(band).collect();
     let threshold = row.threshold.map_or(String::new(), |v| {
         format!("<line class=\"threshold\" x2=\"{width}\" y1=\"{0:.1}\" y2=\"{0:.1}\"/>", y(v))
     });

@@ -40,14 +40,14 @@ impl Player {
             let why = "The video itself is not at hand: it came from a stream, or no longer lies where it was.".into();
             return Self::Absent { why, href: None };
         };
-        let href = Some(relative_link(path, &options.dir));
+        let link = relative_link(path, &options.dir);
         let Some(mime) = container(path) else {
             let why = "Browsers do not play this container; open the original in a video player.".into();
-            return Self::Absent { why, href };
+            return Self::Absent { why, href: Some(link) };
         };
         if !CODECS.contains(&input.codec.as_str()) {
             let why = format!("Browsers do not play {} video; open the original in a video player.", input.codec);
-            return Self::Absent { why, href };
+            return Self::Absent { why, href: Some(link) };
         }
         let size = std::fs::metadata(path).map_or(u64::MAX, |m| m.len());
         if size <= options.embed_limit
@@ -55,7 +55,7 @@ impl Player {
         {
             return Self::Embedded { mime, base64: base64::engine::general_purpose::STANDARD.encode(bytes) };
         }
-        Self::Linked(href.unwrap_or_default())
+        Self::Linked(link)
     }
 
     /// The player's elements; `ratio` is the picture's width over its height.

@@ -127,10 +127,8 @@ fn heat_hint(heat: &HeatMap) -> &'static str {
 
 /// Breaks in the video, notes and warnings; a sentence when there are none.
 pub fn breaks(report: &Report) -> String {
-    let mut html = String::new();
-    for text in report.warnings.iter().chain(&report.input.notes) {
-        html.push_str(&format!("<li>{}</li>", escape(text)));
-    }
+    let item = |text: &String| format!("<li>{}</li>", escape(text));
+    let mut html: String = report.warnings.iter().chain(&report.input.notes).map(item).collect();
     if !html.is_empty() {
         html = format!("<ul class=\"warnings\">{html}</ul>");
     }

@@ -26,12 +26,13 @@ pub fn script_json(value: &serde_json::Value) -> String {
 
 /// A relative path as a link: each part percent-encoded, separators kept.
 pub fn href(path: &str) -> String {
+    let digit = |four: u8| char::from(b"0123456789ABCDEF"[usize::from(four)]);
     let mut link = String::with_capacity(path.len());
     for byte in path.bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => link.push(byte as char),
             b'\\' if cfg!(windows) => link.push('/'),
-            _ => link.push_str(&format!("%{byte:02X}")),
+            _ => link.extend(['%', digit(byte >> 4), digit(byte & 15)]),
         }
     }
     link
