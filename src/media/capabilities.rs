@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn versions_are_taken_apart() {
-        assert_eq!(version(59 << 16 | 37 << 8 | 100), "59.37.100");
+        assert_eq!(version(0x003b_2564), "59.37.100");
     }
 
     #[test]

@@ -46,7 +46,9 @@ impl Device {
     /// [`Device::Auto`] decided by running a tiny graph; the others as they are.
     pub(super) fn resolve(self, runtime: &Runtime) -> Self {
         match self {
-            Self::Auto if probe::run(runtime, Self::Cuda(0)).is_ok() => Self::Cuda(0),
+            Self::Auto if *runtime.cuda_works.get_or_init(|| probe::run(runtime, Self::Cuda(0)).is_ok()) => {
+                Self::Cuda(0)
+            }
             Self::Auto => Self::Cpu,
             asked => asked,
         }

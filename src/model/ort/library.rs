@@ -34,6 +34,8 @@ pub struct Runtime {
     pub(super) environment: Environment,
     path: PathBuf,
     version: String,
+    /// Whether a tiny graph ran on the first GPU; asked once.
+    pub(super) cuda_works: OnceLock<bool>,
 }
 
 impl Runtime {
@@ -96,7 +98,7 @@ fn initialise(path: &Path) -> Result<Runtime, String> {
     // Everything that matters comes back as an error; what ONNX Runtime would print as well is noise.
     environment.set_log_level(LogLevel::Fatal);
     let version = version_of(&path);
-    Ok(Runtime { environment, path, version })
+    Ok(Runtime { environment, path, version, cuda_works: OnceLock::new() })
 }
 
 /// An error with its causes: the reason of a failed load is only in the innermost.
