@@ -35,7 +35,7 @@ fn product(text: &str) -> &str {
 fn floor(module: &str) -> Option<u8> {
     let adapters =
         ["media::open", "media::ffmpeg", "media::capabilities", "model::bundle", "model::tensor", "model::jepa"];
-    let adapters = adapters.into_iter().chain(["model::ort", "model::persistence", "model::shelf"]);
+    let adapters = adapters.into_iter().chain(["model::ort", "model::persistence", "model::shelf", "model::manifest"]);
     if adapters.into_iter().any(|a| module == a || module.starts_with(&format!("{a}::"))) {
         return Some(6);
     }
