@@ -5,7 +5,7 @@ use super::exit::Outcome;
 use super::one::{self, Setup};
 use clap::{Args, ValueEnum};
 use indicatif::MultiProgress;
-use startle::media::open::{Input, expand};
+use startle::media::open::expand;
 use startle::model::bundle::ModelBundle;
 use startle::pipeline::{DetectionSettings, ThresholdRule, run_all};
 use startle::record::RunConfig;
@@ -126,11 +126,11 @@ impl DetectionArgs {
 
 /// Runs the command.
 pub fn run(args: &AnalyzeArgs, stop: &Stop) -> Result<Outcome> {
-    let inputs = shard(expand(&args.inputs)?, args.shard);
-    let jobs = if args.format.is_some() { 1 } else { usize::from(args.jobs).min(inputs.len()) };
-    let setup = prepare(args, jobs, stop)?;
+    let inputs = expand(&args.inputs)?;
     let folders = one::folders(&inputs, args.out.as_deref(), args.inputs.len() == 1);
-    let items: Vec<_> = inputs.into_iter().zip(folders).collect();
+    let items = shard(inputs.into_iter().zip(folders).collect(), args.shard);
+    let jobs = if args.format.is_some() { 1 } else { usize::from(args.jobs).min(items.len()) };
+    let setup = prepare(args, jobs, stop)?;
     let done = run_all(
         &items,
         jobs,
@@ -149,9 +149,10 @@ pub fn run(args: &AnalyzeArgs, stop: &Stop) -> Result<Outcome> {
     Ok(outcome)
 }
 
-fn shard(inputs: Vec<Input>, shard: Option<Shard>) -> Vec<Input> {
-    let Some(Shard { index, of }) = shard else { return inputs };
-    inputs.into_iter().enumerate().filter(|(i, _)| i % of == index - 1).map(|(_, input)| input).collect()
+/// Every `of`-th item, starting with the `index`-th: the same items for the same inputs, whatever the machine.
+fn shard<T>(items: Vec<T>, shard: Option<Shard>) -> Vec<T> {
+    let Some(Shard { index, of }) = shard else { return items };
+    items.into_iter().skip(index - 1).step_by(of).collect()
 }
 
 fn prepare<'a>(args: &'a AnalyzeArgs, jobs: usize, stop: &Stop) -> Result<Setup<'a>> {
@@ -203,12 +204,8 @@ mod tests {
     #[test]
     fn shards_are_disjoint_and_complete() {
         assert!(parse_shard("0/4").is_err() && parse_shard("5/4").is_err() && parse_shard("x").is_err());
-        let parts: Vec<usize> = (1..=3)
-            .map(|i| {
-                let Shard { index, of } = parse_shard(&format!("{i}/3")).unwrap();
-                (0..10).filter(|n| n % of == index - 1).count()
-            })
-            .collect();
-        assert_eq!(parts, [4, 3, 3]);
+        let parts: Vec<Vec<i32>> =
+            (1..=3).map(|i| shard((0..10).collect(), parse_shard(&format!("{i}/3")).ok())).collect();
+        assert_eq!(parts, [vec![0, 3, 6, 9], vec![1, 4, 7], vec![2, 5, 8]]);
     }
 }

@@ -46,6 +46,7 @@ pub(super) fn run(open: Open<'_>, spec: &ClipSpec, cuts: bool, stop: &Stop, out:
         duration: stage.end,
         busy: started.elapsed().saturating_sub(stage.waited),
         stopped: stop.requested(),
+        notes: source.info().notes.clone(),
         fault,
     };
     send(out, Feed::End(summary))

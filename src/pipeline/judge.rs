@@ -137,6 +137,7 @@ impl Recorder {
         let missing = |what: &str| Error::Internal { stage: "record", reason: format!("the run ended without {what}") };
         let mut input = self.input.ok_or_else(|| missing("opening"))?;
         let summary = self.summary.ok_or_else(|| missing("its end"))?;
+        input.notes = summary.notes;
         input.frames_decoded = summary.frames_decoded;
         input.duration_s = summary.duration.secs_f64();
         let cut_off = input.gaps.iter().any(|g| g.reason == GapReason::Truncated) || summary.fault.is_some();

@@ -76,6 +76,8 @@ pub(crate) struct DecodeSummary {
     pub(crate) duration: MediaTime,
     pub(crate) busy: Duration,
     pub(crate) stopped: bool,
+    /// All of the source's notes, those about the decoding included.
+    pub(crate) notes: Vec<String>,
     /// A decode error that ended the video early, in words.
     pub(crate) fault: Option<String>,
 }

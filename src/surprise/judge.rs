@@ -5,8 +5,9 @@ use std::collections::VecDeque;
 
 /// Slots of the past that a stream without a baseline is compared with.
 const MEMORY: usize = 600;
-/// Slots that must have been seen before the stream's own past says anything.
-const WARM_UP: usize = 24;
+/// Slots that must have been seen before the stream's own past says anything: enough for a median absolute deviation
+/// that one odd slot does not move.
+const WARM_UP: usize = 12;
 
 /// A surprise value and its meaning.
 #[derive(Debug, Clone, Copy, PartialEq)]
