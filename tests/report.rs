@@ -207,6 +207,29 @@ fn the_png_is_a_picture_with_something_in_it() {
     assert!(red > 200, "events are marked: {red} red pixels");
 }
 
+/// Rows of the PNG in which something has the curve's blue.
+fn blue_rows(report: &Report) -> Vec<usize> {
+    let mut reader = png::Decoder::new(io::Cursor::new(plot::png(report).unwrap())).read_info().unwrap();
+    let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+    reader.next_frame(&mut pixels).unwrap();
+    let blue = |p: &[u8]| p[0] < 150 && p[2] > 130 && p[2] > p[0] + 40;
+    let rows = pixels.chunks(2400 * 3).enumerate().filter(|(_, row)| row.chunks(3).any(blue));
+    rows.map(|(y, _)| y).collect()
+}
+
+#[test]
+fn a_dense_curve_has_no_spikes_that_are_not_in_the_data() {
+    let mut report = calm(3600.0, 0.25);
+    for (i, point) in report.curve.iter_mut().enumerate() {
+        point.surprise = if i % 3 == 0 { 2.0 } else { 1.0 };
+    }
+    report.config.threshold = Some(4.0);
+    let rows = blue_rows(&report);
+    let (first, last) = (rows[0], rows[rows.len() - 1]);
+    // The axis goes from 0 at row 688 to 4.4 at row 192: 2 lies at row 463, 1 at row 575.
+    assert!((455..=471).contains(&first) && (567..=583).contains(&last), "rows {first} to {last}");
+}
+
 #[test]
 fn the_svg_names_events_threshold_and_reasons() {
     let svg = plot::svg(&small()).unwrap();

@@ -319,8 +319,23 @@ impl<B: DrawingBackend> Canvas<B> {
             let width = if run.len() > kept.len() { 1.0 } else { 2.0 };
             match path[..] {
                 [only] => self.root.draw(&Circle::new(self.pixel(only.0, only.1), 2.0 * self.scale, CURVE.filled()))?,
-                _ => self.line(&path, self.stroke(&CURVE, width))?,
+                _ => self.polyline(&path, width)?,
             }
+        }
+        Ok(())
+    }
+
+    /// The curve's line. On pixels `plotters` lengthens sharp corners into spikes that the data does not have, so each
+    /// stretch is drawn by itself there, with round joints.
+    fn polyline(&self, path: &[(f64, f64)], width: f64) -> Drawn<B> {
+        let style = self.stroke(&CURVE, width);
+        if self.scale <= 1.0 {
+            return self.line(path, style);
+        }
+        let radius = (width * self.scale / 2.0) as i32 - 1;
+        for (pair, &(x, y)) in path.windows(2).zip(path) {
+            self.line(pair, style)?;
+            self.root.draw(&Circle::new(self.pixel(x, y), radius, CURVE.filled()))?;
         }
         Ok(())
     }
@@ -339,7 +354,7 @@ impl<B: DrawingBackend> Canvas<B> {
         for (index, event) in events.iter().enumerate() {
             let peak = self.pixel(self.x(event.peak_s), self.y(f64::from(event.score)));
             self.root.draw(&Circle::new(peak, (3.5 * self.scale) as i32, EVENT.filled()))?;
-            let free_to = events.get(index + 1).map_or(AREA[1], |next| self.x(next.onset_s) - 10.0);
+            let free_to = events.get(index + 1).map_or(AREA[1], |next| self.x(next.onset_s) - 4.0);
             let left = self.x(event.onset_s) - 2.0;
             let short = format!("#{}", event.id);
             let long = format!("{short} at {}", words::time(event.onset_s));
@@ -349,7 +364,7 @@ impl<B: DrawingBackend> Canvas<B> {
                 let x = if last { left.min(AREA[1] - width) } else { left };
                 if x >= free_from && x + width <= free_to {
                     self.text(&text, (x, AREA[2] - 15.0), label)?;
-                    free_from = x + width + 10.0;
+                    free_from = x + width + 4.0;
                     break;
                 }
             }

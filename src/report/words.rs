@@ -16,21 +16,19 @@ pub const fn gap(reason: GapReason) -> &'static str {
     }
 }
 
-/// A time or duration in seconds: `4.25 s` below a minute, `2:05.3` below an hour, `1:02:05` above.
+/// A time or duration in seconds: `4.25 s` below a minute, `2:05.3` below an hour, `1:02:05.3` above. The page's script
+/// has the same rule.
 pub fn time(seconds: f64) -> String {
     let sign = if seconds < 0.0 { "-" } else { "" };
     let s = seconds.abs();
     if s < 59.995 {
-        // Halves go up, as the page's script rounds them.
+        // Halves go up, as the script rounds them.
         return format!("{sign}{:.2} s", (s * 100.0).round() / 100.0);
     }
     let tenths = (s * 10.0).round() as u64;
-    let (minutes, rest) = (tenths / 600, tenths % 600);
-    if minutes < 60 {
-        return format!("{sign}{minutes}:{:02}.{}", rest / 10, rest % 10);
-    }
-    let whole = s.round() as u64;
-    format!("{sign}{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60)
+    let (hours, minutes, rest) = (tenths / 36_000, tenths / 600 % 60, tenths % 600);
+    let seconds = format!("{:02}.{}", rest / 10, rest % 10);
+    if hours == 0 { format!("{sign}{minutes}:{seconds}") } else { format!("{sign}{hours}:{minutes:02}:{seconds}") }
 }
 
 /// A number with three significant digits, without an exponent where that stays short.
@@ -104,7 +102,7 @@ mod tests {
     #[test]
     fn times_and_numbers_read_well() {
         let shown = [0.0, 1.125, 59.99, 59.999, 125.31, 3599.99, 36_000.0].map(time);
-        assert_eq!(shown, ["0.00 s", "1.13 s", "59.99 s", "1:00.0", "2:05.3", "1:00:00", "10:00:00"]);
+        assert_eq!(shown, ["0.00 s", "1.13 s", "59.99 s", "1:00.0", "2:05.3", "1:00:00.0", "10:00:00.0"]);
         let shown = [0.0, 0.000_04, 0.25, 3.14159, 31.4, 3141.5, f64::NAN].map(number);
         assert_eq!(shown, ["0", "4.0e-5", "0.250", "3.14", "31.4", "3142", "?"]);
         assert_eq!([0, 1, 2].map(|n| count(n, "event")), ["no events", "1 event", "2 events"]);

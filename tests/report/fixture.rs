@@ -77,6 +77,8 @@ fn config() -> RunConfig {
         top_fraction: 0.0625,
         scene_cuts: true,
         baseline: "bundle".into(),
+        asked: "p ≤ 0.01".into(),
+        merge_s: 0.5,
         threshold: Some(3.25),
         threshold_low: Some(2.0),
         threshold_rule: "p ≤ 0.01 on the bundle's calibration sample".into(),

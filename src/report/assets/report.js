@@ -14,10 +14,9 @@
   const pad = (n) => String(n).padStart(2, "0");
   function clock(t) {
     if (t < 59.995) return t.toFixed(2) + " s";
-    const tenths = Math.round(t * 10), minutes = Math.floor(tenths / 600), rest = tenths % 600;
-    if (minutes < 60) return minutes + ":" + pad(Math.floor(rest / 10)) + "." + (rest % 10);
-    const s = Math.round(t);
-    return Math.floor(s / 3600) + ":" + pad(Math.floor(s / 60) % 60) + ":" + pad(s % 60);
+    const tenths = Math.round(t * 10), hours = Math.floor(tenths / 36000), minutes = Math.floor(tenths / 600) % 60;
+    const seconds = pad(Math.floor(tenths / 10) % 60) + "." + (tenths % 10);
+    return hours ? hours + ":" + pad(minutes) + ":" + seconds : minutes + ":" + seconds;
   }
   const number = (v) => {
     if (v === null || v === undefined) return "–";
