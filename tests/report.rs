@@ -287,6 +287,10 @@ fn the_page_says_plainly_what_is_not_there() {
     let quiet = calm(10.0, 0.25);
     assert!(page(&quiet).contains("No event.") && page(&quiet).contains("an event needs 3.25"));
     assert!(!page(&quiet).contains("class=\"banner\""));
+    let mut own = quiet.clone();
+    own.config.threshold = None;
+    own.config.threshold_rule = "opens at z ≥ 8".into();
+    assert!(page(&own).contains("An event opens at z ≥ 8. The largest z was 0."));
     let mut cut = quiet.clone();
     cut.truncated = true;
     assert!(page(&cut).contains("class=\"banner\""));

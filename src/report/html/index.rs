@@ -13,7 +13,9 @@ pub fn index(root: &Path, rows: &[Row]) -> String {
     let events: usize = rows.iter().map(|r| r.events).sum();
     let hit = rows.iter().filter(|r| r.events > 0).count();
     let failed = rows.iter().filter(|r| r.error.is_some()).count();
-    let lead = format!("{} in {} of {}", words::count(events, "event"), hit, words::count(rows.len(), "input"));
+    let inputs = words::count(rows.len(), "input");
+    let among = if hit == 0 { inputs } else { format!("{hit} of {inputs}") };
+    let lead = format!("{} in {among}", words::count(events, "event"));
     let failures = if failed > 0 { format!("; {failed} could not be analyzed") } else { String::new() };
     let lead = lead + &failures;
     let body: String = rows.iter().map(|row| line(root, row)).collect();

@@ -55,18 +55,30 @@ pub fn banner(report: &Report) -> String {
 /// The list of events.
 pub fn events(report: &Report) -> String {
     if report.events.is_empty() {
-        let threshold = report.config.threshold.map_or(String::new(), |t| {
-            let peak = report.curve.iter().map(|p| p.surprise).fold(0.0, f32::max);
-            let (peak, threshold) = (words::number(f64::from(peak)), words::number(f64::from(t)));
-            format!(" The largest surprise was {peak}; an event needs {threshold}.")
-        });
-        return format!("<p class=\"none\">No event was found.{threshold}</p>");
+        return format!("<p class=\"none\">No event was found.{}</p>", escape(&why_none(report)));
     }
     let mut scores: Vec<f32> = report.events.iter().map(|e| e.score).collect();
     scores.sort_unstable_by(|a, b| b.total_cmp(a));
     let least = scores.get(PICTURES).copied().unwrap_or(f32::NEG_INFINITY);
     let cards: String = report.events.iter().map(|e| card(e, &report.input, e.score > least)).collect();
     format!("<ol class=\"events\">{cards}</ol>")
+}
+
+/// What an event would have needed, and how near the video came to it.
+fn why_none(report: &Report) -> String {
+    let peak = report.curve.iter().map(|p| p.surprise).reduce(f32::max);
+    match (report.config.threshold, peak) {
+        (Some(threshold), Some(peak)) => {
+            let (peak, threshold) = (words::number(f64::from(peak)), words::number(f64::from(threshold)));
+            format!(" The largest surprise was {peak}; an event needs {threshold}.")
+        }
+        (None, Some(_)) if !report.config.threshold_rule.is_empty() => {
+            let z = report.curve.iter().filter_map(|p| p.z).reduce(f32::max);
+            let z = z.map_or(String::new(), |z| format!(" The largest z was {}.", words::number(f64::from(z))));
+            format!(" An event {}.{z}", report.config.threshold_rule)
+        }
+        _ => String::new(),
+    }
 }
 
 fn card(event: &Event, input: &InputReport, with_picture: bool) -> String {
