@@ -36,12 +36,13 @@ def save_hf(net: Net, folder: Path, info: dict) -> None:
     predictor weights are copies and unused) and folder/training.json."""
     for source, name in (("encoder", "hf"), ("target", "hf_target")):
         hf_model(net, source).save_pretrained(folder / name)
+        (folder / name / "model.safetensors").chmod(0o644)
     cfg = net.cfg
     data = {
         "model_fps": FPS, "crop_size": cfg.crop, "patch_size": cfg.patch, "tubelet_size": cfg.tubelet,
         "frames_per_clip": cfg.frames, "horizon": HORIZON, "contexts": [6, 8, 12],
         "contexts_trained": [s * cfg.tubelet for s in CONTEXT_SLOTS], "mean": list(MEAN), "std": list(STD),
-        "resize": "whole 16:9 picture squashed to crop x crop (no crop), area filter, RGB / 255",
+        "resize": "whole 16:9 picture squashed to crop x crop (no crop), antialiased bilinear, RGB / 255",
         "target": "separate encoder hf_target: zero layers, fixed projection, layer-normed like any target",
     } | info
     (folder / "training.json").write_text(json.dumps(data, indent=1) + "\n")
