@@ -3,9 +3,9 @@ SHELL := /bin/bash
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 CARGO ?= cargo
 PYTHON := .venv/bin/python
-DEMO := samples/$(shell cat samples/DEMO 2>/dev/null)
+DEMO := samples/appear_0_impossible.mp4
 
-.PHONY: help demo test test-rust test-python lint setup setup-tests build bench clean
+.PHONY: help demo test test-rust test-python lint setup setup-tests build bench model bundle clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 20
@@ -36,6 +36,14 @@ setup: ## Install what building and running need
 
 setup-tests: ## Install what the tests need too
 	@.ci/setup.sh tests
+
+MINUTES ?= 80
+model: setup-tests build ## Train, export and calibrate the bundled model anew (MINUTES=80 of training)
+	cd models/python && ../../$(PYTHON) -m startle_models.train --out ../checkpoints/s0 --minutes $(MINUTES)
+	$(MAKE) bundle
+
+bundle: setup-tests build ## Export and calibrate the bundled model from models/checkpoints/s0
+	.ci/bundle.sh
 
 clean: ## Remove what was built (not the set-up)
 	$(CARGO) clean

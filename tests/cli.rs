@@ -274,3 +274,30 @@ fn the_readme_names_only_options_that_exist() {
         }
     }
 }
+
+#[test]
+fn the_bundled_model_finds_the_demo_s_violation_and_its_random_twin_does_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = |model: &str, video: &str| {
+        let out = dir.path().join(format!("{}-{video}", model.replace('/', "_")));
+        let video = format!("samples/{video}.mp4");
+        startle().args(["analyze", "--quiet", "--model", model, "--out"]).arg(&out).arg(video).assert().success();
+        result(&out)["events"].as_array().unwrap().clone()
+    };
+    let labels = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("samples/labels.jsonl")).unwrap();
+    let labels = labels.lines().map(|l| serde_json::from_str::<serde_json::Value>(l).unwrap());
+    let label = labels.into_iter().find(|l| l["path"] == "appear_0_impossible.mp4").unwrap();
+    let onset = label["onset_s"].as_f64().unwrap();
+
+    let found = run("startle-s0", "appear_0_impossible");
+    assert_eq!(found.len(), 1, "{found:?}");
+    let (from, to) = (found[0]["onset_s"].as_f64().unwrap(), found[0]["end_s"].as_f64().unwrap());
+    assert!(from - 0.2 <= onset && onset <= to, "event {from}–{to} s, onset {onset} s");
+    let side = |b: &serde_json::Value, i: usize| b[i].as_f64().unwrap();
+    let (event, object) = (&found[0]["box"], &label["box"]);
+    let overlap = |lo: usize, hi: usize| side(event, lo) < side(object, hi) && side(object, lo) < side(event, hi);
+    assert!(overlap(0, 2) && overlap(1, 3), "{event} against {object}");
+
+    assert!(run("startle-s0", "appear_0_possible").is_empty());
+    assert!(run("tests/data/bundles/startle-s0-random", "appear_0_impossible").is_empty());
+}

@@ -95,9 +95,9 @@ pub struct DetectionArgs {
     pub no_scene_cuts: bool,
 }
 
-/// About one slot in a thousand of lawful footage; what that is per minute depends on the model's clock and is in the
+/// About one slot in five hundred of lawful footage; what that is per minute depends on the model's clock and is in the
 /// model card.
-const DEFAULT_P: f32 = 0.001;
+const DEFAULT_P: f32 = 0.002;
 /// An event goes on while the p-value is under this many times the one at which it opened.
 const LOW_P_FACTOR: f32 = 20.0;
 /// And with `--z`, while z is over this share of the one at which it opened.
