@@ -236,7 +236,7 @@ fn mean_difference(left: &[u8], right: &[u8]) -> f64 {
     left.iter().zip(right).map(|(l, r)| f64::from(l.abs_diff(*r))).sum::<f64>() / left.len() as f64
 }
 
-/// From the video file to the surprise. The reference's decoder (`av` of PyPI) makes RGB with swscale's defaults, which repeat
+/// From the video file to the surprise. The reference's decoder (`av` of `PyPI`) makes RGB with swscale's defaults, which repeat
 /// the half-size colour planes and round roughly; startle interpolates them and rounds exactly. That shows at coloured
 /// edges, and what it does to the pixels and to the surprise is stated here.
 #[test]

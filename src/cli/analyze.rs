@@ -39,6 +39,9 @@ pub struct AnalyzeArgs {
     /// Do the i-th of n equal parts of the inputs only, for example 2/4.
     #[arg(long, value_name = "I/N", value_parser = parse_shard)]
     pub shard: Option<Shard>,
+    /// Pictures per second of an image sequence.
+    #[arg(long, value_name = "FPS", default_value_t = 25.0, value_parser = parse_fps)]
+    pub image_fps: f64,
     /// No progress bars, no summary; errors only.
     #[arg(long, short)]
     pub quiet: bool,
@@ -67,6 +70,13 @@ fn parse_shard(text: &str) -> Result<Shard, String> {
     match parsed {
         Some((index, of)) if (1..=of).contains(&index) => Ok(Shard { index, of }),
         _ => Err("give it as i/n with 1 ≤ i ≤ n, for example 2/4".into()),
+    }
+}
+
+fn parse_fps(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(fps) if (0.01..=1000.0).contains(&fps) => Ok(fps),
+        _ => Err(format!("{text} does not lie in 0.01..1000")),
     }
 }
 

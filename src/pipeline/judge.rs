@@ -282,8 +282,9 @@ fn thresholds(judge: &Judge, rule: ThresholdRule, warnings: &mut Vec<String>) ->
             }
             let at = |p: f32| judge.surprise_at(p.max(smallest)).unwrap_or(f32::INFINITY);
             let words = format!(
-                "opens at p ≤ {:.5}, closes above p = {low}; {} calibration slots",
-                high.max(smallest),
+                "opens at p ≤ {}, closes above p = {}; {} calibration slots",
+                share(high.max(smallest)),
+                share(low),
                 judge.sample_size()
             );
             Thresholds { high: at(high), low: at(low), in_surprise: true, words }
@@ -306,6 +307,13 @@ fn thresholds(judge: &Judge, rule: ThresholdRule, warnings: &mut Vec<String>) ->
     }
 }
 
+/// A p-value to two significant digits, without the noise of `f32`.
+fn share(p: f32) -> String {
+    let digits = (2.0 - p.log10().ceil()).clamp(0.0, 9.0) as usize;
+    let text = format!("{p:.digits$}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
 /// Without a calibration sample an event opens this many robust standard deviations above the stream's past. Chosen
 /// wide: surprise is heavy-tailed on lively footage.
 const SELF_Z_HIGH: f32 = 8.0;
@@ -315,4 +323,16 @@ const SELF_Z_LOW: f32 = 4.0;
 fn self_calibrating(high: f32, low: f32) -> Thresholds {
     let words = format!("opens at z ≥ {high}, closes under z = {low} of the stream's own past");
     Thresholds { high, low, in_surprise: false, words }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn p_values_are_told_without_noise() {
+        assert_eq!(share(0.002 * 20.0), "0.04");
+        assert_eq!(share(0.002), "0.002");
+        assert_eq!(share(1.0 / 3241.0), "0.00031");
+    }
 }

@@ -103,8 +103,8 @@ mod tests {
     fn times_and_numbers_read_well() {
         let shown = [0.0, 1.125, 59.99, 59.999, 125.31, 3599.99, 36_000.0].map(time);
         assert_eq!(shown, ["0.00 s", "1.13 s", "59.99 s", "1:00.0", "2:05.3", "1:00:00.0", "10:00:00.0"]);
-        let shown = [0.0, 0.000_04, 0.25, 3.14159, 31.4, 3141.5, f64::NAN].map(number);
-        assert_eq!(shown, ["0", "4.0e-5", "0.250", "3.14", "31.4", "3142", "?"]);
+        let shown = [0.0, 0.000_04, 0.25, 2.34567, 31.4, 3141.5, f64::NAN].map(number);
+        assert_eq!(shown, ["0", "4.0e-5", "0.250", "2.35", "31.4", "3142", "?"]);
         assert_eq!([0, 1, 2].map(|n| count(n, "event")), ["no events", "1 event", "2 events"]);
     }
 }

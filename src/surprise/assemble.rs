@@ -83,10 +83,8 @@ impl Assembler {
         let next_clip = clip.start_tick + u64::from(self.spec.stride);
         let next_predicted = (next_clip + u64::from(shortest)) / u64::from(self.spec.tubelet_size);
         while self.front < next_predicted {
-            match self.pop() {
-                Some(slot) => done.extend(slot),
-                None => break,
-            }
+            let Some(pending) = self.pop() else { break };
+            done.extend(self.finished(pending));
         }
         done
     }
@@ -94,8 +92,8 @@ impl Assembler {
     /// Ends the segment: gives what is left of it.
     pub fn finish(&mut self) -> Vec<Slot> {
         let mut done = Vec::new();
-        while let Some(slot) = self.pop() {
-            done.extend(slot);
+        while let Some(pending) = self.pop() {
+            done.extend(self.finished(pending));
         }
         self.front = 0;
         done
@@ -120,13 +118,13 @@ impl Assembler {
         pending.frames = frames.to_vec();
     }
 
-    /// The front slot; the inner `None` is a slot that no window predicted (a stride longer than the targets).
-    fn pop(&mut self) -> Option<Option<Slot>> {
+    fn pop(&mut self) -> Option<Pending> {
         let pending = self.pending.pop_front()?;
         self.front += 1;
-        Some(self.finished(pending))
+        Some(pending)
     }
 
+    /// `None` for a slot that no window predicted (with a stride longer than the targets).
     fn finished(&self, mut pending: Pending) -> Option<Slot> {
         let (first, last) = (pending.frames.first()?, pending.frames.last()?);
         let n = pending.predictions as f32;

@@ -114,13 +114,13 @@ impl Baseline {
         if self.key == *key {
             return Ok(());
         }
-        let what = if self.key.model_sha256 != key.model_sha256 {
-            "another model".to_owned()
-        } else {
+        let what = if self.key.model_sha256 == key.model_sha256 {
             format!(
                 "stride {} and top fraction {} (this run: {} and {})",
                 self.key.stride, self.key.top_fraction, key.stride, key.top_fraction
             )
+        } else {
+            "another model".to_owned()
         };
         Err(Error::Config(format!(
             "the baseline was made with {what}; its numbers mean nothing here. \
