@@ -55,6 +55,12 @@ impl MediaTime {
         Self(self.0.saturating_sub(other.0))
     }
 
+    /// Halfway between `self` and `other`.
+    #[must_use]
+    pub const fn midpoint(self, other: Self) -> Self {
+        Self(i64::midpoint(self.0, other.0))
+    }
+
     /// `self + other`, saturating.
     #[must_use]
     pub const fn plus(self, other: Self) -> Self {

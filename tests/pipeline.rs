@@ -134,8 +134,6 @@ fn job<'a>(source: Painted, stop: &Stop) -> Job<'a> {
         path: "painted".into(),
         sha256: None,
         open: Box::new(move || Ok(Box::new(source))),
-        batch: 3,
-        scene_cuts: true,
         detection: DetectionSettings {
             top_fraction: 0.06,
             rule: ThresholdRule::Z { high: 8.0, low: 4.0 },
@@ -198,7 +196,8 @@ fn a_video_shorter_than_a_clip_says_so() {
 fn the_same_video_gives_the_same_numbers_whatever_the_batch() {
     let curve = |batch| {
         let source = Painted::new(200, |f| ((f as u32 / 4) % 24, 8));
-        let job = Job { batch, ..job(source, &Stop::new()) };
+        let mut job = job(source, &Stop::new());
+        job.config.batch = batch;
         analyze(job, &mut Persistence::new(spec()).unwrap(), &mut []).unwrap().curve
     };
     assert_eq!(curve(1), curve(7));

@@ -3,25 +3,26 @@
 use clap::Args;
 use startle::Result;
 use startle::clip::{ClipSpec, ResizeRule};
+use startle::media::ffmpeg::{FfmpegSource, OpenOptions};
+use startle::media::open::Input;
 use startle::model::Scorer;
 use startle::model::bundle::ModelBundle;
 use startle::model::ort::{self, Device, RuntimeOptions};
 use startle::model::persistence::Persistence;
 use startle::model::shelf;
+use startle::pipeline::Open;
 use startle::surprise::CurveKey;
 use std::path::{Path, PathBuf};
 
-/// The bundle that is used when none is named.
-pub const DEFAULT_MODEL: &str = shelf::DEFAULT_BUNDLE;
 /// Names the weight-free control: "nothing changes".
-pub const PERSISTENCE: &str = "persistence";
+const PERSISTENCE: &str = "persistence";
 
 /// Which model, on which device.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Model")]
 pub struct ModelArgs {
     /// Model bundle: a name (see `startle models list`) or a folder; `persistence` is the weight-free control.
-    #[arg(long, short, env = "STARTLE_MODEL", hide_env_values = true, default_value = DEFAULT_MODEL)]
+    #[arg(long, short, env = "STARTLE_MODEL", hide_env_values = true, default_value = shelf::DEFAULT_BUNDLE)]
     pub model: String,
     /// Where inference runs: auto, cpu, cuda[:N] or tensorrt[:N]. What is asked for and missing is an error.
     #[arg(long, default_value = "auto", value_parser = clap::value_parser!(Device))]
@@ -130,6 +131,11 @@ fn persistence_spec() -> ClipSpec {
         resize: ResizeRule::Squash,
         resize_size: 64,
     }
+}
+
+/// Opens an input inside the thread that decodes it.
+pub fn opener(input: &Input, options: OpenOptions) -> Open<'_> {
+    Box::new(move || Ok(Box::new(FfmpegSource::open(input, &options)?)))
 }
 
 /// Reads a small text file.

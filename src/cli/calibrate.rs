@@ -1,9 +1,9 @@
 //! `startle calibrate`: what surprise looks like on footage that is known to be normal.
 
-use super::args::ModelArgs;
+use super::args::{ModelArgs, opener};
 use clap::Args;
-use startle::media::ffmpeg::{FfmpegSource, OpenOptions};
-use startle::media::open::{Input, expand};
+use startle::media::ffmpeg::OpenOptions;
+use startle::media::open::expand;
 use startle::pipeline::score_windows;
 use startle::surprise::{Assembler, Baseline, BaselineBuilder, DEFAULT_TOP_FRACTION, WindowErrors};
 use startle::units::Stop;
@@ -37,11 +37,17 @@ pub fn run(args: &CalibrateArgs, stop: &Stop) -> Result<()> {
     let (mut builder, mut windows) = (BaselineBuilder::new(), Vec::new());
     let bar = indicatif::ProgressBar::new(inputs.len() as u64);
     for (index, input) in inputs.iter().enumerate() {
-        let open = open(input, stop);
-        score_windows(open, scorer.as_mut(), usize::from(args.model.batch), stop, |spec, clip, errors| {
-            builder.push(spec, errors);
-            windows.push((index, clip.without_pixels(), errors.clone()));
-        })?;
+        let options = OpenOptions { stop: stop.clone(), ..OpenOptions::default() };
+        score_windows(
+            opener(input, options),
+            scorer.as_mut(),
+            usize::from(args.model.batch),
+            stop,
+            |spec, clip, errors| {
+                builder.push(spec, errors);
+                windows.push((index, clip.without_pixels(), errors.clone()));
+            },
+        )?;
         bar.inc(1);
     }
     bar.finish_and_clear();
@@ -54,11 +60,6 @@ pub fn run(args: &CalibrateArgs, stop: &Stop) -> Result<()> {
     std::fs::write(&args.out, baseline.to_json()? + "\n").map_err(|e| Error::output(&args.out, e))?;
     eprintln!("{}: {slots} slots of {} normal videos", args.out.display(), inputs.len());
     Ok(())
-}
-
-fn open<'a>(input: &'a Input, stop: &Stop) -> startle::pipeline::Open<'a> {
-    let options = OpenOptions { stop: stop.clone(), ..OpenOptions::default() };
-    Box::new(move || Ok(Box::new(FfmpegSource::open(input, &options)?)))
 }
 
 /// The slot surprises of every video, each assembled on its own.

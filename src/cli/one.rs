@@ -1,13 +1,13 @@
 //! One input of `startle analyze`, from hash to report folder.
 
 use super::analyze::{AnalyzeArgs, Format};
-use super::args::ChosenModel;
+use super::args::{ChosenModel, opener};
 use super::exit::Outcome;
 use super::progress::ProgressSink;
 use super::resume;
 use indicatif::MultiProgress;
 use startle::media::GapReason;
-use startle::media::ffmpeg::{FfmpegSource, OpenOptions};
+use startle::media::ffmpeg::OpenOptions;
 use startle::media::open::{Input, unique_slugs};
 use startle::model::Scorer;
 use startle::model::bundle::sha256_file;
@@ -80,9 +80,7 @@ fn try_run(setup: &Setup<'_>, scorer: &mut (dyn Scorer + Send), input: &Input, f
     let job = Job {
         path: name.clone(),
         sha256,
-        open: Box::new(move || Ok(Box::new(FfmpegSource::open(input, &options)?))),
-        batch: setup.config.batch,
-        scene_cuts: setup.config.scene_cuts,
+        open: opener(input, options),
         detection: setup.detection.clone(),
         baseline: setup.baseline.as_ref(),
         config: setup.config.clone(),
@@ -107,8 +105,8 @@ fn try_run(setup: &Setup<'_>, scorer: &mut (dyn Scorer + Send), input: &Input, f
 }
 
 fn finished(setup: &Setup<'_>, report: &Report, folder: &Path, skipped: bool) -> Finished {
-    let incomplete = |reason| matches!(reason, GapReason::Corrupt | GapReason::Truncated);
-    let broken = report.input.gaps.iter().any(|g| incomplete(g.reason));
+    // A truncated input is `report.truncated` already.
+    let broken = report.input.gaps.iter().any(|g| g.reason == GapReason::Corrupt);
     let outcome = if setup.stop.requested() && report.truncated && !skipped {
         Outcome::Interrupted
     } else if broken || report.truncated || report.curve.is_empty() {

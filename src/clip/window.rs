@@ -48,11 +48,6 @@ impl Windower {
         self.next_tick = 0;
         self.buffer.clear();
     }
-
-    /// Frames of the current segment so far.
-    pub const fn frames_in_segment(&self) -> u64 {
-        self.next_tick
-    }
 }
 
 #[cfg(test)]

@@ -1,16 +1,17 @@
 //! The last stage: windows to curve, events and report; tells the sinks.
 
-use super::{DecodeSummary, Feed, Scored, Scores, input_report, timings};
+use super::{DecodeSummary, Feed, Scored};
 use crate::clip::{Clip, ClipSpec, jpeg_base64};
 use crate::error::{Error, Result};
 use crate::media::GapReason;
 use crate::model::{ModelInfo, WindowErrors};
-use crate::record::{CurvePoint, Event, Gap, HeatMap, InputReport, Report, RunConfig, RunEvent, SCHEMA, Sink};
+use crate::record::{CurvePoint, Event, Gap, HeatMap, InputReport, Report, RunConfig, RunEvent, SCHEMA, Sink, Timings};
 use crate::surprise::{
     Assembler, Baseline, Detection, Detector, DetectorOptions, Footing, Judge, Slot, Verdict, VideoSurpriseBuilder,
-    hot_region,
+    hot_region, hottest,
 };
 use crate::units::MediaTime;
+use crossbeam_channel::Receiver;
 use std::time::{Duration, SystemTime};
 
 /// How errors become a curve and events.
@@ -105,17 +106,16 @@ impl Recorder {
     pub(super) fn run(
         &mut self,
         path: &str,
-        sha256: Option<String>,
-        scores: Scores,
+        mut sha256: Option<String>,
+        scores: Receiver<Scored>,
         sinks: &mut [&mut dyn Sink],
     ) -> Result<()> {
-        let mut sha256 = Some(sha256);
         for message in scores {
             match message {
                 Scored::Window(clip, errors) => self.window(&clip, &errors, sinks)?,
                 Scored::Busy(busy) => self.score_busy = busy,
                 Scored::Pass(Feed::Opened(info)) => {
-                    let input = input_report(path, sha256.take().flatten(), &info);
+                    let input = InputReport::new(path.to_owned(), sha256.take(), &info);
                     let started = RunEvent::Started { input: &input, model: &self.model, duration_s: info.duration_s };
                     tell(sinks, &started)?;
                     self.input = Some(input);
@@ -161,7 +161,11 @@ impl Recorder {
             video_surprise: self.video.finish(),
             truncated: summary.stopped || cut_off,
             warnings,
-            timings: timings(summary.busy, self.score_busy),
+            timings: Timings {
+                decode_s: summary.busy.as_secs_f64(),
+                score_s: self.score_busy.as_secs_f64(),
+                ..Timings::default()
+            },
         })
     }
 
@@ -237,8 +241,8 @@ impl Recorder {
 
     fn point(&self, slot: &Slot, verdict: Verdict) -> CurvePoint {
         let grid = self.spec.grid();
-        let hottest = (0..slot.heat.len()).max_by(|a, b| slot.heat[*a].total_cmp(&slot.heat[*b])).unwrap_or(0);
-        let (row, col) = (hottest / grid, hottest % grid);
+        let peak = hottest(&slot.heat).unwrap_or(0);
+        let (row, col) = (peak / grid, peak % grid);
         CurvePoint {
             t_s: slot.middle().secs_f64(),
             surprise: slot.surprise,
@@ -257,7 +261,7 @@ impl Recorder {
 }
 
 /// Tells every sink.
-pub(crate) fn tell(sinks: &mut [&mut dyn Sink], event: &RunEvent<'_>) -> Result<()> {
+fn tell(sinks: &mut [&mut dyn Sink], event: &RunEvent<'_>) -> Result<()> {
     sinks.iter_mut().try_for_each(|sink| sink.record(event))
 }
 

@@ -18,7 +18,7 @@ use crate::clip::{Clip, ClipSpec};
 use crate::error::{Error, Result};
 use crate::media::{FrameSource, VideoInfo};
 use crate::model::{Scorer, WindowErrors};
-use crate::record::{Gap, InputReport, Report, RunConfig, Sink, Timings};
+use crate::record::{Gap, Report, RunConfig, Sink};
 use crate::surprise::Baseline;
 use crate::units::{MediaTime, Stop};
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -44,15 +44,11 @@ pub struct Job<'a> {
     pub sha256: Option<String>,
     /// Opens the source.
     pub open: Open<'a>,
-    /// Windows per inference call.
-    pub batch: usize,
-    /// Look for scene cuts.
-    pub scene_cuts: bool,
     /// How errors become a curve and events.
     pub detection: DetectionSettings,
     /// What surprise looks like on normal footage; `None`: the stream so far.
     pub baseline: Option<&'a Baseline>,
-    /// The settings as the result tells them.
+    /// The settings; the thresholds that follow from them are filled in.
     pub config: RunConfig,
     /// Pulled to end the run early; the report is then valid and marked truncated.
     pub stop: Stop,
@@ -102,25 +98,10 @@ pub fn analyze(job: Job<'_>, scorer: &mut (dyn Scorer + Send), sinks: &mut [&mut
     let spec = scorer.spec().clone();
     let model = scorer.info();
     let inference_before = scorer.inference_seconds();
-    let Job { path, sha256, open, batch, scene_cuts, detection, baseline, config, stop } = job;
-    let ((clips_in, clips_out), (scores_in, scores_out)) = (bounded(CLIP_QUEUE), bounded(SCORE_QUEUE));
-    let (decoded, scored, recorded) = std::thread::scope(|scope| {
-        let decode_spec = spec.clone();
-        let decode_stop = stop.clone();
-        let decoder =
-            spawn(scope, "decode", move || decode::run(open, &decode_spec, scene_cuts, &decode_stop, &clips_in));
-        let scoring = spawn(scope, "score", {
-            let scorer = &mut *scorer;
-            move || score::run(scorer, batch, &clips_out, &scores_in)
-        });
-        let mut recorder = judge::Recorder::new(&spec, model, &detection, baseline, config);
-        let recorded = recorder.run(&path, sha256, scores_out, sinks).map(|()| recorder);
-        if recorded.is_err() {
-            stop.request();
-        }
-        (join(decoder, "decode"), join(scoring, "score"), recorded)
-    });
-    let recorder = root_cause(decoded, scored, recorded)?;
+    let Job { path, sha256, open, detection, baseline, config, stop } = job;
+    let stages = Stages { open, batch: config.batch, scene_cuts: config.scene_cuts, stop: &stop };
+    let mut recorder = judge::Recorder::new(&spec, model, &detection, baseline, config);
+    stages.run(&spec, scorer, |scores| recorder.run(&path, sha256, scores, sinks))?;
     let mut report = recorder.finish()?;
     let wall = started.elapsed().as_secs_f64();
     report.timings.wall_s = wall;
@@ -142,20 +123,46 @@ pub fn score_windows(
     mut each: impl FnMut(&ClipSpec, &Clip, &WindowErrors),
 ) -> Result<()> {
     let spec = scorer.spec().clone();
-    let ((clips_in, clips_out), (scores_in, scores_out)) = (bounded(CLIP_QUEUE), bounded(SCORE_QUEUE));
-    let (decoded, scored) = std::thread::scope(|scope| {
-        let decode_spec = spec.clone();
-        let decoder = spawn(scope, "decode", move || decode::run(open, &decode_spec, true, stop, &clips_in));
-        let scoring = spawn(scope, "score", move || score::run(scorer, batch, &clips_out, &scores_in));
-        for message in scores_out {
+    let stages = Stages { open, batch, scene_cuts: true, stop };
+    stages.run(&spec, scorer, |scores| {
+        for message in scores {
             if let Scored::Window(clip, errors) = message {
                 each(&spec, &clip, &errors);
             }
         }
-        (join(decoder, "decode"), join(scoring, "score"))
-    });
-    root_cause(decoded, scored, Ok(()))?;
+        Ok(())
+    })?;
     if stop.requested() { Err(Error::Stopped) } else { Ok(()) }
+}
+
+/// The threads of a run.
+struct Stages<'a> {
+    open: Open<'a>,
+    batch: usize,
+    scene_cuts: bool,
+    stop: &'a Stop,
+}
+
+impl Stages<'_> {
+    /// Decodes and scores on threads of their own while `consume` takes the scores on the caller's.
+    fn run(
+        self,
+        spec: &ClipSpec,
+        scorer: &mut (dyn Scorer + Send),
+        consume: impl FnOnce(Receiver<Scored>) -> Result<()>,
+    ) -> Result<()> {
+        let Self { open, batch, scene_cuts, stop } = self;
+        let ((clips_in, clips_out), (scores_in, scores_out)) = (bounded(CLIP_QUEUE), bounded(SCORE_QUEUE));
+        std::thread::scope(|scope| {
+            let decoding = spawn(scope, "decode", move || decode::run(open, spec, scene_cuts, stop, &clips_in));
+            let scoring = spawn(scope, "score", move || score::run(scorer, batch, &clips_out, &scores_in));
+            let consumed = consume(scores_out);
+            if consumed.is_err() {
+                stop.request();
+            }
+            root_cause(consumed, [join(scoring, "score"), join(decoding, "decode")])
+        })
+    }
 }
 
 fn spawn<'scope, T: Send + 'scope>(
@@ -177,20 +184,13 @@ fn join<T>(handle: Result<std::thread::ScopedJoinHandle<'_, Result<T>>>, stage: 
     })
 }
 
-/// The error to report when several stages failed: the first that is not the echo of another's end.
-fn root_cause<T>(decoded: Result<()>, scored: Result<()>, recorded: Result<T>) -> Result<T> {
-    let (value, echo) = match recorded {
-        Ok(value) => (Some(value), None),
-        Err(e) if e.is_echo() => (None, Some(e)),
-        Err(e) => return Err(e),
-    };
-    for stage in [scored, decoded] {
-        match stage {
-            Err(e) if !e.is_echo() => return Err(e),
-            Ok(()) | Err(_) => {}
-        }
+/// The error to report when several stages failed: the first that is not the echo of another's end. A stage that only
+/// heard its neighbour go does not spoil what the consumer brought to an end.
+fn root_cause(consumed: Result<()>, others: [Result<()>; 2]) -> Result<()> {
+    if consumed.as_ref().is_err_and(|e| !e.is_echo()) {
+        return consumed;
     }
-    value.ok_or_else(|| echo.unwrap_or(Error::Stopped))
+    others.into_iter().find(|end| end.as_ref().is_err_and(|e| !e.is_echo())).unwrap_or(consumed)
 }
 
 /// Sends, or says that the neighbour has gone.
@@ -204,16 +204,4 @@ pub fn peak_rss_bytes() -> Option<u64> {
     let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib * 1024)
-}
-
-pub(crate) type Scores = Receiver<Scored>;
-
-/// The timings of a finished run that the stages know.
-pub(crate) fn timings(decode: Duration, score: Duration) -> Timings {
-    Timings { decode_s: decode.as_secs_f64(), score_s: score.as_secs_f64(), ..Timings::default() }
-}
-
-/// An input report for `path` once its header is known.
-pub(crate) fn input_report(path: &str, sha256: Option<String>, info: &VideoInfo) -> InputReport {
-    InputReport::new(path.to_owned(), sha256, info)
 }

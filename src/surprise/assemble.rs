@@ -31,7 +31,7 @@ pub struct Slot {
 impl Slot {
     /// Middle of the slot: the time that stands for it in every output.
     pub fn middle(&self) -> MediaTime {
-        MediaTime::from_nanos(i64::midpoint(self.start.nanos(), self.end.nanos()))
+        self.start.midpoint(self.end)
     }
 }
 
@@ -115,7 +115,9 @@ impl Assembler {
         for (sum, value) in pending.heat.iter_mut().zip(heat) {
             *sum += value;
         }
-        pending.frames = frames.to_vec();
+        if pending.frames.is_empty() {
+            pending.frames = frames.to_vec();
+        }
     }
 
     fn pop(&mut self) -> Option<Pending> {

@@ -60,7 +60,7 @@ impl Detector {
     pub fn push(&mut self, (start, end): (MediaTime, MediaTime), score: Option<f32>) -> Update {
         let DetectorOptions { high, low, merge } = self.options;
         let score = score.unwrap_or(f32::NEG_INFINITY);
-        let middle = MediaTime::from_nanos(i64::midpoint(start.nanos(), end.nanos()));
+        let middle = start.midpoint(end);
         let fresh = |onset| Detection { onset, peak: middle, end, score };
         let mut update = Update { closed: None, is_peak: false };
         if let State::Open(open) = &mut self.state {

@@ -19,7 +19,7 @@ pub use assemble::{Assembler, Slot};
 pub use baseline::{Baseline, BaselineBuilder, CurveKey, Footing};
 pub use detect::{Detection, Detector, DetectorOptions};
 pub use judge::{Judge, Verdict};
-pub use place::hot_region;
+pub use place::{hot_region, hottest};
 pub use reduce::{ContextSurprise, VideoSurprise, VideoSurpriseBuilder};
 
 /// Share of a slot's tokens whose mean is the slot's surprise. A small object touches few tokens and the plain mean
@@ -47,7 +47,7 @@ pub struct ContextErrors {
 impl ContextErrors {
     /// The window surprise, as the literature takes it: mean error over the predicted tokens.
     pub fn surprise(&self) -> f64 {
-        self.errors.iter().map(|&error| f64::from(error)).sum::<f64>() / self.errors.len() as f64
+        self.errors.iter().map(|&error| f64::from(error)).sum::<f64>() / self.errors.len().max(1) as f64
     }
 }
 

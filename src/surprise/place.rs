@@ -5,10 +5,15 @@ use std::ops::Range;
 /// Tokens at least this share of the hottest token's value belong to its region.
 const REGION_SHARE: f32 = 0.5;
 
+/// Index of the token with the largest value; `None` for an empty map.
+pub fn hottest(heat: &[f32]) -> Option<usize> {
+    (0..heat.len()).max_by(|a, b| heat[*a].total_cmp(&heat[*b]))
+}
+
 /// Rows and columns that bound the 4-connected region around the hottest token whose values are at least half of it.
 /// `heat` is a row-major `grid × grid` map; an empty one gives empty ranges.
 pub fn hot_region(heat: &[f32], grid: usize) -> (Range<usize>, Range<usize>) {
-    let Some(peak) = (0..heat.len()).max_by(|a, b| heat[*a].total_cmp(&heat[*b])) else { return (0..0, 0..0) };
+    let Some(peak) = hottest(heat) else { return (0..0, 0..0) };
     let threshold = heat[peak] * REGION_SHARE;
     let (mut seen, mut todo) = (vec![false; heat.len()], vec![peak]);
     seen[peak] = true;

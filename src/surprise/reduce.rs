@@ -39,8 +39,7 @@ pub struct VideoSurpriseBuilder(VideoSurprise);
 impl VideoSurpriseBuilder {
     /// Takes one window.
     pub fn push(&mut self, window: &WindowErrors) {
-        let mean = |errors: &[f32]| errors.iter().map(|e| f64::from(*e)).sum::<f64>() / errors.len().max(1) as f64;
-        let surprises: Vec<(u32, f64)> = window.contexts.iter().map(|c| (c.context, mean(&c.errors))).collect();
+        let surprises: Vec<(u32, f64)> = window.contexts.iter().map(|c| (c.context, c.surprise())).collect();
         if surprises.is_empty() {
             return;
         }
