@@ -1,293 +1,337 @@
-"""Analytic ray casting of scenes: perspective, Lambert shading, cast shadows, screens, sensor.
+"""Analytic ray casting of scenes: perspective, Lambert shading, cast shadows, sensor.
 
-The still background is cast once per video; moving objects are cast in small windows around their
-projections, their shadows by a ray from each background point to the key light.
+The room is cast once per video where the camera does not move, else once per picture. Everything in it is cast in
+small windows around its projection, with one depth test per ray; shadows by rays to the key light.
 """
 
 from __future__ import annotations
 
-import math
+import dataclasses
 
 import torch
-import torch.nn.functional as F
 
-from .physics import Trajectory
-from .scene import BOX, CHECKER, NOISE, SPHERE, STRIPES, Scene
+from .bodies import Bodies, extent, objects, screens, solids, strings
+from .primitives import KINDS, apply, dot, interval, normal
+from .room import Canvas, Eye, Grid, albedo, coefficients, directions, grid_directions, room, screen_u, screen_v
+from .sensor import noise_seeds, sensor
+from .state import Look, Trajectory
+from .textures import present
+from .view import project, visibility
 
-FAR = 1e6
+__all__ = ["project", "render", "visibility"]
 
-
-def _rays(scene: Scene, px, py, height, width):
-    """Unit ray directions in world axes at pixel coordinates px, py [B,...] (pixel i spans [i, i+1])."""
-    shape = (-1,) + (1,) * (px.dim() - 1)
-    u = (px / width * 2 - 1) * scene.cam_tan[:, 0].view(shape)
-    v = (1 - py / height * 2) * scene.cam_tan[:, 1].view(shape)
-    norm = (u * u + v * v + 1).rsqrt()
-    rot = scene.cam_rot
-    axes = [rot[:, i, 0].view(shape) * u + rot[:, i, 1].view(shape) * v + rot[:, i, 2].view(shape) for i in range(3)]
-    return [a * norm for a in axes]
+SOFT = 0.15  # length of a light ray within a body from which its shadow is full: soft edges
+NEAR = 0.05  # depth from which bodies are drawn
+BLUR_STEPS = (1.0, 0.5, 0.0)  # moments of an exposure, in shares of the shutter time before the frame
 
 
-def _hash(ix, iy):
-    """Lattice noise in [0, 1)."""
-    h = torch.sin(ix * 12.9898 + iy * 78.233) * 43758.5453
-    return h - torch.floor(h)
+@dataclasses.dataclass
+class Hits:
+    """Q rays that meet a body: ray (flat index into the canvas), t depth, body (flat index into Bodies)."""
+
+    ray: torch.Tensor
+    t: torch.Tensor
+    body: torch.Tensor
+
+    def at(self, index) -> "Hits":
+        return Hits(self.ray[index], self.t[index], self.body[index])
 
 
-def _value_noise(u, v):
-    iu, iv = torch.floor(u), torch.floor(v)
-    fu, fv = u - iu, v - iv
-    fu, fv = fu * fu * (3 - 2 * fu), fv * fv * (3 - 2 * fv)
-    top = _hash(iu, iv) * (1 - fu) + _hash(iu + 1, iv) * fu
-    bottom = _hash(iu, iv + 1) * (1 - fu) + _hash(iu + 1, iv + 1) * fu
-    return top * (1 - fv) + bottom * fv
+def _windows(bodies: Bodies, eye: Eye, look: Look, track: Trajectory, grid: Grid):
+    """First ray column, row and last ray column, row (exclusive) of every body, clipped to the picture: [R,K,4];
+    empty where nothing is to be drawn."""
+    x0, x1, y0, y1 = extent(bodies.kind, bodies.centre, bodies.axes, bodies.half.abs(), eye.place[:, None],
+                            track.cam_rot[:, None], look.cam_tan[:, None])
+    low = torch.stack([x0 * grid.columns, y0 * grid.rows], -1).floor()
+    high = torch.stack([x1 * grid.columns, y1 * grid.rows], -1).ceil()
+    size = torch.tensor([grid.columns, grid.rows], device=low.device)
+    low, high = low.clamp(min=0).minimum(size), high.clamp(min=0).minimum(size)
+    high = torch.where(bodies.on[..., None], high, low)
+    return torch.cat([low, high], -1).long()
 
 
-def _texture(kind, colour, params, u, v):
-    """Albedo [B,P,3] of a surface with plane coordinates u, v [B,P]."""
-    scale, angle, ou, ov = (params[:, i, None] for i in range(4))
-    a = (u * angle.cos() + v * angle.sin()) * scale + ou
-    b = (v * angle.cos() - u * angle.sin()) * scale + ov
-    kind = kind[:, None]
-    checker = ((torch.floor(a) + torch.floor(b)) % 2)
-    stripes = (torch.sin(a * math.pi) * 4).clamp(-1, 1) * 0.5 + 0.5
-    noise = 0.65 * _value_noise(a * 1.3, b * 1.3) + 0.35 * _value_noise(a * 3.1 + 7, b * 3.1 + 3)
-    w = torch.zeros_like(a)
-    for k, t in ((CHECKER, checker), (STRIPES, stripes), (NOISE, noise)):
-        w = torch.where(kind == k, t, w)
-    return colour[:, None, 0] * (1 - w[..., None]) + colour[:, None, 1] * w[..., None]
+def _size_classes(side, start: int = 8):
+    """Class [I] of window sides: up to 8, 16, 32 ... rays."""
+    return (side.clamp(min=start).float() / start).log2().ceil().long()
 
 
-def _background(scene: Scene, height: int, width: int, ss: int):
-    """Colour [B,H,W,3] (mean of ss x ss rays), depth per ray [B,H*ss,W*ss], and at pixel centres the
-    hit points [B,H,W,3] and the share of the key light in the surface's brightness [B,H,W]."""
-    b, dev = len(scene), scene.kind.device
-    hh, ww = height * ss, width * ss
-    rows, columns = (torch.arange(hh, device=dev) + 0.5) / ss, (torch.arange(ww, device=dev) + 0.5) / ss
-    py, px = torch.meshgrid(rows, columns, indexing="ij")
-    px, py = px.reshape(1, -1).expand(b, -1), py.reshape(1, -1).expand(b, -1)
-    dx, dy, dz = _rays(scene, px, py, height, width)
-    ox, oy, oz = (scene.cam_pos[:, i, None] for i in range(3))
-    t_floor = torch.where(dy < -1e-4, -oy / dy.clamp(max=-1e-4), FAR)
-    t_wall = (scene.wall_z[:, None] - oz) / dz.clamp(min=1e-4)
-    floor = t_floor < t_wall
-    t = torch.where(floor, t_floor, t_wall)
-    x, y, z = ox + t * dx, oy + t * dy, oz + t * dz
-    albedo = torch.where(
-        floor[..., None],
-        _texture(scene.floor_kind, scene.floor_colour, scene.floor_params, x, z),
-        _texture(scene.wall_kind, scene.wall_colour, scene.wall_params, x, y) * (1.0 - 0.03 * y.clamp(0, 8))[..., None],
-    )
-    up, back = scene.light[..., 1], -scene.light[..., 2]
-    key = torch.where(floor, up[:, :1], back[:, :1].clamp(min=0)) * scene.power[:, :1]
-    fill = torch.where(floor, up[:, 1:], back[:, 1:].clamp(min=0)) * scene.power[:, 1:]
-    for k in range(scene.screen_on.shape[1]):
-        sx, sz, hw, sh = (scene.screen_box[:, k, i, None] for i in range(4))
-        ts = (sz - oz) / dz.clamp(min=1e-4)
-        hx, hy = ox + ts * dx, oy + ts * dy
-        hit = scene.screen_on[:, k, None] & ((hx - sx).abs() < hw) & (hy < sh) & (hy >= 0) & (ts < t)
-        t = torch.where(hit, ts, t)
-        albedo = torch.where(hit[..., None], scene.screen_colour[:, k, None], albedo)
-        key = torch.where(hit, back[:, :1].clamp(min=0) * scene.power[:, :1], key)
-        fill = torch.where(hit, back[:, 1:].clamp(min=0) * scene.power[:, 1:], fill)
-    light = scene.ambient[:, None] + key + fill
-    colour = (albedo * light[..., None]).reshape(b, height, ss, width, ss, 3).mean((2, 4))
-    share = (key / light).reshape(b, height, ss, width, ss).mean((2, 4))
-    mid = ss // 2
-    point = torch.stack([ox + t * dx, oy + t * dy, oz + t * dz], -1).reshape(b, hh, ww, 3)
-    return colour, t.reshape(b, hh, ww), point[:, mid::ss, mid::ss], share
+def _cast(kind: int, bodies: Bodies, eye: Eye, window, which, grid: Grid) -> Hits:
+    """Hits of the bodies `which` [I] (flat), all of primitive `kind`, in windows of one size."""
+    x0, y0, x1, y1 = window[which].T
+    w, h = int((x1 - x0).max()), int((y1 - y0).max())
+    x0, y0 = x0.clamp(max=grid.columns - w), y0.clamp(max=grid.rows - h)
+    picture = which // bodies.on.shape[1]
+    unit = bodies.to_unit.flatten(0, 1)[which]
+    centre = bodies.centre.flatten(0, 1)[which]
+    o = [c[:, None, None] for c in apply(unit, (eye.place[picture] - centre).unbind(-1))]
+    aim = torch.stack([torch.stack(apply(unit, eye.aim[picture][..., j].unbind(-1)), -1) for j in range(3)], -1)
+    u = screen_u(x0[:, None] + torch.arange(w, device=x0.device), grid.columns)
+    v = screen_v(y0[:, None] + torch.arange(h, device=x0.device), grid.rows)
+    near, far = interval(kind, o, directions(aim, u, v))
+    hit = ((near < far) & (near > NEAR)).flatten().nonzero()[:, 0]
+    i = hit // (w * h)
+    within = hit - i * (w * h)
+    row = within // w
+    start = picture * grid.rays + y0 * grid.columns + x0
+    return Hits(start[i] + row * grid.columns + within - row * w, near.flatten()[hit], which[i])
 
 
-def _local(vec, yaw):
-    """Rotate x, z components by -yaw (object axes)."""
-    c, s = yaw.cos(), yaw.sin()
-    return c * vec[0] - s * vec[2], vec[1], s * vec[0] + c * vec[2]
+def _hits(canvas: Canvas, bodies: Bodies, eye: Eye, look: Look, track: Trajectory, grid: Grid) -> Hits:
+    """Rays whose first hit is a body; lowers the canvas's depth there."""
+    window = _windows(bodies, eye, look, track, grid).flatten(0, 1)
+    side = window[:, 2:] - window[:, :2]
+    drawn = (side > 0).all(-1).nonzero()[:, 0]
+    kind = bodies.kind.flatten()[drawn]
+    group = (_size_classes(side[drawn, 0]) * 16 + _size_classes(side[drawn, 1])) * 128 + kind
+    depth, found = canvas.depth.view(-1), []
+    for g in torch.unique(group).tolist():
+        hits = _cast(g % 128, bodies, eye, window, drawn[group == g], grid)
+        found.append(hits.at((hits.t < depth[hits.ray]).nonzero()[:, 0]))
+    if not found:
+        return Hits(drawn, depth[:0], drawn)
+    hits = Hits(*(torch.cat([getattr(f, n) for f in found]) for n in ("ray", "t", "body")))
+    depth.scatter_reduce_(0, hits.ray, hits.t, "amin")
+    return hits.at((hits.t == depth[hits.ray]).nonzero()[:, 0])
 
 
-def _slabs(o, d, half):
-    """Entry and exit distance of rays against boxes centred at the origin."""
-    near, far = None, None
-    for i in range(3):
-        inv = 1.0 / torch.where(d[i].abs() < 1e-6, torch.full_like(d[i], 1e-6), d[i])
-        a, b = (-half[i] - o[i]) * inv, (half[i] - o[i]) * inv
-        lo, hi = torch.minimum(a, b), torch.maximum(a, b)
-        near = lo if near is None else torch.maximum(near, lo)
-        far = hi if far is None else torch.minimum(far, hi)
-    return near, far
-
-
-def _shadow(scene: Scene, track: Trajectory, point):
-    """Share of the key light blocked at background points [B,H,W,3], per frame: [B,F,H*W]."""
-    b, f, n = track.kind.shape
-    p = point.reshape(b, 1, -1, 3)
-    light = [scene.light[:, 0, i].view(b, 1, 1) for i in range(3)]
-    clear = torch.ones(b, f, p.shape[2], device=p.device)
-    for k in range(n):
-        on = track.active[:, :, k]
-        if not bool(on.any()):
+def _darkness(point, picture, light, bodies: Bodies, owner=None):
+    """Share of the key light that bodies keep from points. point: triple [R,P], picture None, or triple [Q] with
+    picture [Q]; light [R,3]; owner [Q]: of the bodies that the points lie on."""
+    def spread(x):
+        return x[:, None] if picture is None else x.index_select(0, picture)
+    clear = torch.ones_like(point[0])
+    to_light = [spread(c) for c in light.unbind(-1)]
+    local_light = torch.stack(apply(bodies.to_unit, [c[:, None] for c in light.unbind(-1)]), -1)
+    reach2 = torch.where(bodies.on & bodies.casts, bodies.half.square().sum(-1), -torch.ones_like(bodies.half[..., 0]))
+    for k in range(bodies.on.shape[1]):
+        if not bool((reach2[:, k] > 0).any()):
             continue
-        oc = [track.pos[:, :, k, i, None] - p[..., i] for i in range(3)]
-        radius = track.half[:, :, k, 0, None]
-        along = oc[0] * light[0] + oc[1] * light[1] + oc[2] * light[2]
-        dist2 = (oc[0] ** 2 + oc[1] ** 2 + oc[2] ** 2 - along ** 2).clamp(min=0)
-        dark = ((radius - dist2.sqrt()) / 0.12 + 0.5).clamp(0, 1)
-        if bool((track.kind[:, :, k] == BOX).any()):
-            yaw = scene.yaw[:, k].view(b, 1, 1)
-            o = _local([-c for c in oc], yaw)
-            d = _local([c.expand_as(oc[0]) for c in light], yaw)
-            near, far = _slabs(o, d, [track.half[:, :, k, i, None] for i in range(3)])
-            box = ((far - near.clamp(min=0)) / 0.15).clamp(0, 1)
-            dark = torch.where((track.kind[:, :, k] == BOX)[..., None], box, dark)
-        dark = dark * (along > 0) * on[..., None]
-        clear = clear * (1 - dark)
+        away = [spread(bodies.centre[:, k, i].contiguous()) - point[i] for i in range(3)]
+        along = dot(away, to_light)
+        near = (dot(away, away) - along * along < spread(reach2[:, k].contiguous())) & (along > -1)
+        if owner is not None:
+            near &= owner != bodies.owner[0, k]
+        at = near.flatten().nonzero()[:, 0]
+        if not at.numel():
+            continue
+        row = at // point[0].shape[1] if picture is None else picture[at]
+        offset = [-a.reshape(-1)[at] for a in away]
+        dark = _blocked(bodies, k, row, offset, local_light)
+        clear.view(-1)[at] *= 1 - dark
     return 1 - clear
 
 
-def project(scene: Scene, track: Trajectory, height: int, width: int):
-    """Centre x, y and half width, half height in pixels of every object's bounding box: four [B,F,N]."""
-    rel = track.pos - scene.cam_pos[:, None, None]
-    cam = torch.einsum("bfni,bij->bfnj", rel, scene.cam_rot)
-    z = cam[..., 2].clamp(min=1.0)
-    tx, ty = (scene.cam_tan[:, i, None, None] for i in range(2))
-    sphere = track.kind == SPHERE
-    rx = torch.where(sphere, track.half[..., 0], track.half[..., [0, 2]].norm(dim=-1)) * 1.06
-    # a box seen from above also shows its top
-    ry = torch.where(sphere, track.half[..., 0], track.half[..., 1] + 0.35 * track.half[..., 2]) * 1.06
-    x = (cam[..., 0] / z / tx + 1) * 0.5 * width
-    y = (1 - cam[..., 1] / z / ty) * 0.5 * height
-    return x, y, rx / z / tx * 0.5 * width, ry / z / ty * 0.5 * height
+def _blocked(bodies: Bodies, k: int, row, offset, local_light):
+    """Darkness [C] by body k of pictures row [C] at offsets (triple [C]) from its centre."""
+    o = apply(bodies.to_unit[:, k][row], offset)
+    d = [c[row] for c in local_light[:, k].unbind(-1)]
+    soft = (2 * bodies.half[:, k].abs().amin(-1)).clamp(max=SOFT)[row]
+    kind = bodies.kind[:, k]
+    dark = torch.zeros_like(soft)
+    for g in KINDS:
+        if bool((kind == g).any()):
+            near, far = interval(g, o, d)
+            chord = ((far - near.clamp(min=0)) / soft).clamp(0, 1)
+            dark = torch.where(kind[row] == g, chord, dark)
+    return dark
 
 
-def _windows(scene: Scene, track: Trajectory, k: int, height: int, width: int):
-    """Window origins x0, y0 [B,F] and a common size (w, h) that holds object k's projection."""
-    cx, cy, rx, ry = (v[..., k] for v in project(scene, track, height, width))
-    rx, ry = rx * 1.15, ry * 1.15  # perspective stretches towards the corners
-    seen = track.active[:, :, k] & (cx + rx > 0) & (cx - rx < width) & (cy + ry > 0) & (cy - ry < height)
-    if not bool(seen.any()):
-        return None
-    w = min(width, int(math.ceil(float((rx * seen).max()) * 2)) + 2)
-    h = min(height, int(math.ceil(float((ry * seen).max()) * 2)) + 2)
-    x0 = torch.floor(cx - w / 2).clamp(0, width - w).long()
-    y0 = torch.floor(cy - h / 2).clamp(0, height - h).long()
-    return x0, y0, w, h, seen
+def _normals(bodies: Bodies, hits: Hits, unit, p):
+    """World normals (triple [Q], unit length) at points p of the unit frames."""
+    kind = bodies.kind.flatten()[hits.body]
+    n = [torch.zeros_like(c) for c in p]
+    for k in torch.unique(bodies.kind).tolist():
+        at = (kind == k).nonzero()[:, 0]
+        for c, part in zip(n, normal(k, [x[at] for x in p])):
+            c[at] = part
+    n = apply(unit.transpose(-1, -2), n)
+    inv = 1 / dot(n, n).clamp(min=1e-12).sqrt()
+    return [c * inv for c in n]
 
 
-def _object(scene: Scene, track: Trajectory, k: int, px, py, depth, height, width):
-    """Coverage [B,F,P] and colour [B,F,P,3] of object k at rays px, py [B,F,P]; depth: background."""
-    dirs = _rays(scene, px, py, height, width)
-    cam = [scene.cam_pos[:, i].view(-1, 1, 1) for i in range(3)]
-    rel = [cam[i] - track.pos[:, :, k, i, None] for i in range(3)]
-    radius = track.half[:, :, k, 0, None]
-    bq = rel[0] * dirs[0] + rel[1] * dirs[1] + rel[2] * dirs[2]
-    disc = bq * bq - (rel[0] ** 2 + rel[1] ** 2 + rel[2] ** 2 - radius ** 2)
-    t = -bq - disc.clamp(min=0).sqrt()
-    hit = disc > 0
-    normal = [(rel[i] + t * dirs[i]) / radius for i in range(3)]
-    roll = track.roll[:, :, k, None]
-    band = normal[0] * roll.cos() + normal[1] * roll.sin()  # turns with the rolling sphere
-    box = (track.kind[:, :, k] == BOX)[..., None]
-    if bool(box.any()):
-        yaw = scene.yaw[:, k].view(-1, 1, 1)
-        half = [track.half[:, :, k, i, None] for i in range(3)]
-        o, d = _local([r.expand_as(t) for r in rel], yaw), _local(dirs, yaw)
-        near, far = _slabs(o, d, half)
-        at = [(o[i] + near * d[i]) / half[i] for i in range(3)]
-        face = torch.stack([a.abs() for a in at], -1).argmax(-1)
-        local = [torch.where(face == i, at[i].sign(), torch.zeros_like(near)) for i in range(3)]
-        back = _local(local, -yaw)
-        hit = torch.where(box, (far > near) & (near > 0), hit)
-        t = torch.where(box, near, t)
-        normal = [torch.where(box, back[i], normal[i]) for i in range(3)]
-        band = torch.where(box, at[1], band)
-    bright = scene.ambient.view(-1, 1, 1).expand_as(t).clone()
-    for j in range(2):
-        lam = sum(normal[i] * scene.light[:, j, i].view(-1, 1, 1) for i in range(3)).clamp(min=0)
-        bright += lam * scene.power[:, j].view(-1, 1, 1)
-    pattern = scene.pattern[:, k].view(-1, 1, 1)
-    stripes = (torch.sin(band * pattern * math.pi) * 6).clamp(-1, 1) * 0.5 + 0.5
-    mix = torch.where(pattern > 0, stripes, torch.zeros_like(t))
-    colour = track.colour[:, :, None, k, 0] * (1 - mix[..., None]) + track.colour[:, :, None, k, 1] * mix[..., None]
-    return (hit & (t < depth)).float(), colour * bright[..., None]
+def _shade(bodies: Bodies, casters: Bodies, eye: Eye, look: Look, hits: Hits, grid: Grid):
+    """Colour (triple [Q]) at hits, and the key light's share in it [Q]."""
+    picture = hits.body // bodies.on.shape[1]
+    within = hits.ray - picture * grid.rays
+    row = within // grid.columns
+    u, v = screen_u(within - row * grid.columns, grid.columns), screen_v(row, grid.rows)
+    aim, place = eye.aim[picture], eye.place[picture]
+    point = [place[:, i] + hits.t * (aim[:, i, 0] * u + (aim[:, i, 1] * v + aim[:, i, 2])) for i in range(3)]
+
+    unit = bodies.to_unit.flatten(0, 1)[hits.body]
+    centre = bodies.centre.flatten(0, 1)[hits.body]
+    p = apply(unit, [point[i] - centre[:, i] for i in range(3)])
+    n = _normals(bodies, hits, unit, p)
+    light, power = look.light[picture], look.power[picture]
+    lambert = [dot(n, light[:, j].unbind(-1)).clamp(min=0) * power[:, j] for j in range(light.shape[1])]
+    owner = bodies.owner.flatten()[hits.body]
+    key = lambert[0] * (1 - _darkness(point, picture, look.light[:, 0], casters, owner))
+    bright = look.ambient[picture] + key + sum(lambert[1:])
+
+    half, offset = (t.flatten(0, 1)[hits.body] for t in (bodies.half, bodies.offset))
+    x, y, z = (p[i] * half[:, i] + offset[:, i] for i in range(3))
+    kind = bodies.texture.flatten()
+    table = [t.flatten() for t in coefficients(bodies.params, bodies.colour)]
+    # the texture is solid: it runs obliquely through the body, so that it shows on all its faces
+    colour = albedo(table, hits.body, kind[hits.body], present(kind), x + 0.5 * z, y - 0.5 * z)
+    return [c * bright for c in colour], key / bright
 
 
-def _draw(image, scene, track, k, depth, ss, height, width):
-    """Composite object k over image [B,F,H*W,3] in place."""
-    found = _windows(scene, track, k, height, width)
-    if found is None:
+def _paint(canvas: Canvas, bodies: Bodies, casters: Bodies, eye: Eye, look: Look, track: Trajectory, grid: Grid):
+    """Draw bodies over the canvas, in place."""
+    if not bodies.on.shape[1]:
         return
-    x0, y0, w, h, seen = found
-    b, f = x0.shape
-    dev = image.device
-    iy, ix = torch.meshgrid(torch.arange(h, device=dev), torch.arange(w, device=dev), indexing="ij")
-    pix_x, pix_y = x0[..., None] + ix.reshape(1, 1, -1), y0[..., None] + iy.reshape(1, 1, -1)
-    index = (pix_y * width + pix_x)
-    alpha = torch.zeros(b, f, h * w, device=dev)
-    colour = torch.zeros(b, f, h * w, 3, device=dev)
-    flat = depth.reshape(b, -1)
-    for sy in range(ss):
-        for sx in range(ss):
-            ray = (pix_y * ss + sy) * (width * ss) + pix_x * ss + sx
-            d = flat.gather(1, ray.reshape(b, -1)).reshape(b, f, -1)
-            px, py = pix_x + (sx + 0.5) / ss, pix_y + (sy + 0.5) / ss
-            cov, col = _object(scene, track, k, px, py, d, height, width)
-            alpha += cov
-            colour += col * cov[..., None]
-    alpha, colour = alpha / ss**2 * seen[..., None], colour / ss**2 * seen[..., None, None]
-    index3 = index[..., None].expand(-1, -1, -1, 3)
-    image.scatter_(2, index3, image.gather(2, index3) * (1 - alpha[..., None]) + colour)
+    hits = _hits(canvas, bodies, eye, look, track, grid)
+    if not hits.ray.numel():
+        return
+    colour, share = _shade(bodies, casters, eye, look, hits, grid)
+    for plane, value in zip((*canvas.colour, canvas.share), (*colour, share)):
+        plane.view(-1)[hits.ray] = value
 
 
-def _sensor(image, scene: Scene, fps: float, generator, start: int, noise_rows):
-    """Exposure drift, slight blur, noise and quantisation: uint8 [B,F,H,W,3]."""
-    b, f, h, w, _ = image.shape
-    t = (torch.arange(f, device=image.device) + start) / fps
-    phase = 2 * math.pi * scene.gain_freq[:, None] * t + scene.gain_phase[:, None]
-    image = image * (1 + scene.gain_amp[:, None] * torch.sin(phase)).view(b, f, 1, 1, 1)
-    a = scene.blur.view(b, 1, 1, 1, 1)
-    for dim in (2, 3):
-        n = image.shape[dim]
-        first, last = image.narrow(dim, 0, 1), image.narrow(dim, n - 1, 1)
-        before = torch.cat([first, image.narrow(dim, 0, n - 1)], dim)
-        after = torch.cat([image.narrow(dim, 1, n - 1), last], dim)
-        image = image * (1 - 2 * a) + (before + after) * a
-    if generator is not None:
-        # one draw per group of `noise_rows` equal videos keeps twins identical before the onset
-        noise = torch.randn(b // noise_rows, f, h, w, 3, generator=generator).to(image.device)
-        image = image + noise.repeat_interleave(noise_rows, 0) * scene.noise.view(b, 1, 1, 1, 1)
-    return (image.clamp(0, 1) * 255).round().to(torch.uint8)
+def _seen_points(canvas: Canvas, eye: Eye, grid: Grid):
+    """What is seen at the pixels' centres: triple of [R,pixels] in the world."""
+    mid, (r, _) = grid.ss // 2, canvas.depth.shape
+    depth = canvas.depth.view(r, grid.rows, grid.columns)[:, mid::grid.ss, mid::grid.ss]
+    dirs = grid_directions(eye, grid, grid.ss)
+    return [(eye.place[:, i, None, None] + depth * d).flatten(1) for i, d in enumerate(dirs)]
 
 
-@torch.no_grad()
-def render(scene: Scene, track: Trajectory, height: int, width: int, generator=None, ss: int = 2,
-           chunk: int = 64, noise_rows: int = 1):
-    """Render trajectories to uint8 video [B,F,height,width,3], RGB.
+def _cast_shadows(canvas: Canvas, point, look: Look, casters: Bodies, grid: Grid):
+    """Take the key light from what the canvas shows where casters stand in its way: one shadow ray per pixel."""
+    if not casters.on.shape[1]:
+        return
+    dark = _darkness(point, None, look.light[:, 0], casters)
+    at = (dark.flatten() > 0).nonzero()[:, 0]
+    value = dark.flatten()[at]
+    pixels = grid.height * grid.width
+    picture, pixel = at // pixels, at % pixels
+    first = (picture * grid.rows + pixel // grid.width * grid.ss) * grid.columns + pixel % grid.width * grid.ss
+    share = canvas.share.view(-1)
+    for dy in range(grid.ss):
+        for dx in range(grid.ss):
+            ray = first + dy * grid.columns + dx
+            lost = share[ray] * value
+            for plane in canvas.colour:
+                plane.view(-1)[ray] *= 1 - lost
+            share[ray] = (share[ray] - lost) / (1 - lost).clamp(min=1e-6)
 
-    The camera always sees a 16:9 view: a square picture holds it squashed, as startle's resize does.
-    ss: rays per pixel and axis. generator: CPU generator of the sensor noise, None = no noise.
-    noise_rows: consecutive videos that share their noise (2 for twins).
-    """
-    b, frames, n = track.kind.shape
-    colour, depth, point, share = _background(scene, height, width, ss)
-    perm = scene.pos[..., 2].argsort(-1, descending=True)
-    scene, track = _reorder(scene, track, perm)
+
+def _pictures(canvas: Canvas, grid: Grid):
+    """Means over each pixel's rays: [3,R,height,width]."""
     out = []
-    for s in range(0, frames, chunk):
-        part = track.frames(slice(s, min(frames, s + chunk)))
-        f = part.kind.shape[1]
-        dark = _shadow(scene, part, point) * share.reshape(b, 1, -1)
-        image = colour.reshape(b, 1, -1, 3) * (1 - dark)[..., None]
-        for k in range(n):
-            _draw(image, scene, part, k, depth, ss, height, width)
-        out.append(_sensor(image.reshape(b, f, height, width, 3), scene, track.fps, generator, s, noise_rows))
+    for plane in canvas.colour:
+        p = plane.view(-1, grid.height, grid.ss, grid.columns)
+        p = sum(p[:, :, i] for i in range(1, grid.ss)) + p[:, :, 0] if grid.ss > 1 else p[:, :, 0]
+        p = p.view(-1, grid.height, grid.width, grid.ss)
+        out.append(sum(p[..., i] for i in range(1, grid.ss)) + p[..., 0] if grid.ss > 1 else p[..., 0])
+    return torch.stack(out).div_(grid.ss**2)
+
+
+STILL, SCREENS_MOVE, CAMERA_MOVES = range(3)
+
+
+def _motion(look: Look, track: Trajectory, together: int):
+    """STILL, SCREENS_MOVE or CAMERA_MOVES [B]; alike in each group of `together` videos, so that twins are drawn
+    alike."""
+    def moves(t):
+        return (t != t[:, :1]).flatten(1).any(1)
+    camera = moves(track.cam_pos) | moves(track.cam_rot)
+    motion = torch.where(camera, CAMERA_MOVES, moves(track.screen * look.screen_on[:, None, :, None]).long())
+    return motion.view(-1, together).amax(1).repeat_interleave(together)
+
+
+def _moments(track: Trajectory, shutter):
+    """Trajectories of the moments of one exposure: the objects between their last and this place. Where an object
+    came to be otherwise than by moving, its place stays: it is not smeared along a jump."""
+    step = track.pos.diff(dim=1, prepend=track.pos[:, :1])
+    time = track.time.diff(dim=1, prepend=track.time[:, :1])[..., None]
+    speed = track.vel.norm(dim=-1)
+    fastest = torch.maximum(speed, torch.cat([speed[:, :1], speed[:, :-1]], 1))
+    moved = (step.norm(dim=-1) < 1.5 * fastest * time + 0.1)[..., None]
+    back = step * moved * shutter[:, None, None, None]
+    return [dataclasses.replace(track, pos=track.pos - back * share) for share in BLUR_STEPS]
+
+
+def _fixed(look: Look, track: Trajectory, motion: int) -> Bodies:
+    """What belongs to the backdrop."""
+    parts = [solids(look)] if motion == SCREENS_MOVE else [solids(look), screens(look, track)]
+    return Bodies.join(parts).pruned()
+
+
+def _moving(look: Look, track: Trajectory, motion: int, grid: Grid) -> Bodies:
+    """What is drawn in every picture anew."""
+    parts = [objects(look, track), strings(look, track, 1 / grid.columns)]
+    return Bodies.join(parts + [screens(look, track)] * (motion == SCREENS_MOVE)).pruned()
+
+
+def _backdrop(look: Look, track: Trajectory, grid: Grid, motion: int):
+    """Canvas of room and fixed bodies with their shadows, and what is seen at the pixels' centres: triple of
+    [R,pixels]; look and track: one row per picture."""
+    eye = Eye.of(track.cam_pos, track.cam_rot, look.cam_tan)
+    fixed = _fixed(look, track, motion)
+    canvas = room(look, eye, grid)
+    _cast_shadows(canvas, _seen_points(canvas, eye, grid), look, fixed, grid)
+    _paint(canvas, fixed, fixed, eye, look, track, grid)
+    return canvas, _seen_points(canvas, eye, grid)
+
+
+def _draw(look: Look, track: Trajectory, grid: Grid, motion: int, canvas: Canvas, points):
+    """Pictures [3,R,height,width] of rows of look and track over a backdrop of as many rows, which is used up."""
+    eye = Eye.of(track.cam_pos, track.cam_rot, look.cam_tan)
+    moving = _moving(look, track, motion, grid)
+    casters = Bodies.join([moving, _fixed(look, track, motion)])
+    _cast_shadows(canvas, points, look, moving, grid)
+    _paint(canvas, moving, casters, eye, look, track, grid)
+    return _pictures(canvas, grid)
+
+
+def _block(look: Look, moments: list[Trajectory], grid: Grid, motion: int, seeds, at_once: int):
+    """uint8 [V,F,height,width,3] of V videos of one kind of motion; moments: of their exposures, the last one their
+    trajectory itself; seeds [V] or None; at_once: frames per step."""
+    v, frames = moments[-1].kind.shape[:2]
+    if motion != CAMERA_MOVES:
+        canvas, points = _backdrop(look, moments[-1].map(lambda t: t[:, 0]), grid, motion)
+    out = []
+    for start in range(0, frames, at_once):
+        f = min(at_once, frames - start)
+        rows = look[torch.arange(v, device=look.power.device).repeat_interleave(f)]
+        parts = [m.frames(slice(start, start + f)).map(lambda t: t.flatten(0, 1)) for m in moments]
+        if motion == CAMERA_MOVES:
+            canvas, points = _backdrop(rows, parts[-1], grid, motion)
+        times = 1 if motion == CAMERA_MOVES else f
+        seen = [p.repeat_interleave(times, 0) for p in points]
+        pictures = sum(_draw(rows, part, grid, motion, canvas.map(lambda t: t.repeat_interleave(times, 0)), seen)
+                       for part in parts) / len(parts)
+        noise = seeds and [(seeds[i], start + j) for i in range(v) for j in range(f)]
+        made = sensor(pictures, rows, parts[-1].time, noise)
+        out.append(made.view(v, f, grid.height, grid.width, 3))
     return torch.cat(out, 1)
 
 
-def _reorder(scene: Scene, track: Trajectory, perm):
-    """Sort objects far to near (for compositing), per scene."""
-    def take(x, dim):
-        index = perm.view(perm.shape[0], *([1] * (dim - 1)), -1, *([1] * (x.dim() - dim - 1)))
-        return x.gather(dim, index.expand(*x.shape[:dim], -1, *x.shape[dim + 1:]))
-    scene = scene.clone()
-    scene.yaw, scene.pattern = take(scene.yaw, 1), take(scene.pattern, 1)
-    names = ("pos", "vel", "roll", "active", "kind", "half", "colour")
-    return scene, Trajectory(*(take(getattr(track, n), 2) for n in names), track.fps)
+@torch.no_grad()
+def render(look: Look, track: Trajectory, height: int, width: int, generator=None, ss: int = 2, noise_rows: int = 1,
+           chunk: int | None = None):
+    """Render trajectories to uint8 video [B,F,height,width,3], RGB.
+
+    The camera always sees a 16:9 view: a square picture holds it squashed, as startle's resize does.
+    ss: rays per pixel and axis. generator: CPU generator of the sensor noise, None = no noise. noise_rows:
+    consecutive videos that share their noise (2 for twins). chunk: rays cast at once.
+    """
+    b, frames = track.kind.shape[:2]
+    device, grid = track.pos.device, Grid(height, width, ss)
+    chunk = chunk or (2**18 if device.type == "cpu" else 2**24)
+    videos = max(1, chunk // (frames * grid.rays))
+    at_once = max(1, chunk // (videos * grid.rays))
+    seeds = None
+    if generator is not None:
+        seeds = [s for s in noise_seeds(b // noise_rows, generator) for _ in range(noise_rows)]
+    out = torch.empty(b, frames, height, width, 3, dtype=torch.uint8, device=device)
+    group = _motion(look, track, noise_rows) * 2 + (look.shutter > 0)
+    for g in torch.unique(group).tolist():
+        for rows in (group == g).nonzero()[:, 0].split(videos):
+            part = track[rows]
+            moments = _moments(part, look.shutter[rows]) if g % 2 else [part]
+            noise = seeds and [seeds[i] for i in rows.tolist()]
+            out[rows] = _block(look[rows], moments, grid, g // 2, noise, at_once)
+    return out
