@@ -320,7 +320,7 @@ def render(look: Look, track: Trajectory, height: int, width: int, generator=Non
     """
     b, frames = track.kind.shape[:2]
     device, grid = track.pos.device, Grid(height, width, ss)
-    chunk = chunk or (2**18 if device.type == "cpu" else 2**24)
+    chunk = chunk or (2**21 if device.type == "cpu" else 2**24)
     videos = max(1, chunk // (frames * grid.rays))
     at_once = max(1, chunk // (videos * grid.rays))
     seeds = None

@@ -111,7 +111,7 @@ def albedo(table, index, kind, kinds, u, v):
     first = [t.index_select(0, index) for t in table[4:7]]
     if w is None:
         return first
-    return [f.addcmul_(t.index_select(0, index), w) for f, t in zip(first, table[7:])]
+    return [f.add_(t.index_select(0, index).mul_(w)) for f, t in zip(first, table[7:])]
 
 
 def _surfaces(look: Look, eye: Eye, dirs):
