@@ -26,6 +26,15 @@ def apply(matrix, v):
     return [matrix[..., i, 0] * v[0] + matrix[..., i, 1] * v[1] + matrix[..., i, 2] * v[2] for i in range(3)]
 
 
+def take(t, index):
+    """Rows of t [I,...] at index [Q]: [Q,...], with the rows' components each laid out in one piece."""
+    columns = t.reshape(t.shape[0], -1).T.contiguous()
+    out = torch.empty(columns.shape[0], index.shape[0], dtype=t.dtype, device=t.device)
+    for column, place in zip(columns, out):
+        torch.index_select(column, 0, index, out=place)
+    return out.view(*t.shape[1:], -1).movedim(-1, 0)
+
+
 def _roots(a, b, c):
     """Smaller and larger root of a t^2 + 2 b t + c for a > 0; (inf, -inf) where there is none."""
     disc = b * b - a * c

@@ -11,7 +11,7 @@ import dataclasses
 import torch
 
 from .bodies import Bodies, extent, objects, screens, solids, strings
-from .primitives import KINDS, apply, dot, interval, normal
+from .primitives import KINDS, apply, dot, interval, normal, take
 from .room import Canvas, Eye, Grid, albedo, coefficients, directions, grid_directions, room, screen_u, screen_v
 from .sensor import noise_seeds, sensor
 from .state import Look, Trajectory
@@ -123,8 +123,8 @@ def _darkness(point, picture, light, bodies: Bodies, owner=None):
 
 def _blocked(bodies: Bodies, k: int, row, offset, local_light):
     """Darkness [C] by body k of pictures row [C] at offsets (triple [C]) from its centre."""
-    o = apply(bodies.to_unit[:, k][row], offset)
-    d = [c[row] for c in local_light[:, k].unbind(-1)]
+    o = apply(take(bodies.to_unit[:, k], row), offset)
+    d = take(local_light[:, k], row).unbind(-1)
     soft = (2 * bodies.half[:, k].abs().amin(-1)).clamp(max=SOFT)[row]
     kind = bodies.kind[:, k]
     dark = torch.zeros_like(soft)
@@ -155,20 +155,19 @@ def _shade(bodies: Bodies, casters: Bodies, eye: Eye, look: Look, hits: Hits, gr
     within = hits.ray - picture * grid.rays
     row = within // grid.columns
     u, v = screen_u(within - row * grid.columns, grid.columns), screen_v(row, grid.rows)
-    aim, place = eye.aim[picture], eye.place[picture]
+    aim, place = take(eye.aim, picture), take(eye.place, picture)
     point = [place[:, i] + hits.t * (aim[:, i, 0] * u + (aim[:, i, 1] * v + aim[:, i, 2])) for i in range(3)]
 
-    unit = bodies.to_unit.flatten(0, 1)[hits.body]
-    centre = bodies.centre.flatten(0, 1)[hits.body]
+    unit, centre, half, offset = (take(t.flatten(0, 1), hits.body) for t in (
+        bodies.to_unit, bodies.centre, bodies.half, bodies.offset))
     p = apply(unit, [point[i] - centre[:, i] for i in range(3)])
     n = _normals(bodies, hits, unit, p)
-    light, power = look.light[picture], look.power[picture]
+    light, power = take(look.light, picture), take(look.power, picture)
     lambert = [dot(n, light[:, j].unbind(-1)).clamp(min=0) * power[:, j] for j in range(light.shape[1])]
     owner = bodies.owner.flatten()[hits.body]
     key = lambert[0] * (1 - _darkness(point, picture, look.light[:, 0], casters, owner))
-    bright = look.ambient[picture] + key + sum(lambert[1:])
+    bright = look.ambient.index_select(0, picture) + key + sum(lambert[1:])
 
-    half, offset = (t.flatten(0, 1)[hits.body] for t in (bodies.half, bodies.offset))
     x, y, z = (p[i] * half[:, i] + offset[:, i] for i in range(3))
     kind = bodies.texture.flatten()
     table = [t.flatten() for t in coefficients(bodies.params, bodies.colour)]
