@@ -198,6 +198,21 @@ def test_shadows_fall_on_solids_and_objects_and_from_solids():
     assert at_pixel(video, look, (1.3, 0.4, 7))[0] == pytest.approx(0.9, abs=0.02)
 
 
+def test_glossy_objects_have_a_highlight_towards_the_light():
+    look, track = sunny(), track_of()
+    look.light[:, 0] = torch.tensor([0.6, 0.0, -0.8])
+    put(track, 0, SPHERE, (0, 2, 8), (1, 1, 1), (0.3, 0.3, 0.3))
+    look.objects.params[..., 3] = 0.0
+    dull = render(look, track, 90, 160)
+    look.objects.params[..., 3] = 0.1
+    more = (render(look, track, 90, 160).int() - dull.int())[0, 0, ..., 0]
+    middle = torch.tensor([0.6, 0.0, -1.8]) / math.hypot(0.6, 1.8)  # between light and camera
+    peak = (more == more.max()).nonzero().float().mean(0)
+    assert int(more.max()) > 50
+    assert float(peak[0]) == pytest.approx(45, abs=2)
+    assert float(peak[1]) == pytest.approx(80 + float(middle[0]) / (8 + float(middle[2])) / TAN * 80, abs=2)
+
+
 def test_a_screen_hides_and_a_raised_or_lowered_one_shows():
     look, track = look_of(), track_of(f=3)
     put(track, 0, SPHERE, (0, 0.6, 8), (0.6, 0.6, 0.6), RED)
@@ -373,3 +388,26 @@ def test_shrink_averages():
     video[:, :, :, ::2] = 200
     small = codec.shrink(video, 48, 48)
     assert small.shape == (1, 2, 48, 48, 3) and bool(((small.int() - 100).abs() < 8).all())
+
+
+def test_encoded_video_keeps_colours_and_says_bt709(tmp_path):
+    import av
+
+    from startle_models.samples import write_video
+
+    colours = torch.tensor(
+        [[200, 30, 40], [20, 180, 60], [40, 60, 210], [230, 220, 30], [128, 128, 128], [250, 250, 250]])
+    picture = colours.repeat_interleave(32, 0)[None].expand(64, -1, -1).to(torch.uint8)
+    write_video(tmp_path / "v.mp4", picture[None].expand(12, -1, -1, -1).contiguous(), crf=12)
+    with av.open(str(tmp_path / "v.mp4")) as video:
+        ctx = video.streams.video[0].codec_context
+        frames = list(video.decode(video=0))
+    assert len(frames) == 12 and frames[0].format.name == "yuv420p"
+    assert (ctx.color_primaries, ctx.color_trc, ctx.colorspace, ctx.color_range) == (1, 1, 1, 1)
+    # BT.709 limited range, by hand
+    planes = torch.from_numpy(frames[5].to_ndarray()).float()
+    y, u = planes[:64].mean(0), planes[64:80, :96].mean(0)
+    for i, rgb in enumerate(colours.float() / 255):
+        luma = float(rgb @ torch.tensor([0.2126, 0.7152, 0.0722]))
+        assert abs(float(y[i * 32 + 16]) - (16 + 219 * luma)) < 3
+        assert abs(float(u[i * 16 + 8]) - (128 + 224 * (float(rgb[2]) - luma) / 1.8556)) < 4

@@ -14,13 +14,14 @@ from .bodies import Bodies, extent, objects, screens, solids, strings
 from .primitives import KINDS, apply, dot, interval, normal, take
 from .room import Canvas, Eye, Grid, albedo, coefficients, directions, grid_directions, room, screen_u, screen_v
 from .sensor import noise_seeds, sensor
-from .state import Look, Trajectory
+from .state import N_OBJECTS, Look, Trajectory
 from .textures import present
 from .view import project, visibility
 
 __all__ = ["project", "render", "visibility"]
 
-SOFT = 0.15  # length of a light ray within a body from which its shadow is full: soft edges
+SOFT = 0.3  # length of a light ray within a body from which its shadow is full: soft edges
+GLOSS = 0.6  # brightness of highlights, as a share of the key light's
 NEAR = 0.05  # depth from which bodies are drawn
 BLUR_STEPS = (1.0, 0.5, 0.0)  # moments of an exposure, in shares of the shutter time before the frame
 
@@ -149,6 +150,20 @@ def _normals(bodies: Bodies, hits: Hits, unit, p):
     return [c * inv for c in n]
 
 
+def _gloss(bodies: Bodies, eye: Eye, look: Look, hits: Hits, picture, point, n):
+    """Highlight of the key light [Q] on the objects whose texture's offset makes them glossy (two in five)."""
+    glossy = bodies.params[..., 3] * 7 % 1
+    glossy = GLOSS * ((glossy > 0.6) & (bodies.owner >= 0) & (bodies.owner < N_OBJECTS)).to(glossy.dtype)
+    strength = glossy.flatten().index_select(0, hits.body) * look.power[:, 0].index_select(0, picture)
+    to_eye = [e - p for e, p in zip(take(eye.place, picture).unbind(-1), point)]
+    scale = 1 / dot(to_eye, to_eye).sqrt()
+    middle = [e * scale + c for e, c in zip(to_eye, take(look.light[:, 0], picture).unbind(-1))]
+    shine = dot(n, middle).clamp(min=0).square() / dot(middle, middle).clamp(min=1e-6)
+    for _ in range(4):
+        shine = shine * shine
+    return shine * strength
+
+
 def _shade(bodies: Bodies, casters: Bodies, eye: Eye, look: Look, hits: Hits, grid: Grid):
     """Colour (triple [Q]) at hits, and the key light's share in it [Q]."""
     picture = hits.body // bodies.on.shape[1]
@@ -165,7 +180,8 @@ def _shade(bodies: Bodies, casters: Bodies, eye: Eye, look: Look, hits: Hits, gr
     light, power = take(look.light, picture), take(look.power, picture)
     lambert = [dot(n, light[:, j].unbind(-1)).clamp(min=0) * power[:, j] for j in range(light.shape[1])]
     owner = bodies.owner.flatten()[hits.body]
-    key = lambert[0] * (1 - _darkness(point, picture, look.light[:, 0], casters, owner))
+    clear = 1 - _darkness(point, picture, look.light[:, 0], casters, owner)
+    key = lambert[0] * clear
     bright = look.ambient.index_select(0, picture) + key + sum(lambert[1:])
 
     x, y, z = (p[i] * half[:, i] + offset[:, i] for i in range(3))
@@ -173,7 +189,8 @@ def _shade(bodies: Bodies, casters: Bodies, eye: Eye, look: Look, hits: Hits, gr
     table = [t.flatten() for t in coefficients(bodies.params, bodies.colour)]
     # the texture is solid: it runs obliquely through the body, so that it shows on all its faces
     colour = albedo(table, hits.body, kind[hits.body], present(kind), x + 0.5 * z, y - 0.5 * z)
-    return [c * bright for c in colour], key / bright
+    shine = _gloss(bodies, eye, look, hits, picture, point, n) * clear
+    return [c * bright + shine for c in colour], key / bright
 
 
 def _paint(canvas: Canvas, bodies: Bodies, casters: Bodies, eye: Eye, look: Look, track: Trajectory, grid: Grid):
@@ -315,7 +332,8 @@ def render(look: Look, track: Trajectory, height: int, width: int, generator=Non
 
     The camera always sees a 16:9 view: a square picture holds it squashed, as startle's resize does.
     ss: rays per pixel and axis. generator: CPU generator of the sensor noise, None = no noise. noise_rows:
-    consecutive videos that share their noise (2 for twins). chunk: rays cast at once.
+    consecutive videos that share their noise and are drawn alike (2 for twins). chunk: rays cast at once. No video
+    depends on the others, but for the noise's seeds.
     """
     b, frames = track.kind.shape[:2]
     device, grid = track.pos.device, Grid(height, width, ss)
