@@ -151,14 +151,26 @@ def test_a_ramp_is_half_a_block_and_rises_to_its_side():
     look, track = look_of(3), track_of(3)
     look.solid_on[:, 0] = True
     look.solid_box[:, 0] = torch.tensor([0.0, 8.0, 1.5, 1e-3, 2.0])  # flat: only its front is seen
+    look.solid_box[:, 0, 0] = torch.tensor([0.4, 0.4, -0.4])
     look.solid_kind[:, 0] = torch.tensor([BLOCK, RAMP, RAMP])
     look.solid_side[:, 0] = torch.tensor([1.0, 1.0, -1.0])
     video = render(look, track, 180, 320)
     area = video.float().mean(-1).sum((1, 2, 3))
     assert float(area[1] / area[0]) == pytest.approx(0.5, abs=0.01)
     assert torch.equal(video[1].flip(2), video[2])
-    assert float(at_pixel(video, look, (1.2, 1, 8), row=1)[0]) > 0.4
-    assert float(at_pixel(video, look, (-1.2, 1, 8), row=1)[0]) == 0
+    assert float(at_pixel(video, look, (1.5, 1, 8), row=1)[0]) > 0.4
+    assert float(at_pixel(video, look, (-0.7, 1, 8), row=1)[0]) == 0
+
+
+def test_floor_and_walls_meet_where_they_should():
+    look, track = look_of(), track_of()
+    look.side_x[:] = 5.0
+    for i, colour in enumerate((RED, GREEN, BLUE)):
+        look.room.colour[:, i] = torch.tensor(colour)
+    video = render(look, track, 180, 320)
+    for point, surface in (((0, 0, 19.5), 0), ((0, 0.1, 20), 1), ((4.8, 3, 20), 1), ((5, 3, 19), 2),
+                           ((-5, 0.1, 19), 2), ((-4.9, 0, 19), 0)):
+        assert at_pixel(video, look, point).argmax() == surface
 
 
 def sunny(b=1):
@@ -198,6 +210,16 @@ def test_shadows_fall_on_solids_and_objects_and_from_solids():
     assert at_pixel(video, look, (1.3, 0.4, 7))[0] == pytest.approx(0.9, abs=0.02)
 
 
+def test_shadows_of_stacked_objects():
+    look, track = sunny(), track_of()
+    put(track, 0, BOX, (0, 0.4, 7), (0.4, 0.4, 0.4))
+    put(track, 1, BOX, (0.15, 1.0, 7), (0.2, 0.2, 0.2))
+    look.objects.params[..., 3] = 0  # not glossy
+    video = render(look, track, 360, 640)
+    assert at_pixel(video, look, (-0.1, 0.8, 7))[0] == pytest.approx(0.5, abs=0.02)
+    assert at_pixel(video, look, (0.15, 1.2, 7))[0] == pytest.approx(0.9, abs=0.02)  # not by what is under it
+
+
 def test_glossy_objects_have_a_highlight_towards_the_light():
     look, track = sunny(), track_of()
     look.light[:, 0] = torch.tensor([0.6, 0.0, -0.8])
@@ -228,13 +250,17 @@ def test_a_screen_hides_and_a_raised_or_lowered_one_shows():
 
 def test_visibility_behind_and_on_solids_and_at_the_edge():
     look, track = look_of(), track_of(f=4)
-    look.solid_on[:, 0] = True
+    look.solid_on[:] = True
+    look.solid_kind[:, 1] = RAMP
+    look.solid_box[:, 1] = torch.tensor([3.0, 9.0, 1.0, 1.0, 1.0])
     look.solid_box[:, 0] = torch.tensor([0.0, 7.0, 1.0, 0.5, 1.5])
     put(track, 0, SPHERE, (0, 0.5, 9), (0.4, 0.4, 0.4))
     track.pos[0, 1:, 0] = torch.tensor([[0, 1.9, 7], [0, 1.2, 5.5], [4.5, 2, 9]])  # on it, before it, half outside
     seen, inside = visibility(look, track)
     assert seen[0, :3, 0].tolist() == [0, 1, 1]
     assert inside[0, :3, 0].tolist() == [1, 1, 1] and 0 < inside[0, 3, 0] < 1
+    track.pos[0, 0, 0] = torch.tensor([3.0, 0.9, 9.0])  # on the ramp
+    assert visibility(look, track)[0][0, 0, 0] == 1
 
 
 @pytest.mark.parametrize("texture", [STRIPES, CHECKER])
@@ -304,6 +330,7 @@ def test_noise_repeats_from_the_seed_and_twins_share_it():
     assert torch.equal(a, b) and not torch.equal(a, c)
     assert torch.equal(a[0], a[1]) and torch.equal(a[2], a[3])
     clean = render(look, track, 48, 48, noise_rows=2)
+    assert float((a[0, 0].float() - clean[0, 0] - a[0, 1] + clean[0, 1]).std()) > 2.5  # another in every frame
     off = (a.float() - clean.float())[(clean > 20) & (clean < 235)] / 255
     assert float(off.std()) == pytest.approx(0.01, rel=0.1)
     other = render(look, track, 48, 48, torch.Generator().manual_seed(1), noise_rows=1)

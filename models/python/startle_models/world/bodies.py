@@ -8,7 +8,7 @@ import functools
 import torch
 
 from .primitives import WEDGE, apply, dot
-from .state import BOX, CYLINDER, N_OBJECTS, PARTS, PLAIN, RAMP, SPHERE, Batch, Look, Trajectory
+from .state import BOX, CYLINDER, PARTS, PLAIN, RAMP, SPHERE, Batch, Look, Trajectory
 
 SCREEN_DEPTH = 0.03  # half the thickness of a screen
 STRING = 0.015  # radius of a string; drawn wider where a ray would miss it
@@ -21,8 +21,7 @@ class Bodies(Batch):
 
     on [R,K] bool; casts [R,K] bool: throws a shadow; kind [R,K] primitive; centre [R,K,3]; axes [R,K,3,3] body to
     world; half [R,K,3]; offset [R,K,3]: of the primitive from its owner's centre, in body axes (textures start
-    there); owner [R,K] long: parts of one object do not shade each other; texture [R,K]; colour [R,K,2,3]; params
-    [R,K,4] as in Surfaces.
+    there); texture [R,K]; colour [R,K,2,3]; params [R,K,4] as in Surfaces.
     """
 
     on: torch.Tensor
@@ -32,7 +31,6 @@ class Bodies(Batch):
     axes: torch.Tensor
     half: torch.Tensor
     offset: torch.Tensor
-    owner: torch.Tensor
     texture: torch.Tensor
     colour: torch.Tensor
     params: torch.Tensor
@@ -72,17 +70,16 @@ def objects(look: Look, track: Trajectory) -> Bodies:
     axes = two(track.rot)
     place = torch.stack(apply(axes, offset.unbind(-1)), -1) + two(track.pos)
     on = on & two(track.active)
-    owner = torch.arange(n, device=on.device)[None, :, None].expand(r, n, 2)
-    bodies = Bodies(on, on, kind, place, axes, half * track.half[:, :, None], offset, owner,
+    bodies = Bodies(on, on, kind, place, axes, half * track.half[:, :, None], offset,
                     two(look.objects.kind), two(track.colour), two(look.objects.params))
     return bodies.map(lambda t: t.flatten(1, 2))
 
 
-def _plain(on, kind, centre, axes, half, owner, **change) -> Bodies:
+def _plain(on, kind, centre, axes, half, **change) -> Bodies:
     """Bodies without texture, all of which cast shadows, except for what `change` says."""
     r, k = on.shape
     fields = {
-        "casts": on, "offset": torch.zeros_like(centre), "owner": torch.full_like(kind, owner),
+        "casts": on, "offset": torch.zeros_like(centre),
         "texture": torch.full_like(kind, PLAIN), "colour": torch.full((r, k, 2, 3), STRING_COLOUR, device=on.device),
         "params": torch.zeros(r, k, 4, device=on.device),
     }
@@ -101,7 +98,7 @@ def strings(look: Look, track: Trajectory, ray_width: float) -> Bodies:
     radius = (1.2 * ray_width * look.cam_tan[:, None, :1] * distance).clamp(min=STRING)
     on = look.hung & track.active
     return _plain(on, torch.full_like(track.kind, CYLINDER), track.pos + line / 2, axes,
-                  torch.cat([radius, length / 2, radius], -1), -1, casts=torch.zeros_like(on))
+                  torch.cat([radius, length / 2, radius], -1), casts=torch.zeros_like(on))
 
 
 def _upright(centre):
@@ -116,7 +113,7 @@ def solids(look: Look) -> Bodies:
     turn = torch.where(ramp, look.solid_side.to(wide.dtype), torch.ones_like(wide))  # the wedge, mirrored
     s = look.solids
     return _plain(look.solid_on, torch.where(ramp, WEDGE, BOX), centre, _upright(centre),
-                  torch.stack([wide * turn, high / 2, deep], -1), N_OBJECTS,
+                  torch.stack([wide * turn, high / 2, deep], -1),
                   texture=s.kind, colour=s.colour, params=s.params)
 
 
@@ -127,7 +124,7 @@ def screens(look: Look, track: Trajectory) -> Bodies:
     centre = torch.stack([x, low + high / 2, z], -1)
     half = torch.stack([look.screen_half[..., 0], high / 2, torch.full_like(x, SCREEN_DEPTH)], -1)
     s = look.screens
-    return _plain(look.screen_on, torch.full_like(s.kind, BOX), centre, _upright(centre), half, N_OBJECTS + 1,
+    return _plain(look.screen_on, torch.full_like(s.kind, BOX), centre, _upright(centre), half,
                   texture=s.kind, colour=s.colour, params=s.params)
 
 

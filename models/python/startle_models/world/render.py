@@ -14,7 +14,7 @@ from .bodies import Bodies, extent, objects, screens, solids, strings
 from .primitives import KINDS, apply, dot, interval, normal, take
 from .room import Canvas, Eye, Grid, albedo, coefficients, directions, grid_directions, room, screen_u, screen_v
 from .sensor import noise_seeds, sensor
-from .state import N_OBJECTS, Look, Trajectory
+from .state import Look, Trajectory
 from .textures import present
 from .view import project, visibility
 
@@ -95,9 +95,9 @@ def _hits(canvas: Canvas, bodies: Bodies, eye: Eye, look: Look, track: Trajector
     return hits.at((hits.t == depth[hits.ray]).nonzero()[:, 0])
 
 
-def _darkness(point, picture, light, bodies: Bodies, owner=None):
+def _darkness(point, picture, light, bodies: Bodies):
     """Share of the key light that bodies keep from points. point: triple [R,P], picture None, or triple [Q] with
-    picture [Q]; light [R,3]; owner [Q]: of the bodies that the points lie on."""
+    picture [Q]; light [R,3]. A convex body takes none from the points of its own surface that face the light."""
     def spread(x):
         return x[:, None] if picture is None else x.index_select(0, picture)
     clear = torch.ones_like(point[0])
@@ -110,8 +110,6 @@ def _darkness(point, picture, light, bodies: Bodies, owner=None):
         away = [spread(bodies.centre[:, k, i].contiguous()) - point[i] for i in range(3)]
         along = dot(away, to_light)
         near = (dot(away, away) - along * along < spread(reach2[:, k].contiguous())) & (along > -1)
-        if owner is not None:
-            near &= owner != bodies.owner[0, k]
         at = near.flatten().nonzero()[:, 0]
         if not at.numel():
             continue
@@ -151,9 +149,8 @@ def _normals(bodies: Bodies, hits: Hits, unit, p):
 
 
 def _gloss(bodies: Bodies, eye: Eye, look: Look, hits: Hits, picture, point, n):
-    """Highlight of the key light [Q] on the objects whose texture's offset makes them glossy (two in five)."""
-    glossy = bodies.params[..., 3] * 7 % 1
-    glossy = GLOSS * ((glossy > 0.6) & (bodies.owner >= 0) & (bodies.owner < N_OBJECTS)).to(glossy.dtype)
+    """Highlight of the key light [Q] on the bodies whose texture's offset makes them glossy (two in five)."""
+    glossy = (bodies.params[..., 3] * 7 % 1 > 0.6).to(point[0].dtype) * GLOSS
     strength = glossy.flatten().index_select(0, hits.body) * look.power[:, 0].index_select(0, picture)
     to_eye = [e - p for e, p in zip(take(eye.place, picture).unbind(-1), point)]
     scale = 1 / dot(to_eye, to_eye).sqrt()
@@ -179,8 +176,7 @@ def _shade(bodies: Bodies, casters: Bodies, eye: Eye, look: Look, hits: Hits, gr
     n = _normals(bodies, hits, unit, p)
     light, power = take(look.light, picture), take(look.power, picture)
     lambert = [dot(n, light[:, j].unbind(-1)).clamp(min=0) * power[:, j] for j in range(light.shape[1])]
-    owner = bodies.owner.flatten()[hits.body]
-    clear = 1 - _darkness(point, picture, look.light[:, 0], casters, owner)
+    clear = 1 - _darkness(point, picture, look.light[:, 0], casters)
     key = lambert[0] * clear
     bright = look.ambient.index_select(0, picture) + key + sum(lambert[1:])
 
