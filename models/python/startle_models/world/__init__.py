@@ -4,19 +4,28 @@ Everything is batched PyTorch: one call makes B videos. Units: lengths in world 
 about 8 units wide where the objects are), seconds, world axes x right, y up, z away from the camera.
 """
 
-from .physics import Edit, Trajectory, simulate
-from .render import project, render
+import torch
+
+from .physics import Edit, simulate
+from .render import project, render, visibility
 from .scene import Scene, SceneSpec, sample_scenes
-from .violations import VIOLATIONS, Pairs, render_pairs, sample_pairs, visibility
+from .state import Look, Trajectory
 
 __all__ = [
-    "VIOLATIONS", "Edit", "Pairs", "Scene", "SceneSpec", "Trajectory", "lawful_video", "project",
-    "render", "render_pairs", "sample_pairs", "sample_scenes", "simulate", "visibility",
+    "Edit", "Look", "Scene", "SceneSpec", "Trajectory", "frame_times", "lawful_video", "project", "render",
+    "sample_scenes", "simulate", "visibility",
 ]
 
 
-def lawful_video(batch, frames, fps, height, width, generator, spec=None, device="cpu"):
+def frame_times(frames, fps, source_fps=None):
+    """Times [frames] in s, float64, of a model clock at `fps` that takes the latest frame of a source at
+    `source_fps` at or before each of its own times (None: the very moments)."""
+    times = torch.arange(frames, dtype=torch.float64) / fps
+    return times if source_fps is None else (times * source_fps + 1e-6).floor() / source_fps
+
+
+def lawful_video(batch, frames, fps, height, width, generator, spec=None, source_fps=None, device="cpu"):
     """Lawful video, uint8 [batch, frames, height, width, 3], sampled with a CPU torch.Generator."""
     scene = sample_scenes(batch, frames / fps, generator, spec).to(device)
-    track = simulate(scene, frames, fps)
-    return render(scene, track, height, width, generator)
+    track = simulate(scene, frame_times(frames, fps, source_fps))
+    return render(scene.look, track, height, width, generator)

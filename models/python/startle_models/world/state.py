@@ -41,10 +41,11 @@ BLOCK, RAMP = 0, 1  # kinds of solids
 
 @dataclasses.dataclass
 class Batch:
-    """A dataclass of tensors that lead with B."""
+    """A dataclass of tensors that lead with B, and of other such dataclasses."""
 
     def map(self, fn):
-        return type(self)(**{f.name: fn(getattr(self, f.name)) for f in dataclasses.fields(self)})
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return type(self)(**{k: v.map(fn) if isinstance(v, Batch) else fn(v) for k, v in values.items()})
 
     def to(self, device):
         return self.map(lambda t: t.to(device))
@@ -52,12 +53,17 @@ class Batch:
     def __getitem__(self, index):
         return self.map(lambda t: t[index])
 
+    def __len__(self):
+        return len(getattr(self, dataclasses.fields(self)[0].name))
+
     def clone(self):
         return self.map(torch.clone)
 
     @classmethod
     def cat(cls, parts):
-        return cls(**{f.name: torch.cat([getattr(p, f.name) for p in parts]) for f in dataclasses.fields(cls)})
+        def join(values):
+            return values[0].cat(values) if isinstance(values[0], Batch) else torch.cat(values)
+        return cls(**{f.name: join([getattr(p, f.name) for p in parts]) for f in dataclasses.fields(cls)})
 
 
 @dataclasses.dataclass
