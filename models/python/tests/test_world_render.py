@@ -320,6 +320,9 @@ def test_a_still_camera_sees_what_a_moving_one_sees_from_its_place():
     assert torch.equal(still[same, 0], moving[same, 0])
     # with moving screens, shadows on them and on solids are cast per ray or per pixel
     assert float((still[1:3, 0].int() - moving[1:3, 0].int()).abs().float().mean()) < 0.3
+    there = track.clone()
+    there.cam_pos[..., 0] += 0.2
+    assert torch.equal(render(look, there, 48, 48)[same, 1:], moving[same, 1:])
     assert float((still[:, 1].int() - moving[:, 1].int()).abs().float().mean()) > 2
 
 
