@@ -6,14 +6,18 @@ about 8 units wide where the objects are), seconds, world axes x right, y up, z 
 
 import torch
 
+from .controls import sample_controls
+from .pairs import Pairs, render_pairs, sample_pairs
 from .physics import Edit, simulate
 from .render import project, render, visibility
 from .scene import Scene, SceneSpec, sample_scenes
 from .state import Look, Trajectory
+from .violations import ADDS_MOTION, HIDDEN, KEPT_BACK, NEUTRAL, REMOVES_MOTION, VIOLATIONS
 
 __all__ = [
-    "Edit", "Look", "Scene", "SceneSpec", "Trajectory", "frame_times", "lawful_video", "project", "render",
-    "sample_scenes", "simulate", "visibility",
+    "ADDS_MOTION", "HIDDEN", "KEPT_BACK", "NEUTRAL", "REMOVES_MOTION", "VIOLATIONS", "Edit", "Look", "Pairs", "Scene",
+    "SceneSpec", "Trajectory", "frame_times", "lawful_video", "project", "render", "render_pairs", "sample_controls",
+    "sample_pairs", "sample_scenes", "simulate", "visibility",
 ]
 
 

@@ -60,7 +60,7 @@ def _tumble(scene, r: Rng, on):
     scene.turn[:] = -scene.rate * landing
 
 
-def _ground(scene, on, o, pos_x, vel_x, low):
+def stand(scene, on, o, pos_x, vel_x, low):
     """Object o stands at pos_x on a surface of height `low` and moves along x [B each]."""
     h, zero = scene.half[:, o, 1], torch.zeros_like(pos_x)
     _put(scene.pos[:, o], on, torch.stack([pos_x, low + h, scene.pos[:, o, 2]], -1))
@@ -102,7 +102,7 @@ def ledge(scene, r: Rng, on, o, s, seconds, clear):
     edge, height = side * r.uniform(-0.5, 0.05, b) * reach(scene)[:, o], r.uniform(0.6, 1.7, b)
     half_width = (distance + a + r.uniform(0.1, 0.9, b)) / 2
     _solid(scene, on, o, s, BLOCK, edge - side * half_width, half_width, height, side, clear, r)
-    _ground(scene, on, o, edge - side * distance, side * speed, height)
+    stand(scene, on, o, edge - side * distance, side * speed, height)
 
 
 def ramp(scene, r: Rng, on, o, s, seconds, clear):
@@ -116,11 +116,11 @@ def ramp(scene, r: Rng, on, o, s, seconds, clear):
     _solid(scene, on, o, s, RAMP, foot + side * half_width, half_width, height, side, clear, r)
     up = scene.rolls[:, o] & r.chance(0.5, b)
     distance, speed = _approach(scene, o, r.uniform(1.0, 3.2, b), r.uniform(0.1, 0.4, b) * seconds)
-    _ground(scene, on & up, o, foot - side * distance, side * speed, torch.zeros(b))
+    stand(scene, on & up, o, foot - side * distance, side * speed, torch.zeros(b))
     along = r.uniform(0.5, 0.97, b) * 2 * half_width
     low = along * angle.tan() + h / angle.cos() - h
     along_speed = r.uniform(-0.4, 1.0, b) * r.chance(0.5, b)
-    _ground(scene, on & ~up, o, foot + side * along, -side * along_speed * angle.cos(), low)
+    stand(scene, on & ~up, o, foot + side * along, -side * along_speed * angle.cos(), low)
     _put(scene.vel[:, o, 1], on & ~up, -along_speed * angle.sin())
 
 
@@ -131,7 +131,7 @@ def barrier(scene, r: Rng, on, o, s, seconds, clear):
     distance, speed = _approach(scene, o, r.uniform(1.0, 3.0, b), r.uniform(0.15, 0.75, b) * seconds)
     face, half_width = side * r.uniform(-0.4, 0.4, b) * reach(scene)[:, o], r.uniform(0.12, 0.5, b)
     _solid(scene, on, o, s, BLOCK, face + side * half_width, half_width, 2 * h * r.uniform(0.9, 1.8, b), side, clear, r)
-    _ground(scene, on, o, face - side * (a + distance), side * speed, torch.zeros(b))
+    stand(scene, on, o, face - side * (a + distance), side * speed, torch.zeros(b))
 
 
 def impact(scene, r: Rng, on):
@@ -146,9 +146,9 @@ def impact(scene, r: Rng, on):
     x2 = x1 - side * (a[:, 1] + a[:, 2] + r.uniform(0.1, 0.9, b))
     towards = r.uniform(0.3, 1.5, b) * r.chance(0.5, b) * ~third
     zero = torch.zeros(b)
-    _ground(scene, on, 0, x0, -side * r.uniform(1.2, 3.4, b), zero)
-    _ground(scene, on, 1, x1, side * towards, zero)
-    _ground(scene, third, 2, x2, zero, zero)
+    stand(scene, on, 0, x0, -side * r.uniform(1.2, 3.4, b), zero)
+    stand(scene, on, 1, x1, side * towards, zero)
+    stand(scene, third, 2, x2, zero, zero)
     scene.collide[:, 0, 1] |= on
     for i in (0, 1):
         scene.collide[:, i, 2] |= third

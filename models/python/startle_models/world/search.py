@@ -1,0 +1,91 @@
+"""What searching for pairs needs: candidates, differences of pictures, rejection sampling."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+
+from .render import render
+from .state import Look, Trajectory
+
+SETTLE_S = 0.6  # seconds after the onset through which the object must stay in view
+SCENES = 96  # sampled at once
+VISIBLE, FAINT = 0.06, 0.02  # differences of pictures, in grey levels of [0, 1]
+ROUNDS = 400
+
+
+def clear(look: Look) -> Look:
+    """The look without motion blur, drift and optical blur."""
+    zero = torch.zeros_like(look.shutter)
+    return dataclasses.replace(look, shutter=zero, blur=zero, gain_amp=zero)
+
+
+def splice(a: Trajectory, b: Trajectory, onset) -> Trajectory:
+    """a before the frame onset [B], b from it on."""
+    late = torch.arange(a.kind.shape[1])[None] >= onset[:, None]
+    pick = {}
+    for f in dataclasses.fields(a):
+        x, y = getattr(a, f.name), getattr(b, f.name)
+        pick[f.name] = torch.where(late.view(*late.shape, *[1] * (x.dim() - 2)), y, x)
+    return Trajectory(**pick)
+
+
+def differences(look: Look, a: Trajectory, b: Trajectory):
+    """Largest difference [B,F] of a pixel between the noise-free 64x36 pictures of a and b."""
+    both = render(clear(Look.cat([look, look])), Trajectory.cat([a, b]), 36, 64, ss=1)
+    x, y = both.chunk(2)
+    return (x.float() - y.float()).abs().mean(-1).flatten(2).amax(-1) / 255
+
+
+def first(mask):
+    """First true frame [B] of mask [B,F]; F where there is none."""
+    frame = torch.arange(mask.shape[1])
+    return torch.where(mask, frame, mask.shape[1]).amin(1)
+
+
+def choose(ok, generator):
+    """One true (frame, object) of every row of ok [B,F,N] that has any: rows, frames, objects."""
+    rows = ok.flatten(1).any(1).nonzero()[:, 0]
+    if not len(rows):
+        return rows, rows, rows
+    chosen = torch.multinomial(ok[rows].flatten(1).float(), 1, generator=generator)[:, 0]
+    return rows, chosen // ok.shape[2], chosen % ok.shape[2]
+
+
+@dataclasses.dataclass
+class Found:
+    """Candidates [B]: scene look, lawful trajectory a, the other one b, the edit's frame and object."""
+
+    look: Look
+    a: Trajectory
+    b: Trajectory
+    onset: torch.Tensor
+    obj: torch.Tensor
+
+    def at(self, index) -> "Found":
+        return Found(*(getattr(self, f.name)[index] for f in dataclasses.fields(self)))
+
+
+def onset_window(frames: int, fps: float, earliest: float, latest: float):
+    """First and last frame of an onset."""
+    return round(earliest * frames), min(round(latest * frames), frames - max(1, round(SETTLE_S * fps)) - 1)
+
+
+def collect(search, need: int):
+    """Repeat search(missing) until `need` candidates are found: Found and first different frames."""
+    found, total = [], 0
+    for _ in range(ROUNDS):
+        got = search(need - total)
+        if got is not None:
+            found.append(got)
+            total += len(got[1])
+        if total >= need:
+            break
+    else:
+        raise RuntimeError("no scene allows this violation")
+    parts, seen = zip(*found)
+    join = {x.name: [getattr(p, x.name) for p in parts] for x in dataclasses.fields(Found)}
+    whole = Found(Look.cat(join["look"]), Trajectory.cat(join["a"]), Trajectory.cat(join["b"]),
+                   torch.cat(join["onset"]), torch.cat(join["obj"]))
+    return whole.at(slice(0, need)), torch.cat(seen)[:need]
