@@ -17,7 +17,7 @@ from .stories import stand
 from .violations import SMALLEST, variant
 
 CONTROL = "control"
-SAME = 0.5 / 255  # largest difference of pictures that are alike
+SAME = 0.1 / 255  # largest difference of pictures that are alike
 CHANGES = ("vanish", "colour", "shape")  # what the second future lacks or has otherwise
 
 
@@ -70,7 +70,7 @@ def _search(times, fps: float, window, generator, spec: SceneSpec, behind: bool,
     change = CHANGES[int(r.choice([0.5, 0.3, 0.2], 1))]
     f = Found(scene.look, a, simulate(variant(change, scene, obj, r), times), frame, obj)
     difference = differences(f.look, f.a, f.b)
-    f.onset = first(difference > SAME)
+    f.onset = first(difference > SAME) - 1  # finer pictures may differ a little earlier
     seen = first(difference > VISIBLE)
     lo, hi = window
     good = (f.onset >= lo) & (f.onset <= hi) & (seen <= f.onset + settle)
@@ -82,7 +82,8 @@ def sample_controls(count: int, frames: int, fps: float, generator: torch.Genera
                     earliest: float = 0.35, latest: float = 0.65) -> Pairs:
     """Pairs of twins with an identical past that are both lawful: something that was never seen before enters by the
     frame's edge or comes out from behind a screen, and in the other twin does not, or has another colour or shape.
-    Which of the two is called impossible is a coin toss. onset: first frame whose picture differs at all."""
+    Which of the two is called impossible is a coin toss. onset: the frame before
+    the first one whose 64x36 picture differs at all."""
     times = torch.arange(frames, dtype=torch.float64) / fps
     window, spec, r = onset_window(frames, fps, earliest, latest), spec or SceneSpec(), Rng(generator)
 

@@ -70,7 +70,8 @@ def screens(b, r: Rng, spec, seconds):
 def sample_look(b, r: Rng, spec, screen_half, screen_on, moving_camera) -> Look:
     """Looks of b scenes without solids or strings. moving_camera [B]: side walls stay out of its view."""
     tan = r.uniform(0.46, 0.54, b)
-    textured = r.chance(spec.textured, b).float()[:, None]
+    share, pattern = (0.95, 0.9) if spec.held_out else (spec.textured, spec.pattern)
+    textured = r.chance(share, b).float()[:, None]
     near = r.chance(spec.side_walls, b) & ~moving_camera
     light, power, ambient = _lights(b, r, spec)
     zero = torch.zeros(b)
@@ -78,9 +79,9 @@ def sample_look(b, r: Rng, spec, screen_half, screen_on, moving_camera) -> Look:
         torch.stack([tan, tan * ASPECT], -1), r.uniform(12.8, 17.0, b),
         torch.where(near, r.uniform(6.9, 8.5, b), FAR_SIDE),
         _surfaces(b, 3, r, spec, textured * torch.tensor([1.0, 0.6, 0.4]), (0.5, 1.6)),
-        _surfaces(b, N_SCREENS, r, spec, 0.5 * spec.textured, (0.6, 2.0), 0.7),
-        _surfaces(b, N_SOLIDS, r, spec, 0.5 * spec.textured, (0.6, 2.0), 0.7),
-        _surfaces(b, N_OBJECTS, r, spec, spec.pattern, (0.8, 2.5)),
+        _surfaces(b, N_SCREENS, r, spec, 0.5 * share, (0.6, 2.0), 0.7),
+        _surfaces(b, N_SOLIDS, r, spec, 0.5 * share, (0.6, 2.0), 0.7),
+        _surfaces(b, N_OBJECTS, r, spec, pattern, (0.8, 2.5)),
         light, power, ambient,
         torch.full((b, N_SOLIDS), BLOCK), torch.tensor([0.0, 8.0, 0.5, 0.5, 1.0]).repeat(b, N_SOLIDS, 1),
         torch.zeros(b, N_SOLIDS, dtype=torch.bool), torch.ones(b, N_SOLIDS),

@@ -33,7 +33,7 @@ def splice(a: Trajectory, b: Trajectory, onset) -> Trajectory:
 
 def differences(look: Look, a: Trajectory, b: Trajectory):
     """Largest difference [B,F] of a pixel between the noise-free 64x36 pictures of a and b."""
-    both = render(clear(Look.cat([look, look])), Trajectory.cat([a, b]), 36, 64, ss=1)
+    both = render(clear(Look.cat([look, look])), Trajectory.cat([a, b]), 36, 64)
     x, y = both.chunk(2)
     return (x.float() - y.float()).abs().mean(-1).flatten(2).amax(-1) / 255
 

@@ -140,6 +140,8 @@ def impact(scene, r: Rng, on):
     b, side, a = len(on), r.sign(len(on)), width(scene)
     third = on & scene.active[:, 2] & r.chance(0.35, b)
     for o, which in ((1, on), (2, third)):
+        nearer = (scene.pos[:, 0, 2] / scene.pos[:, o, 2]).clamp(max=1)
+        _put(scene.half[:, o], which, scene.half[:, o] * nearer[:, None])
         _put(scene.pos[:, o, 2], which, scene.pos[:, 0, 2])
     x1 = -side * r.uniform(-0.1, 0.45, b) * reach(scene)[:, 0]
     x0 = x1 + side * (a[:, 0] + a[:, 1] + r.uniform(0.6, 4.0, b))

@@ -122,8 +122,9 @@ def candidates(kind: str, scene: Scene, track: Trajectory, seen, inside, fps: fl
     following = torch.roll(vx, -1, 1)
     if kind in ("teleport", "shape", "size"):
         return ok & ~_tied(scene) & ~(hung & (kind == "teleport"))
-    if kind == "stop":
-        return ok & (vx.abs() > 0.8)
+    if kind == "stop":  # what hangs comes to rest only where its string is upright
+        upright = (x - scene.look.pivot[:, None, :, 0]).abs() < 0.2 * (scene.look.pivot[:, None, :, 1] - y)
+        return ok & (vx.abs() > 0.8) & (upright | ~hung) & ~_tied(scene)
     if kind == "reverse":
         return ok & (vx.abs() > 0.8) & ~_tied(scene)
     if kind == "float":
