@@ -11,7 +11,7 @@ from .physics import simulate
 from .render import project, visibility
 from .sampling import Rng
 from .scene import Scene, SceneSpec, sample_scenes
-from .search import FAINT, SCENES, SETTLE_S, VISIBLE, Found, choose, collect, differences, first, onset_window
+from .search import SCENES, SETTLE_S, VISIBLE, Found, choose, collect, differences, first, onset_window
 from .state import Look, Trajectory
 from .stories import stand
 from .violations import SMALLEST, variant
@@ -69,9 +69,9 @@ def _search(times, fps: float, window, generator, spec: SceneSpec, behind: bool,
     scene, a = scene[rows], a[rows]
     change = CHANGES[int(r.choice([0.5, 0.3, 0.2], 1))]
     f = Found(scene.look, a, simulate(variant(change, scene, obj, r), times), frame, obj)
-    difference = differences(f.look, f.a, f.b)
-    f.onset = first(difference > SAME) - 1  # finer pictures may differ a little earlier
-    seen = first(difference > VISIBLE)
+    coarse, fine = differences(f.look, f.a, f.b)
+    f.onset = first(fine > SAME) - 1  # still finer pictures may differ a little earlier
+    seen = first(coarse > VISIBLE)
     lo, hi = window
     good = (f.onset >= lo) & (f.onset <= hi) & (seen <= f.onset + settle)
     good = good.nonzero()[:, 0]
@@ -83,7 +83,7 @@ def sample_controls(count: int, frames: int, fps: float, generator: torch.Genera
     """Pairs of twins with an identical past that are both lawful: something that was never seen before enters by the
     frame's edge or comes out from behind a screen, and in the other twin does not, or has another colour or shape.
     Which of the two is called impossible is a coin toss. onset: the frame before
-    the first one whose 64x36 picture differs at all."""
+    the first one whose 128x72 picture differs at all."""
     times = torch.arange(frames, dtype=torch.float64) / fps
     window, spec, r = onset_window(frames, fps, earliest, latest), spec or SceneSpec(), Rng(generator)
 

@@ -120,7 +120,7 @@ def _comes_out(f: Found, track: Trajectory, whole: bool = False):
 
 def _shows(kind: str, f: Found, settle: int):
     """Which candidates [B] become visible as they should, and their first visibly different frames [B]."""
-    difference = differences(f.look, f.a, f.b)
+    difference, _ = differences(f.look, f.a, f.b)
     frame = torch.arange(difference.shape[1])[None]
     late = frame >= f.onset[:, None]
     seen = first(late & (difference > VISIBLE))
