@@ -19,6 +19,9 @@ from .violations import (
     went_behind,
 )
 
+TINY = 1e-6
+CLEAR = 0.4  # nearer objects keep so far from the centre of the edited one, in units of its half extents
+
 
 @dataclasses.dataclass
 class Pairs:
@@ -91,18 +94,35 @@ def _other(kind: str, scene: Scene, a: Trajectory, times, onset, obj, r: Rng):
     return splice(a, b, onset)
 
 
+def _free_of_others(f: Found, track: Trajectory):
+    """[B]: no nearer object covers much of the object at the onset and the frames around it."""
+    x, y, rx, ry = project(f.look, track, 1, 1)
+    z = track.pos[..., 2]
+    rows, free = torch.arange(len(f.obj)), torch.ones(len(f.obj), dtype=torch.bool)
+    for shift in (-1, 0, 2):
+        at = (rows, f.onset + shift)
+        own = (*at, f.obj)
+        near = (z[at] < z[own][:, None] - TINY) & track.active[at]
+        beside = (x[at] - x[own][:, None]).abs() - rx[at] > CLEAR * rx[own][:, None]
+        above = (y[at] - y[own][:, None]).abs() - ry[at] > CLEAR * ry[own][:, None]
+        free &= ~(near & ~beside & ~above).any(1)
+    return free
+
+
 def _place_fits(kind: str, f: Found, fps: float, settle: int):
     """[B]: the object is big enough, and in b too it is in view or behind something as the kind demands."""
     rows = torch.arange(len(f.obj))
     at = (rows, f.onset, f.obj)
     fits = 2 * project(f.look, f.a, 1, 1)[2][at] >= SMALLEST
     fits &= _same_past(f.a, f.b, f.onset, f.obj) | (not is_swap(kind))
+    if kind not in HIDDEN:
+        fits &= _free_of_others(f, f.a)
     if not is_swap(kind) or attribute(kind) == "presence":
         return fits
     seen, inside = visibility(f.look, f.b)
     fits &= 2 * project(f.look, f.b, 1, 1)[2][at] >= SMALLEST
     if kind not in HIDDEN:
-        return fits & throughout(seen, settle)[at]
+        return fits & throughout(seen, settle)[at] & _free_of_others(f, f.b)
     fits &= went_behind(seen, inside, fps)[at]
     if kind == "teleport_hidden":
         out_a, out_b = (_comes_out(f, t, True) for t in (f.a, f.b))
