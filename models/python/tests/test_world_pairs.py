@@ -112,6 +112,16 @@ def test_hidden_swaps_happen_out_of_sight(kind):
             assert float(both[:, i, :onset].amax()) > 0.99  # it was seen going in
 
 
+def test_hidden_swaps_are_not_given_away_by_shadows():
+    pairs = sample_pairs("vanish_hidden", 12, FRAMES, FPS, gen(1))
+    look = dataclasses.replace(pairs.look, shutter=torch.zeros(24))
+    video = render(look, pairs.track, 36, 64).float() / 255
+    difference = (video[0::2] - video[1::2]).abs().mean(-1).flatten(2).amax(-1)
+    for i, (onset, shown) in enumerate(zip(pairs.onset.tolist(), shares(pairs)[0])):
+        out = onset + int((shown[onset:] > 0).float().argmax())
+        assert max(difference[i, onset:out - 1].tolist(), default=0.0) < 0.03
+
+
 @pytest.mark.parametrize("kind", [k for k in VIOLATIONS if k not in HIDDEN])
 def test_edits_in_view_are_in_view(kind):
     pairs = pairs_of(kind)

@@ -8,7 +8,8 @@ import torch
 
 from .sampling import Rng, hsv
 from .state import (
-    ASPECT, BLOCK, HELD_OUT_TEXTURES, N_LIGHTS, N_OBJECTS, N_SCREENS, N_SOLIDS, PLAIN, TRAINING_TEXTURES, Look, Surfaces,
+    ASPECT, BLOCK, HELD_OUT_TEXTURES, N_LIGHTS, N_OBJECTS, N_SCREENS, N_SOLIDS, PLAIN, TRAINING_TEXTURES, Look,
+    Surfaces,
 )
 
 FAR_SIDE = 1e3  # side walls there are never seen
