@@ -5,7 +5,7 @@ CARGO ?= cargo
 PYTHON := .venv/bin/python
 DEMO := samples/vanish_1_impossible.mp4
 
-.PHONY: help demo test test-rust test-python lint setup setup-tests build bench model bundle clean
+.PHONY: help demo test test-rust test-python lint setup setup-tests build bench model benchmark bundle clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 20
@@ -38,11 +38,18 @@ setup-tests: ## Install what the tests need too
 	@.ci/setup.sh tests
 
 MINUTES ?= 80
-model: setup-tests build ## Train, export and calibrate the bundled model anew (MINUTES=80 of training)
-	cd models/python && ../../$(PYTHON) -m startle_models.train --out ../checkpoints/s0 --minutes $(MINUTES)
+FROM ?= ../startle-s1/weights
+model: setup-tests build ## Train the bundled model on (MINUTES=80; FROM= to begin anew), export and calibrate it
+	cd models/python && ../../$(PYTHON) -m startle_models.train --out ../checkpoints/s1 --minutes $(MINUTES) \
+		--ranks 2 --batch 24 $(if $(FROM),--from $(FROM))
 	$(MAKE) bundle
 
-bundle: setup-tests build ## Export and calibrate the bundled model from models/checkpoints/s0
+WEIGHTS ?= ../startle-s1/weights
+PAIRS ?= 50
+benchmark: setup-tests ## The bundled model on held-out twins, beside its controls; writes reports/benchmark/
+	cd models/python && ../../$(PYTHON) -m startle_models.benchmark $(WEIGHTS) --pairs $(PAIRS) --out ../../reports/benchmark
+
+bundle: setup-tests build ## Export and calibrate the bundled model from models/checkpoints/s1
 	.ci/bundle.sh
 
 clean: ## Remove what was built (not the set-up)

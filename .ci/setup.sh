@@ -25,7 +25,9 @@ system_packages() {
     for lib in avcodec avformat avutil swscale; do
         pkg-config --exists "lib$lib" 2>/dev/null || need "lib$lib-dev"
     done
-    ls /usr/lib/llvm-*/lib/libclang*.so* /usr/lib/*/libclang*.so* >/dev/null 2>&1 || need libclang-dev
+    # libclang-cpp is another library, which other packages bring; bindgen needs the C interface
+    compgen -G '/usr/lib/llvm-*/lib/libclang.so*' >/dev/null || compgen -G '/usr/lib/*/libclang.so*' >/dev/null ||
+        compgen -G '/usr/lib/*/libclang-[0-9]*.so*' >/dev/null || need libclang-dev
     command -v ffmpeg >/dev/null || need ffmpeg
     python3 -m pip --version >/dev/null 2>&1 || need python3-pip
     python3 -c 'import venv, ensurepip' 2>/dev/null || need python3-venv

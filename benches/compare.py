@@ -216,7 +216,7 @@ def processor() -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--out", type=Path, default=ROOT / "reports" / "benchmarks")
-    parser.add_argument("--bundle", type=Path, default=ROOT / "models" / "startle-s0")
+    parser.add_argument("--bundle", type=Path, default=ROOT / "models" / "startle-s1")
     parser.add_argument("--video", type=Path, help="default: a minute made of the samples")
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--threads", type=int, default=2)

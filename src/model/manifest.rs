@@ -61,6 +61,8 @@ pub enum Precision {
     Fp32,
     /// 16-bit floats (IEEE half).
     Fp16,
+    /// 8-bit integers in the matrix products.
+    Int8,
 }
 
 impl Precision {
@@ -69,6 +71,7 @@ impl Precision {
         match self {
             Self::Fp32 => "fp32",
             Self::Fp16 => "fp16",
+            Self::Int8 => "int8",
         }
     }
 }

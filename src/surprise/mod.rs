@@ -24,7 +24,7 @@ pub use reduce::{ContextSurprise, VideoSurprise, VideoSurpriseBuilder};
 
 /// Share of a slot's tokens whose mean is the slot's surprise. A small object touches few tokens and the plain mean
 /// drowns it; a single token is at the mercy of noise. 5–10 % did best among the statistics compared on the bundled
-/// models' twins (model card of `startle-s0`).
+/// models' twins (model card of `startle-s1`).
 pub const DEFAULT_TOP_FRACTION: f32 = 0.06;
 
 /// Tokens that make the top-k mean of a slot with `tokens` tokens: at least one.

@@ -2,7 +2,7 @@
 
 Sources: V-JEPA 2 (arXiv 2506.09985) and the `vjepa2` model of transformers, whose rotary positions are
 reproduced as they are: cos and sin tiled, pairs interleaved. Contexts are prefixes of the clip and
-targets the slots that follow, so positions are ranges and no sorting is needed.
+targets the slots that follow; training may leave out some of their tokens, and then says which it kept.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ class NetConfig:
     crop: int = 48
     patch: int = 8
     tubelet: int = 2
-    frames: int = 16
+    frames: int = 24
     hidden: int = 128
-    layers: int = 4
+    layers: int = 6
     heads: int = 4
     pred_hidden: int = 128
-    pred_layers: int = 3
+    pred_layers: int = 5
     pred_heads: int = 4
     eps: float = 1e-6
 
@@ -130,12 +130,33 @@ class PatchEmbed(nn.Module):
         self.cfg = cfg
         self.proj = nn.Conv3d(3, cfg.hidden, (cfg.tubelet, cfg.patch, cfg.patch), (cfg.tubelet, cfg.patch, cfg.patch))
 
-    def forward(self, clip):
-        return F.linear(patches(clip, self.cfg), self.proj.weight.flatten(1), self.proj.bias)
+    def forward(self, clip, at=None):
+        x = patches(clip, self.cfg)
+        if at is not None:
+            x = x.gather(1, at[..., None].expand(-1, -1, x.shape[-1]))
+        return F.linear(x, self.proj.weight.flatten(1), self.proj.bias)
+
+
+class Rotary(nn.Module):
+    """cos and signed sin of token positions: all of the first n, or those at the indices `at` [B,K]."""
+
+    def __init__(self, cfg: NetConfig, head_dim: int):
+        super().__init__()
+        cos, sin = rope_tables(cfg.frames // cfg.tubelet * cfg.per_slot, cfg, head_dim)
+        self.register_buffer("cos", cos, persistent=False)
+        self.register_buffer("sin", sin, persistent=False)
+
+    def forward(self, n: int, at=None):
+        if at is None:
+            return self.cos[:n], self.sin[:n]
+        return self.cos[at][:, None], self.sin[at][:, None]
 
 
 class Encoder(nn.Module):
-    """Clip [B,T,3,H,W] (normalised) to tokens [B, T/tubelet*grid*grid, hidden]; 0 layers are allowed."""
+    """Clip [B,T,3,H,W] (normalised) to tokens [B, T/tubelet*grid*grid, hidden]; 0 layers are allowed.
+
+    at [B,K]: indices of the only tokens to encode, None = all of them.
+    """
 
     def __init__(self, cfg: NetConfig, layers: int | None = None):
         super().__init__()
@@ -143,15 +164,13 @@ class Encoder(nn.Module):
         self.layer = nn.ModuleList(
             Layer(cfg.hidden, cfg.heads, cfg.eps) for _ in range(cfg.layers if layers is None else layers))
         self.layernorm = nn.LayerNorm(cfg.hidden, cfg.eps)
-        cos, sin = rope_tables(cfg.frames // cfg.tubelet * cfg.per_slot, cfg, cfg.hidden // cfg.heads)
-        self.register_buffer("cos", cos, persistent=False)
-        self.register_buffer("sin", sin, persistent=False)
+        self.rotary = Rotary(cfg, cfg.hidden // cfg.heads)
 
-    def forward(self, clip):
-        x = self.embeddings["patch_embeddings"](clip)
-        n = x.shape[1]
+    def forward(self, clip, at=None):
+        x = self.embeddings["patch_embeddings"](clip, at)
+        cos, sin = self.rotary(x.shape[1], at)
         for layer in self.layer:
-            x = layer(x, self.cos[:n], self.sin[:n])
+            x = layer(x, cos, sin)
         return self.layernorm(x)
 
 
@@ -163,7 +182,11 @@ class PredictorEmbed(nn.Module):
 
 
 class Predictor(nn.Module):
-    """Context tokens [B,Nc,hidden] of a prefix to predictions [B,Nt,hidden] of the Nt tokens after it."""
+    """Context tokens [B,Nc,hidden] to predictions [B,Nt,hidden].
+
+    Without `at`: the context is a prefix and the targets are the n_target tokens after it. at [B, Nc+n_target]:
+    token indices of context and targets.
+    """
 
     def __init__(self, cfg: NetConfig):
         super().__init__()
@@ -171,31 +194,35 @@ class Predictor(nn.Module):
         self.layer = nn.ModuleList(Layer(cfg.pred_hidden, cfg.pred_heads, cfg.eps) for _ in range(cfg.pred_layers))
         self.layernorm = nn.LayerNorm(cfg.pred_hidden, cfg.eps)
         self.proj = nn.Linear(cfg.pred_hidden, cfg.hidden)
-        cos, sin = rope_tables(cfg.frames // cfg.tubelet * cfg.per_slot, cfg, cfg.pred_hidden // cfg.pred_heads)
-        self.register_buffer("cos", cos, persistent=False)
-        self.register_buffer("sin", sin, persistent=False)
+        self.rotary = Rotary(cfg, cfg.pred_hidden // cfg.pred_heads)
 
-    def forward(self, context, n_target: int):
+    def forward(self, context, n_target: int, at=None):
         x = self.embeddings.predictor_embeddings(context)
         mask = self.embeddings.mask_tokens[0].to(x.dtype).expand(x.shape[0], n_target, -1)
         nc, x = x.shape[1], torch.cat([x, mask], 1)
+        cos, sin = self.rotary(x.shape[1], at)
         for layer in self.layer:
-            x = layer(x, self.cos[:x.shape[1]], self.sin[:x.shape[1]])
+            x = layer(x, cos, sin)
         return self.proj(self.layernorm(x[:, nc:]))
 
 
 class Net(nn.Module):
-    """Context encoder + predictor (trained) and the target encoder (fixed, zero layers)."""
+    """Context encoder + predictor (trained) and the target encoder (fixed)."""
 
-    def __init__(self, cfg: NetConfig):
+    def __init__(self, cfg: NetConfig, target_layers: int = 0):
         super().__init__()
         self.cfg = cfg
-        self.encoder, self.predictor, self.target = Encoder(cfg), Predictor(cfg), Encoder(cfg, layers=0)
+        self.encoder, self.predictor, self.target = Encoder(cfg), Predictor(cfg), Encoder(cfg, target_layers)
         self.target.requires_grad_(False)
 
     def predict(self, clip, context: int, horizon: int = 2):
         """Predictions [B, horizon*grid*grid, hidden] from the first `context` frames alone."""
         return self.predictor(self.encoder(clip[:, :context]), horizon * self.cfg.per_slot)
+
+    def predict_some(self, clip, context: int, kept, wanted):
+        """Predictions [B,M,hidden] of the tokens at `wanted` [B,M] from those at `kept` [B,K] of the context."""
+        tokens = self.encoder(clip[:, :context], kept)
+        return self.predictor(tokens, wanted.shape[1], torch.cat([kept, wanted], 1))
 
     @torch.no_grad()
     def targets(self, clip):

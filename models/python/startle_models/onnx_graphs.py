@@ -68,6 +68,14 @@ def _write(module: nn.Module, example: tuple, names: dict, path: Path, opset: in
     _save(model, path)
 
 
+def quantise(path: Path) -> None:
+    """Turns the weights of all matrix products into int8, a scale per output channel; activations are quantised as
+    they come (ONNX Runtime's dynamic quantisation). Positions, layer norms and softmax stay in float32."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    quantize_dynamic(path, path, op_types_to_quantize=["MatMul"], per_channel=True, weight_type=QuantType.QInt8)
+
+
 def _is_fused(module: nn.Module) -> bool:
     return any(getattr(m, "attention", None) == "mha" for m in module.modules())
 

@@ -7,18 +7,20 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 from pathlib import Path
 
 import torch
 
-from .world import VIOLATIONS, SceneSpec, render, render_pairs, sample_pairs, sample_scenes, simulate
+from .world import (
+    ADDS_MOTION, REMOVES_MOTION, VIOLATIONS, SceneSpec, lawful_video, render_pairs, sample_pairs,
+)
 
 WIDTH, HEIGHT, FPS, SECONDS = 640, 360, 30, 6.0
 SEED = 20_000
-SPEC = SceneSpec(noise=0.006)
-# simpler scenes for the first pair of each type, the full variety for the others
-SIMPLE = SceneSpec(noise=0.004, objects=(0.0, 0.7, 0.3, 0.0), screens=0.0, textured=0.3, pattern=0.0)
+# a simple scene first, then of the full variety: two pairs, which are a quadruplet where the kind has them
+SPECS = ((1, SceneSpec.plain()), (2, SceneSpec()))
 
 
 def write_video(path: Path, video, fps: int = FPS, crf: int = 25) -> int:
@@ -43,31 +45,47 @@ def write_video(path: Path, video, fps: int = FPS, crf: int = 25) -> int:
     return path.stat().st_size
 
 
-def twin_seed(kind: str, index: int) -> int:
-    return SEED + 100 * VIOLATIONS.index(kind) + index
+def twin_seed(kind: str, part: int) -> int:
+    return SEED + 100 * VIOLATIONS.index(kind) + part
 
 
-def make_pair(kind: str, index: int):
-    """Twin videos uint8 [2,F,360,640,3] and their pair, a function of (kind, index) alone."""
-    g = torch.Generator().manual_seed(twin_seed(kind, index))
-    spec = SIMPLE if index == 0 else SPEC
-    pairs = sample_pairs(kind, 1, round(SECONDS * FPS), FPS, g, spec, earliest=0.42, latest=0.6)
-    return render_pairs(pairs, HEIGHT, WIDTH, g, chunk=6), pairs
+def motion_group(kind: str) -> str:
+    """Whether the violation adds motion to the picture, removes some, or neither."""
+    return "adds" if kind in ADDS_MOTION else "removes" if kind in REMOVES_MOTION else "neither"
 
 
-def write_pair(kind: str, index: int, out: Path) -> list[dict]:
-    """Encode one pair; returns its two label rows."""
-    video, pairs = make_pair(kind, index)
-    box = [round(v, 1) for v in pairs.boxes(HEIGHT, WIDTH)[0].tolist()]
-    rows = []
-    for row, possible in ((0, True), (1, False)):
-        name = f"{kind}_{index}_{'possible' if possible else 'impossible'}.mp4"
-        size = write_video(out / name, video[row])
-        rows.append({
-            "path": name, "pair": f"{kind}_{index}", "possible": possible, "type": kind,
-            "onset_s": round(int(pairs.onset[0]) / FPS, 4), "visible_s": round(int(pairs.seen[0]) / FPS, 4),
-            "hidden": pairs.hidden, "box": box, "seed": twin_seed(kind, index), "bytes": size,
-        })
+def make_pairs(kind: str, part: int, height: int = HEIGHT, width: int = WIDTH, fps: int = FPS):
+    """Twin videos uint8 [2P,F,height,width,3] of part 0 or 1 of SPECS and their pairs: a function of kind and part."""
+    g = torch.Generator().manual_seed(twin_seed(kind, part))
+    count, spec = SPECS[part]
+    pairs = sample_pairs(kind, count, round(SECONDS * fps), fps, g, spec, earliest=0.42, latest=0.6)
+    return render_pairs(pairs, height, width, g), pairs
+
+
+def write_mask(path: Path, mask) -> None:
+    """A silhouette [H,W] bool as a one-bit PNG."""
+    from PIL import Image
+
+    Image.fromarray(mask.numpy()).convert("1").save(path, optimize=True)
+
+
+def write_pairs(kind: str, part: int, first: int, out: Path) -> list[dict]:
+    """Encode the pairs of one part as KIND_N from N = first on; returns their label rows."""
+    video, pairs = make_pairs(kind, part)
+    boxes, masks, rows = pairs.boxes(HEIGHT, WIDTH), pairs.masks(HEIGHT, WIDTH), []
+    for i in range(len(pairs)):
+        pair = f"{kind}_{first + i}"
+        write_mask(out / f"{pair}_mask.png", masks[i])
+        for row, possible in ((2 * i, True), (2 * i + 1, False)):
+            name = f"{pair}_{'possible' if possible else 'impossible'}.mp4"
+            write_video(out / name, video[row])
+            rows.append({
+                "path": name, "pair": pair, "quadruplet": f"{kind}_{part}_{int(pairs.group[i])}",
+                "possible": possible, "type": kind, "motion": motion_group(kind), "hidden": pairs.hidden,
+                "onset_s": round(int(pairs.onset[i]) / FPS, 4), "visible_s": round(int(pairs.seen[i]) / FPS, 4),
+                "box": [round(v, 1) for v in boxes[i].tolist()], "mask": f"{pair}_mask.png",
+                "seed": twin_seed(kind, part), "frames_sha256": hashlib.sha256(video[row].numpy().tobytes()).hexdigest(),
+            })
     return rows
 
 
@@ -77,10 +95,8 @@ def lawful(count: int, out: Path, seed: int = 700_000, height: int = HEIGHT, wid
     with (out / "labels.jsonl").open("w") as labels:
         for i in range(count):
             g = torch.Generator().manual_seed(seed + i)
-            scene = sample_scenes(1, SECONDS, g, SPEC)
-            track = simulate(scene, round(SECONDS * FPS), FPS)
             name = f"lawful_{i:04d}.mp4"
-            write_video(out / name, render(scene, track, height, width, g, chunk=6)[0])
+            write_video(out / name, lawful_video(1, round(SECONDS * FPS), FPS, height, width, g)[0])
             labels.write(json.dumps({"path": name, "possible": True, "type": "none", "seed": seed + i}) + "\n")
             labels.flush()
 
@@ -88,7 +104,6 @@ def lawful(count: int, out: Path, seed: int = 700_000, height: int = HEIGHT, wid
 def main():
     p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     p.add_argument("--out", type=Path, required=True)
-    p.add_argument("--pairs", type=int, default=1, help="pairs per violation")
     p.add_argument("--only", nargs="*", default=list(VIOLATIONS), help="violations")
     p.add_argument("--lawful", type=int, default=0, help="write so many lawful videos instead")
     p.add_argument("--seed", type=int, default=700_000, help="first seed of the lawful videos")
@@ -99,11 +114,12 @@ def main():
         width, height = (int(v) for v in args.size.split("x"))
         lawful(args.lawful, args.out, args.seed, height, width)
         return
+    args.out.mkdir(parents=True, exist_ok=True)
     rows = []
     for kind in args.only:
-        for index in range(args.pairs):
-            rows += write_pair(kind, index, args.out)
-            print(rows[-1]["pair"], rows[-1]["onset_s"], rows[-2]["bytes"], rows[-1]["bytes"], flush=True)
+        for part, first in ((0, 0), (1, SPECS[0][0])):
+            rows += write_pairs(kind, part, first, args.out)
+        print(kind, sum((args.out / r["path"]).stat().st_size for r in rows if r["type"] == kind), flush=True)
     (args.out / "labels.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
 
 

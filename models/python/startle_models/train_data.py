@@ -1,23 +1,24 @@
-"""Training clips: a ring of lawful videos, refilled by a generator process, cut into augmented clips."""
+"""Training clips: a ring of lawful videos, refilled as it is used, cut into augmented clips."""
 
 from __future__ import annotations
 
-import os
-import time
+import dataclasses
 
 import torch
-import torch.multiprocessing as mp
 
 from .net import NetConfig
 from .world import SceneSpec, lawful_video
+from .world.codec import shrink, through_encoder
 
 MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
 FPS = 10.0           # model frames per second
-VIDEO_FRAMES = 24
+VIDEO_FRAMES = 32
 CHUNK = 32           # videos per generator call
-CURRICULUM = 12_000  # videos until textures and screens have their full share
-CONTEXT_SLOTS = (1, 2, 3, 4, 5, 6)
-CONTEXT_WEIGHTS = (0.04, 0.16, 0.32, 0.22, 0.11, 0.15)
+CURRICULUM = 6_000   # videos until scenes have their full variety
+CODEC_EVERY = 11     # one chunk in so many goes through a real encoder at CODEC_SIZE
+CODEC_SIZE = (108, 192)
+CONTEXT_SLOTS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10)
+CONTEXT_WEIGHTS = (0.01, 0.03, 0.05, 0.27, 0.05, 0.05, 0.05, 0.06, 0.06, 0.37)  # most for those that are used
 HORIZON = 2
 
 
@@ -27,91 +28,63 @@ def normalise(video):
     return ((video.float() / 255 - mean) / std).permute(0, 1, 4, 2, 3)
 
 
-def curriculum(made: int, full: SceneSpec | None = None) -> SceneSpec:
-    """Scene ranges after `made` videos: plain surfaces and few objects first."""
-    full = full or SceneSpec()
-    p = min(1.0, made / CURRICULUM)
-    plain = (0.04, 0.62, 0.34, 0.0)
-    objects = tuple(a * (1 - p) + b * p for a, b in zip(plain, full.objects))
-    values = {n: getattr(full, n) * p for n in ("textured", "screens", "pattern")}
-    return SceneSpec(objects=objects, **values)
+def curriculum(index: int) -> SceneSpec:
+    """Scene ranges of chunk `index`: plain at first, then of the full variety. In every eight chunks one has simpler
+    scenes, three have screens that things pass behind, one has things in the air."""
+    turn = index % 8
+    spec = SceneSpec.curriculum(min(1.0, index * CHUNK / CURRICULUM) * (0.4 if turn == 4 else 1.0))
+    if turn in (1, 3, 7):
+        return dataclasses.replace(spec, screens=1.0, airborne=0.15, entering=0.5, hung=0.03,
+                                   stages=(0.85, 0.04, 0.03, 0.03, 0.05), second_stage=0.05)
+    return dataclasses.replace(spec, airborne=0.8, resting=0.05) if turn == 5 else spec
 
 
-def chunk_video(index: int, seed: int, cfg: NetConfig):
-    """Chunk `index` of the training stream: CHUNK videos, a function of (seed, index) alone."""
+def chunk_video(index: int, seed: int, cfg: NetConfig, device="cpu"):
+    """Chunk `index` of the training stream: CHUNK videos, a function of (seed, index) alone. A quarter of the chunks
+    stems from sources of 6 to 30 frames a second, some pass a real encoder."""
     g = torch.Generator().manual_seed(seed * 1_000_003 + index)
-    return lawful_video(CHUNK, VIDEO_FRAMES, FPS, cfg.crop, cfg.crop, g, curriculum(index * CHUNK))
-
-
-def _worker(ring, made, wanted, spent, seed: int, cfg: NetConfig, parent: int):
-    torch.set_num_threads(1)
-    while os.getppid() == parent:
-        index = int(made[0]) // CHUNK
-        if made[0] >= wanted[0]:
-            time.sleep(0.05)
-            continue
-        video = chunk_video(index, seed, cfg)
-        slot = index * CHUNK % ring.shape[0]
-        ring[slot:slot + CHUNK] = video
-        made[0] += CHUNK
-        spent[0] = time.process_time()
+    source_fps = float(6 + 24 * torch.rand(1, generator=g)) if index % 8 in (2, 3) else None
+    spec, size = curriculum(index), (cfg.crop, cfg.crop)
+    if index % CODEC_EVERY:
+        return lawful_video(CHUNK, VIDEO_FRAMES, FPS, *size, g, spec, source_fps, device)
+    video = lawful_video(CHUNK, VIDEO_FRAMES, FPS, *CODEC_SIZE, g, spec, source_fps, device)
+    crf = torch.randint(20, 36, (CHUNK,), generator=g)
+    coded = through_encoder(video.cpu(), FPS, crf, torch.rand(CHUNK, generator=g) < 0.2)
+    return shrink(coded, *size).to(device)
 
 
 class Clips:
-    """Random clips out of a ring of videos.
+    """Random clips out of a ring of videos; `reuse` clips are drawn per generated video.
 
-    reuse: clips drawn per generated video. workers 0: generation in this process, the stream of batches
-    is then a function of the seed alone; workers 1: in a second process, faster, order depends on timing.
+    Rank r of n makes the chunks r, r + n, … of the stream. made: chunks that earlier pieces of the run made.
     """
 
-    def __init__(
-        self, cfg: NetConfig, seed: int, capacity: int = 4096, reuse: float = 10.0, workers: int = 1, made: int = 0
-    ):
-        self.cfg, self.seed, self.reuse, self.workers = cfg, seed, reuse, workers
-        self.ring = torch.zeros(capacity, VIDEO_FRAMES, cfg.crop, cfg.crop, 3, dtype=torch.uint8).share_memory_()
-        self.start = made
-        self.made = torch.tensor([made], dtype=torch.int64).share_memory_()
-        self.wanted = torch.tensor([made + 8 * CHUNK], dtype=torch.int64).share_memory_()
-        self.spent = torch.zeros(1, dtype=torch.float64).share_memory_()  # core-seconds of the worker
-        self.drawn = 0.0
-        self.process = None
-        if workers:
-            ctx = mp.get_context("spawn")
-            args = (self.ring, self.made, self.wanted, self.spent, seed, cfg, os.getpid())
-            self.process = ctx.Process(target=_worker, args=args, daemon=True)
-            self.process.start()
-        self._fill()
+    def __init__(self, cfg: NetConfig, seed: int, rank: int = 0, ranks: int = 1, made: int = 0, device="cpu",
+                 capacity: int = 4096, first: int = 8, reuse: float = 20.0):
+        self.cfg, self.seed, self.rank, self.ranks, self.device = cfg, seed, rank, ranks, device
+        self.made, self.reuse, self.due, self.have, self.next = made, reuse, 0.0, 0, 0
+        self.ring = torch.zeros(capacity, VIDEO_FRAMES, cfg.crop, cfg.crop, 3, dtype=torch.uint8, device=device)
+        for _ in range(first):
+            self._add()
 
-    def _fill(self):
-        self.wanted[0] = self.start + 8 * CHUNK + int(self.drawn / self.reuse)
-        if self.workers:
-            while self.made[0] < self.start + 4 * CHUNK:
-                if not self.process.is_alive():
-                    raise RuntimeError("the generator process ended")
-                time.sleep(0.1)
-            return
-        while self.made[0] < self.wanted[0]:
-            index = int(self.made[0]) // CHUNK
-            slot = index * CHUNK % self.ring.shape[0]
-            self.ring[slot:slot + CHUNK] = chunk_video(index, self.seed, self.cfg)
-            self.made[0] += CHUNK
+    def _add(self):
+        video = chunk_video(self.made * self.ranks + self.rank, self.seed, self.cfg, self.device)
+        self.ring[self.next:self.next + CHUNK] = video
+        self.next = (self.next + CHUNK) % len(self.ring)
+        self.have = min(self.have + CHUNK, len(self.ring))
+        self.made += 1
 
     def batch(self, size: int, frames: int, generator):
         """uint8 [size, frames, H, W, 3]: random videos and starts, flipped and colour-permuted."""
-        self.drawn += size
-        self._fill()
-        have = min(int(self.made[0]) - self.start, self.ring.shape[0])
-        first = self.start % self.ring.shape[0]
-        which = (first + torch.randint(have, (size,), generator=generator)) % self.ring.shape[0]
-        start = torch.randint(VIDEO_FRAMES - frames + 1, (size,), generator=generator)
-        clips = torch.stack([self.ring[i, s:s + frames] for i, s in zip(which.tolist(), start.tolist())])
-        flip = torch.rand(size, generator=generator) < 0.5
-        clips[flip] = clips[flip].flip(3)
-        for i in range(size):
-            clips[i] = clips[i][..., torch.randperm(3, generator=generator)]
-        return clips
-
-    def close(self):
-        if self.process is not None:
-            self.process.terminate()
-            self.process.join()
+        self.due += size / self.reuse / CHUNK
+        if self.due >= 1:
+            self.due -= 1
+            self._add()
+        which = torch.randint(self.have, (size,), generator=generator).tolist()
+        start = torch.randint(VIDEO_FRAMES - frames + 1, (size,), generator=generator).tolist()
+        flip = (torch.rand(size, generator=generator) < 0.5).tolist()
+        clips = []
+        for i, s, f in zip(which, start, flip):
+            clip = self.ring[i, s:s + frames][..., torch.randperm(3, generator=generator)]
+            clips.append(clip.flip(2) if f else clip)
+        return torch.stack(clips)

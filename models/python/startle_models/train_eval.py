@@ -4,25 +4,17 @@ from __future__ import annotations
 
 import torch
 
-from .net import Net, patches
+from .net import Net
 from .train_data import FPS, HORIZON, normalise
+from .train_tokens import moving_tokens
 from .world import SceneSpec, lawful_video
 
-MOVING = 0.04  # mean absolute grey-level change of a tubelet, pixels in [0, 1]
 HELD_OUT = 900_000_007
 
 
-def moving_tokens(video, context: int, cfg, horizon: int = HORIZON):
-    """[B, horizon*grid*grid] bool: tubelets that differ from the last context slot. video uint8."""
-    pixels = video[:, context - cfg.tubelet: context + horizon * cfg.tubelet].float() / 255
-    p = patches(pixels.permute(0, 1, 4, 2, 3), cfg)
-    n = cfg.per_slot
-    return (p[:, n:] - p[:, :n].repeat(1, horizon, 1)).abs().mean(-1) > MOVING
-
-
 def held_out(cfg, n: int = 96, full: bool = True):
-    """Held-out lawful clips, uint8 [n, 16, H, W, 3]."""
-    spec = SceneSpec() if full else SceneSpec(textured=0.0, screens=0.0, pattern=0.0, objects=(0.0, 0.6, 0.4, 0.0))
+    """Held-out lawful clips, uint8 [n, cfg.frames, H, W, 3]."""
+    spec = SceneSpec() if full else SceneSpec.plain()
     g = torch.Generator().manual_seed(HELD_OUT + int(full))
     return lawful_video(n, cfg.frames + 4, FPS, cfg.crop, cfg.crop, g, spec)[:, 4:]
 
@@ -59,7 +51,7 @@ def prediction_gate(net: Net, video, context: int) -> dict[str, float]:
 
 
 @torch.no_grad()
-def gates(net: Net, sets: dict, contexts=(6, 12)) -> dict[str, float]:
+def gates(net: Net, sets: dict, contexts=(8, 20)) -> dict[str, float]:
     """All gates on the held-out sets {name: uint8 video}."""
     out = {}
     for name, video in sets.items():

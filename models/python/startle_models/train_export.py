@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from .net import Net
+from .net import Net, NetConfig
 from .train_data import CONTEXT_SLOTS, FPS, HORIZON, MEAN, STD
 
 
@@ -40,7 +40,7 @@ def save_hf(net: Net, folder: Path, info: dict) -> None:
     cfg = net.cfg
     data = {
         "model_fps": FPS, "crop_size": cfg.crop, "patch_size": cfg.patch, "tubelet_size": cfg.tubelet,
-        "frames_per_clip": cfg.frames, "horizon": HORIZON, "contexts": [6, 8, 12],
+        "frames_per_clip": cfg.frames, "horizon": HORIZON, "contexts": [8, 20],
         "contexts_trained": [s * cfg.tubelet for s in CONTEXT_SLOTS], "mean": list(MEAN), "std": list(STD),
         "resize": "whole 16:9 picture squashed to crop x crop (no crop), antialiased bilinear, RGB / 255",
         "target": "separate encoder hf_target: zero layers, fixed projection, layer-normed like any target",
@@ -48,9 +48,40 @@ def save_hf(net: Net, folder: Path, info: dict) -> None:
     (folder / "training.json").write_text(json.dumps(data, indent=1) + "\n")
 
 
-def save_random(net: Net, folder: Path, seed: int = 0) -> None:
+def random_net(cfg: NetConfig, seed: int = 0) -> Net:
+    """A net of random weights (std .02, mask token not zero), its target encoder the random encoder itself."""
+    from transformers import VJEPA2Config, VJEPA2Model
+
+    torch.manual_seed(seed)
+    state = VJEPA2Model(VJEPA2Config(**cfg.hf())).state_dict()
+    net = Net(cfg, target_layers=cfg.layers)
+    net.encoder.load_state_dict(part(state, "encoder."), strict=True)
+    net.target.load_state_dict(part(state, "encoder."), strict=True)
+    net.predictor.load_state_dict(part(state, "predictor."), strict=True)
+    return net.eval()
+
+
+def load_weights(cfg: NetConfig, folder: Path) -> Net:
+    """A trained net from folder/model.safetensors and folder/target/model.safetensors."""
+    from safetensors.torch import load_file
+
+    state, target = load_file(folder / "model.safetensors"), load_file(folder / "target" / "model.safetensors")
+    layers = 1 + max((int(k.split(".")[2]) for k in target if k.startswith("encoder.layer.")), default=-1)
+    net = Net(cfg, target_layers=layers)
+    net.encoder.load_state_dict(part(state, "encoder."), strict=True)
+    net.predictor.load_state_dict(part(state, "predictor."), strict=True)
+    net.target.load_state_dict(part(target, "encoder."), strict=True)
+    return net.eval()
+
+
+def part(state: dict, prefix: str) -> dict:
+    """The entries of `state` under `prefix`, without it."""
+    return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+
+
+def save_random(cfg: NetConfig, folder: Path, seed: int = 0) -> None:
     """A random-weight twin of the same shape (std .02, mask token not zero)."""
     from transformers import VJEPA2Config, VJEPA2Model
 
     torch.manual_seed(seed)
-    VJEPA2Model(VJEPA2Config(**net.cfg.hf())).save_pretrained(folder / "hf_random")
+    VJEPA2Model(VJEPA2Config(**cfg.hf())).save_pretrained(folder / "hf_random")

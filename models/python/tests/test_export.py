@@ -85,6 +85,16 @@ def test_half_precision_halves_the_weights_and_keeps_the_surprise(sources, expor
     assert graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.FLOAT
 
 
+def test_int8_quarters_the_weights_and_stays_near_the_surprise(sources, tmp_path):
+    m = run(sources / "hf", tmp_path / "int8", "--precision", "int8")
+    assert m["precision"] == "int8" and m["self_test"]["tolerance_rel"] == 2e-2
+    assert 1e-4 < m["parity"]["encoder_max_rel"] < 1e-1 and m["parity"]["surprise_max_rel"] < 1e-2
+    graph = onnx.load(tmp_path / "int8" / "encoder.onnx").graph
+    small = [t for t in graph.initializer if t.data_type == onnx.TensorProto.INT8]
+    assert sum(math.prod(t.dims) for t in small) > 0.9 * sum(math.prod(t.dims) for t in graph.initializer)
+    bundle.verify(tmp_path / "int8")
+
+
 def test_plain_attention_needs_no_contrib_operator(sources, exported, tmp_path):
     m = run(sources / "hf", tmp_path / "plain", "--attention", "plain")
     for name in ("encoder", "predictor"):

@@ -20,11 +20,13 @@ def _encode(video, fps: float, crf: float, old: bool):
             q = str(int(min(max((crf - 14) / 2, 2), 24)))
             stream = out.add_stream("mpeg4", rate=rate, options={"qmin": q, "qmax": q, "threads": "1"})
         else:
-            stream = out.add_stream("libx264", rate=rate,
-                                    options={"crf": str(crf), "preset": "veryfast", "threads": "1"})
+            # its macroblock tree reads beyond the picture's edge: the same video would not always give the same bytes
+            stream = out.add_stream("libx264", rate=rate, options={
+                "crf": str(crf), "preset": "veryfast", "threads": "1", "x264-params": "mbtree=0"})
         stream.height, stream.width, stream.pix_fmt = video.shape[1], video.shape[2], "yuv420p"
         for picture in video:
-            out.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            out.mux(stream.encode(frame.reformat(format="yuv420p")))
         out.mux(stream.encode())
     file.seek(0)
     return file

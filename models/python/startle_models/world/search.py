@@ -12,7 +12,7 @@ from .state import Look, Trajectory
 
 SETTLE_S = 0.6  # seconds after the onset through which the object must stay in view
 SCENES = 96  # sampled at once
-VISIBLE, FAINT = 0.06, 0.02  # differences of pictures, in grey levels of [0, 1]
+VISIBLE, FAINT = 0.12, 0.02  # differences of pictures, in grey levels of [0, 1]
 ROUNDS = 400
 AT_ONCE = 8  # pairs whose pictures are compared at once
 

@@ -1,0 +1,170 @@
+"""The bundled model on held-out twins of every violation, beside its controls.
+
+    python -m startle_models.benchmark WEIGHTS --out ../../reports/benchmark [--pairs 50]
+
+WEIGHTS holds model.safetensors and target/model.safetensors. Videos are rendered at the model's own frame rate and
+size; shapes and textures of the test videos are never seen in training, nor are the kinds in KEPT_BACK used in tuning.
+Writes benchmark.json and benchmark.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import torch
+
+from .net import Net, NetConfig
+from .statistics import auroc, wilson, wins
+from .surprise import CONTEXTS, CONTROLS, MODEL, Footing, errors
+from .train_data import FPS
+from .train_export import load_weights, random_net
+from .world import (
+    ADDS_MOTION, HIDDEN, KEPT_BACK, NEUTRAL, REMOVES_MOTION, VIOLATIONS, SceneSpec, lawful_video, render_pairs,
+    sample_controls, sample_pairs,
+)
+
+SEED = 830_000_023
+FRAMES = 60
+LAWFUL = 240          # lawful videos: even ones calibrate, odd ones count false alarms
+P_VALUE = 0.002       # share of lawful slots above the detection threshold
+NEAR_S = 0.25         # a peak this near to the onset is in the right place
+CONTROL = "control"
+
+
+def score(curve):
+    """One number for a video [V] from its curve [V, slots]: the largest surprise."""
+    return curve.amax(1)
+
+
+def curves(net, random, footing: Footing | None, video, since=None):
+    """Curves {scorer: [V, slots]} over the slots that every context can predict; a footing is made if there is none."""
+    found = {c: errors(net, random, video, c, since) for c in CONTEXTS}
+    footing = footing or Footing(found)
+    first = max(CONTEXTS) // net.cfg.tubelet
+    return {name: footing.curve(found, name)[:, first:] for name in found[CONTEXTS[0]]}, footing
+
+
+def make(kind: str, count: int, cfg: NetConfig):
+    """Twins of one kind, uint8 [2*count, FRAMES, H, W, 3], and what is known of them."""
+    # vanish and appear of equal seeds are mirror images
+    place = VIOLATIONS.index(kind.replace("appear", "vanish")) if kind != CONTROL else len(VIOLATIONS)
+    g = torch.Generator().manual_seed(SEED + place)
+    sample = sample_controls if kind == CONTROL else (lambda *a: sample_pairs(kind, *a))
+    pairs = sample(count, FRAMES, FPS, g, SceneSpec(held_out=True))
+    return render_pairs(pairs, cfg.crop, cfg.crop, g), pairs
+
+
+def one_kind(kind: str, count: int, net: Net, random: Net, footing: Footing, thresholds: dict) -> dict:
+    """Scores of one kind: per scorer the twins' scores, and for the model where its peaks lie."""
+    video, pairs = make(kind, count, net.cfg)
+    by_name, _ = curves(net, random, footing, video, pairs.onset)
+    row = {"scores": {name: score(c).tolist() for name, c in by_name.items()}, "group": pairs.group.tolist()}
+    slot_s, first = net.cfg.tubelet / FPS, max(CONTEXTS) // net.cfg.tubelet
+    curve = by_name[MODEL][1::2]
+    seen = pairs.seen / FPS
+    times = (torch.arange(curve.shape[1]) + first + 0.5) * slot_s
+    after = times[None] > seen[:, None] - slot_s
+    peak = times[curve.argmax(1)]
+    row["detected"] = (((curve >= thresholds[MODEL]) & after).any(1)).tolist()
+    row["offset_s"] = (peak - seen).tolist()
+    row["seen_s"] = seen.tolist()
+    return row
+
+
+def summary(row: dict) -> dict:
+    """Accuracy with interval and AUROC per scorer; share of detected, and of those with the peak near the onset."""
+    out = {}
+    for name, values in row["scores"].items():
+        s = torch.tensor(values)
+        share = float(wins(s).mean())
+        out[name] = {"accuracy": share, "interval": wilson(share, len(s) // 2), "auroc": auroc(s[1::2], s[0::2])}
+    hit = [d for d in zip(row["detected"], row["offset_s"]) if d[0]]
+    out["recall"] = len(hit) / len(row["detected"])
+    out["near"] = sum(abs(o) <= NEAR_S for _, o in hit) / len(hit) if hit else None
+    return out
+
+
+def merge(rows: list[dict]) -> dict:
+    """Rows of several kinds as one."""
+    names = rows[0]["scores"]
+    return {"scores": {n: sum((r["scores"][n] for r in rows), []) for n in names},
+            "detected": sum((r["detected"] for r in rows), []), "offset_s": sum((r["offset_s"] for r in rows), [])}
+
+
+def groups(kinds) -> dict[str, list[str]]:
+    """Named groups of kinds, the whole last."""
+    violations = [k for k in kinds if k != CONTROL]
+    named = {
+        "in view": [k for k in violations if k not in HIDDEN], "hidden": [k for k in violations if k in HIDDEN],
+        "adds motion": [k for k in violations if k in ADDS_MOTION],
+        "removes motion": [k for k in violations if k in REMOVES_MOTION],
+        "neither": [k for k in violations if k in NEUTRAL],
+        "kept back": [k for k in violations if k in KEPT_BACK], "all": violations,
+    }
+    return {name: members for name, members in named.items() if members}
+
+
+def table(result: dict) -> str:
+    """The result as a Markdown table."""
+    scorers = (MODEL, *CONTROLS)
+    lines = ["| type | " + " | ".join(scorers) + " | AUROC | recall | peak near |", "|" + "---|" * (len(scorers) + 4)]
+    for name, row in result.items():
+        cells = []
+        for s in scorers:
+            lo, hi = row[s]["interval"]
+            interval = f" ({100 * lo:.0f}–{100 * hi:.0f})" if s == MODEL else ""
+            cells.append(f"{100 * row[s]['accuracy']:.0f}{interval}")
+        near = "–" if row["near"] is None else f"{100 * row['near']:.0f}"
+        cells += [f"{row[MODEL]['auroc']:.2f}", f"{100 * row['recall']:.0f}", near]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def calibrate(net: Net, random: Net, count: int):
+    """Footing and thresholds from lawful videos, and the share of slots of other lawful videos above the model's."""
+    g = torch.Generator().manual_seed(SEED - 1)
+    parts = [lawful_video(20, FRAMES, FPS, net.cfg.crop, net.cfg.crop, g, SceneSpec()) for _ in range(count // 20)]
+    half = len(parts) // 2
+    by_name, footing = curves(net, random, None, torch.cat(parts[:half]))
+    thresholds = {name: float(torch.quantile(c.flatten(), 1 - P_VALUE)) for name, c in by_name.items()}
+    other, _ = curves(net, None, footing, torch.cat(parts[half:]))
+    slots = other[MODEL]
+    return footing, thresholds, float((slots >= thresholds[MODEL]).float().mean()), slots.numel()
+
+
+def run(args) -> dict:
+    torch.set_num_threads(args.threads)
+    net, random = load_weights(NetConfig(), args.weights), random_net(NetConfig())
+    footing, thresholds, rate, slots = calibrate(net, random, LAWFUL)
+    kinds = args.only or [*VIOLATIONS, CONTROL]
+    rows = {}
+    for kind in kinds:
+        rows[kind] = one_kind(kind, args.pairs, net, random, footing, thresholds)
+        print(table({kind: summary(rows[kind])}).splitlines()[-1], flush=True)
+    result = {kind: summary(row) for kind, row in rows.items()}
+    result |= {name: summary(merge([rows[k] for k in members])) for name, members in groups(kinds).items()}
+    return {"pairs": args.pairs, "weights": str(args.weights), "lawful_slots": slots, "promised_rate": P_VALUE,
+            "seen_rate": rate, "summary": result, "rows": rows}
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    p.add_argument("weights", type=Path)
+    p.add_argument("--out", type=Path, required=True)
+    p.add_argument("--pairs", type=int, default=50, help="per kind")
+    p.add_argument("--only", nargs="*", help="kinds")
+    p.add_argument("--threads", type=int, default=1)
+    args = p.parse_args()
+    result = run(args)
+    args.out.mkdir(parents=True, exist_ok=True)
+    (args.out / "benchmark.json").write_text(json.dumps(result) + "\n")
+    (args.out / "benchmark.md").write_text(table(result["summary"]))
+    print(table(result["summary"]))
+    print(f"lawful slots above the threshold: {result['seen_rate']:.5f} of {result['lawful_slots']} "
+          f"(promised {P_VALUE})")
+
+
+if __name__ == "__main__":
+    main()
