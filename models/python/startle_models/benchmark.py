@@ -10,6 +10,7 @@ Writes benchmark.json and benchmark.md.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 from pathlib import Path
 
@@ -17,7 +18,7 @@ import torch
 
 from .net import Net, NetConfig
 from .statistics import auroc, wilson, wins
-from .surprise import CONTEXTS, CONTROLS, MODEL, Footing, errors
+from .surprise import CONTEXTS, CONTROLS, MODEL, RANDOM, Footing, errors
 from .train_data import FPS
 from .train_export import load_weights, random_net
 from .world import (
@@ -28,6 +29,7 @@ from .world import (
 SEED = 830_000_023
 FRAMES = 60
 LAWFUL = 240          # lawful videos: even ones calibrate, odd ones count false alarms
+RANDOM_PAIRS = 20     # pairs per kind that the random weights score: half a chance needs no finer measure
 P_VALUE = 0.002       # share of lawful slots above the detection threshold
 NEAR_S = 0.25         # a peak this near to the onset is in the right place
 CONTROL = "control"
@@ -38,9 +40,9 @@ def score(curve):
     return curve.amax(1)
 
 
-def curves(net, random, footing: Footing | None, video, since=None):
+def curves(net: Net, footing: Footing | None, video, since=None, controls: bool = True):
     """Curves {scorer: [V, slots]} over the slots that every context can predict; a footing is made if there is none."""
-    found = {c: errors(net, random, video, c, since) for c in CONTEXTS}
+    found = {c: errors(net, video, c, since, controls) for c in CONTEXTS}
     footing = footing or Footing(found)
     first = max(CONTEXTS) // net.cfg.tubelet
     return {name: footing.curve(found, name)[:, first:] for name in found[CONTEXTS[0]]}, footing
@@ -56,20 +58,36 @@ def make(kind: str, count: int, cfg: NetConfig):
     return render_pairs(pairs, cfg.crop, cfg.crop, g), pairs
 
 
-def one_kind(kind: str, count: int, net: Net, random: Net, footing: Footing, thresholds: dict) -> dict:
+@dataclasses.dataclass
+class Judges:
+    """What scores videos: nets with their footings, and the model's detection threshold."""
+
+    net: Net
+    random: Net
+    footing: Footing
+    random_footing: Footing
+    threshold: float
+
+
+def one_kind(kind: str, count: int, judges: Judges) -> dict:
     """Scores of one kind: per scorer the twins' scores, and for the model where its peaks lie."""
+    net = judges.net
     video, pairs = make(kind, count, net.cfg)
-    by_name, _ = curves(net, random, footing, video, pairs.onset)
+    by_name, _ = curves(net, judges.footing, video, pairs.onset)
+    some = min(count, RANDOM_PAIRS)
+    noise, _ = curves(judges.random, judges.random_footing, video[:2 * some], pairs.onset[:some], controls=False)
     row = {"scores": {name: score(c).tolist() for name, c in by_name.items()}, "group": pairs.group.tolist()}
+    row["scores"][RANDOM] = score(noise[MODEL]).tolist()
     slot_s, first = net.cfg.tubelet / FPS, max(CONTEXTS) // net.cfg.tubelet
-    curve = by_name[MODEL][1::2]
-    seen = pairs.seen / FPS
+    curve, seen = by_name[MODEL], pairs.seen / FPS
     times = (torch.arange(curve.shape[1]) + first + 0.5) * slot_s
+    near = (times - seen[:, None]).abs() <= 0.5 + slot_s / 2
+    at_onset = (curve * near.repeat_interleave(2, 0)).amax(1)
+    row["onset_wins"] = wins(at_onset).tolist()
+    broken = curve[1::2]
     after = times[None] > seen[:, None] - slot_s
-    peak = times[curve.argmax(1)]
-    row["detected"] = (((curve >= thresholds[MODEL]) & after).any(1)).tolist()
-    row["offset_s"] = (peak - seen).tolist()
-    row["seen_s"] = seen.tolist()
+    row["detected"] = ((broken >= judges.threshold) & after).any(1).tolist()
+    row["offset_s"] = (times[broken.argmax(1)] - seen).tolist()
     return row
 
 
@@ -80,6 +98,7 @@ def summary(row: dict) -> dict:
         s = torch.tensor(values)
         share = float(wins(s).mean())
         out[name] = {"accuracy": share, "interval": wilson(share, len(s) // 2), "auroc": auroc(s[1::2], s[0::2])}
+    out["at_onset"] = sum(row["onset_wins"]) / len(row["onset_wins"])
     hit = [d for d in zip(row["detected"], row["offset_s"]) if d[0]]
     out["recall"] = len(hit) / len(row["detected"])
     out["near"] = sum(abs(o) <= NEAR_S for _, o in hit) / len(hit) if hit else None
@@ -89,8 +108,8 @@ def summary(row: dict) -> dict:
 def merge(rows: list[dict]) -> dict:
     """Rows of several kinds as one."""
     names = rows[0]["scores"]
-    return {"scores": {n: sum((r["scores"][n] for r in rows), []) for n in names},
-            "detected": sum((r["detected"] for r in rows), []), "offset_s": sum((r["offset_s"] for r in rows), [])}
+    flat = {n: sum((r[n] for r in rows), []) for n in ("detected", "offset_s", "onset_wins")}
+    return {"scores": {n: sum((r["scores"][n] for r in rows), []) for n in names}} | flat
 
 
 def groups(kinds) -> dict[str, list[str]]:
@@ -109,7 +128,8 @@ def groups(kinds) -> dict[str, list[str]]:
 def table(result: dict) -> str:
     """The result as a Markdown table."""
     scorers = (MODEL, *CONTROLS)
-    lines = ["| type | " + " | ".join(scorers) + " | AUROC | recall | peak near |", "|" + "---|" * (len(scorers) + 4)]
+    heads = ("type", *scorers, "AUROC", "at the onset", "recall", "peak near")
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
     for name, row in result.items():
         cells = []
         for s in scorers:
@@ -117,36 +137,41 @@ def table(result: dict) -> str:
             interval = f" ({100 * lo:.0f}–{100 * hi:.0f})" if s == MODEL else ""
             cells.append(f"{100 * row[s]['accuracy']:.0f}{interval}")
         near = "–" if row["near"] is None else f"{100 * row['near']:.0f}"
-        cells += [f"{row[MODEL]['auroc']:.2f}", f"{100 * row['recall']:.0f}", near]
+        cells += [f"{row[MODEL]['auroc']:.2f}", f"{100 * row['at_onset']:.0f}", f"{100 * row['recall']:.0f}", near]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 
-def calibrate(net: Net, random: Net, count: int):
-    """Footing and thresholds from lawful videos, and the share of slots of other lawful videos above the model's."""
+def calibrate(net: Net, random: Net, count: int) -> tuple[Judges, float, int]:
+    """Footings and threshold from lawful videos; the share of slots of as many others above it, and their number."""
     g = torch.Generator().manual_seed(SEED - 1)
     parts = [lawful_video(20, FRAMES, FPS, net.cfg.crop, net.cfg.crop, g, SceneSpec()) for _ in range(count // 20)]
     half = len(parts) // 2
-    by_name, footing = curves(net, random, None, torch.cat(parts[:half]))
-    thresholds = {name: float(torch.quantile(c.flatten(), 1 - P_VALUE)) for name, c in by_name.items()}
-    other, _ = curves(net, None, footing, torch.cat(parts[half:]))
-    slots = other[MODEL]
-    return footing, thresholds, float((slots >= thresholds[MODEL]).float().mean()), slots.numel()
+    by_name, footing = curves(net, None, torch.cat(parts[:half]))
+    _, random_footing = curves(random, None, torch.cat(parts[:2]), controls=False)
+    threshold = float(torch.quantile(by_name[MODEL].flatten(), 1 - P_VALUE))
+    other = curves(net, footing, torch.cat(parts[half:]), controls=False)[0][MODEL]
+    return Judges(net, random, footing, random_footing, threshold), float((other >= threshold).float().mean()), other.numel()
+
+
+def _row(job) -> tuple[str, dict]:
+    kind, pairs, judges = job
+    torch.set_num_threads(1)
+    row = one_kind(kind, pairs, judges)
+    print(table({kind: summary(row)}).splitlines()[-1], flush=True)
+    return kind, row
 
 
 def run(args) -> dict:
-    torch.set_num_threads(args.threads)
-    net, random = load_weights(NetConfig(), args.weights), random_net(NetConfig())
-    footing, thresholds, rate, slots = calibrate(net, random, LAWFUL)
+    torch.set_num_threads(args.jobs)
+    judges, rate, slots = calibrate(load_weights(NetConfig(), args.weights), random_net(NetConfig()), LAWFUL)
     kinds = args.only or [*VIOLATIONS, CONTROL]
-    rows = {}
-    for kind in kinds:
-        rows[kind] = one_kind(kind, args.pairs, net, random, footing, thresholds)
-        print(table({kind: summary(rows[kind])}).splitlines()[-1], flush=True)
+    with torch.multiprocessing.get_context("spawn").Pool(args.jobs) as pool:
+        rows = dict(pool.imap(_row, [(kind, args.pairs, judges) for kind in kinds]))
     result = {kind: summary(row) for kind, row in rows.items()}
     result |= {name: summary(merge([rows[k] for k in members])) for name, members in groups(kinds).items()}
-    return {"pairs": args.pairs, "weights": str(args.weights), "lawful_slots": slots, "promised_rate": P_VALUE,
-            "seen_rate": rate, "summary": result, "rows": rows}
+    return {"pairs": args.pairs, "weights": str(args.weights), "threshold": judges.threshold, "lawful_slots": slots,
+            "promised_rate": P_VALUE, "seen_rate": rate, "summary": result, "rows": rows}
 
 
 def main():
@@ -155,7 +180,7 @@ def main():
     p.add_argument("--out", type=Path, required=True)
     p.add_argument("--pairs", type=int, default=50, help="per kind")
     p.add_argument("--only", nargs="*", help="kinds")
-    p.add_argument("--threads", type=int, default=1)
+    p.add_argument("--jobs", type=int, default=2, help="processes")
     args = p.parse_args()
     result = run(args)
     args.out.mkdir(parents=True, exist_ok=True)

@@ -20,37 +20,32 @@ CONTROLS = (RANDOM, COPY, PIXEL, PIXEL2)
 
 
 @torch.no_grad()
-def next_slot_errors(net: Net, random: Net | None, video, context: int) -> dict[str, torch.Tensor]:
+def next_slot_errors(net: Net, video, context: int, controls: bool = True) -> dict[str, torch.Tensor]:
     """Errors {scorer: [B, tokens]} of the slot after the context; video uint8 [B, context + 2, H, W, 3]."""
     cfg, n = net.cfg, net.cfg.per_slot
     clip = normalise(video)
-    out = {}
-    for name, model in ((MODEL, net), (RANDOM, random)):
-        if model is None:
-            continue
-        true = model.targets(clip)[:, -n:]
-        out[name] = (model.predict(clip, context, 1) - true).abs().mean(-1)
-    recent = net.targets(clip[:, -2 * cfg.tubelet:])
-    out[COPY] = (recent[:, n:] - recent[:, :n]).abs().mean(-1)
-    p = patches(clip[:, -3 * cfg.tubelet:], cfg).unflatten(1, (3, n))
-    out[PIXEL] = (p[:, 2] - p[:, 1]).abs().mean(-1)
-    out[PIXEL2] = (p[:, 2] - 2 * p[:, 1] + p[:, 0]).abs().mean(-1)
+    target = net.targets(clip)
+    out = {MODEL: (net.predict(clip, context, 1) - target[:, -n:]).abs().mean(-1)}
+    if controls:
+        out[COPY] = (target[:, -n:] - target[:, -2 * n:-n]).abs().mean(-1)
+        p = patches(clip[:, -3 * cfg.tubelet:], cfg).unflatten(1, (3, n))
+        out[PIXEL] = (p[:, 2] - p[:, 1]).abs().mean(-1)
+        out[PIXEL2] = (p[:, 2] - 2 * p[:, 1] + p[:, 0]).abs().mean(-1)
     return out
 
 
-def errors(net: Net, random: Net | None, video, context: int, since=None) -> dict[str, torch.Tensor]:
+def errors(net: Net, video, context: int, since=None, controls: bool = True) -> dict[str, torch.Tensor]:
     """Errors {scorer: [V, windows, tokens]} of all windows of videos uint8 [V,F,H,W,3].
 
     since [V/2]: the rows are twins that are equal before this frame; what the second repeats is not computed again.
     """
     span = context + net.cfg.tubelet
-    starts = range(0, video.shape[1] - span + 1, STRIDE)
     windows = []
-    for start in starts:
+    for start in range(0, video.shape[1] - span + 1, STRIDE):
         rows = torch.arange(len(video))
         if since is not None:
             rows = rows[(rows % 2 == 0) | (start + span > since.repeat_interleave(2))]
-        some = next_slot_errors(net, random, video[rows, start:start + span], context)
+        some = next_slot_errors(net, video[rows, start:start + span], context, controls)
         windows.append({k: _spread(v, rows, len(video)) for k, v in some.items()})
     return {k: torch.stack([w[k] for w in windows], 1) for k in windows[0]}
 

@@ -51,7 +51,7 @@ def test_twins_cost_less_and_score_the_same(net, video):
     twins[1::2] = twins[0::2]
     since = torch.tensor([26, 30])
     twins[1, 26:] = 255 - twins[1, 26:]
-    whole, some = errors(net, None, twins, 8), errors(net, None, twins, 8, since)
+    whole, some = errors(net, twins, 8), errors(net, twins, 8, since)
     for name, value in whole.items():
         assert value.shape == (4, 12, net.cfg.per_slot)
         assert torch.allclose(value, some[name], atol=1e-6), name
@@ -61,7 +61,7 @@ def test_twins_cost_less_and_score_the_same(net, video):
 
 
 def test_every_context_has_its_own_footing(net, video):
-    found = {c: errors(net, None, video, c) for c in CONTEXTS}
+    found = {c: errors(net, video, c) for c in CONTEXTS}
     footing = Footing(found)
     scaled = {c: {k: v * (3.0 if c == 8 else 1.0) for k, v in by.items()} for c, by in found.items()}
     again = Footing(scaled)
@@ -79,12 +79,13 @@ def test_a_score_rises_with_its_spike_and_the_table_holds_every_control(net, mon
     cfg = net.cfg
     random = random_net(cfg)
     lawful = chunk_video(402, 9, cfg)[:4]
-    by_name, footing = benchmark.curves(net, random, None, lawful)
-    assert set(by_name) == {MODEL, *CONTROLS}
-    row = benchmark.one_kind("vanish", 2, net, random, footing, {MODEL: 0.0})
+    _, footing = benchmark.curves(net, None, lawful)
+    _, random_footing = benchmark.curves(random, None, lawful, controls=False)
+    row = benchmark.one_kind("vanish", 2, benchmark.Judges(net, random, footing, random_footing, 0.0))
+    assert set(row["scores"]) == {MODEL, *CONTROLS}
     assert row["detected"] == [True, True] and len(row["scores"][MODEL]) == 4
     text = benchmark.table({"vanish": benchmark.summary(row)})
-    assert text.count("|") == 3 * (len(CONTROLS) + 6) and "vanish" in text
+    assert text.count("|") == 3 * (len(CONTROLS) + 7) and "vanish" in text
 
 
 def test_groups_are_complete():
