@@ -3,7 +3,7 @@ SHELL := /bin/bash
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 CARGO ?= cargo
 PYTHON := .venv/bin/python
-DEMO := samples/vanish_1_impossible.mp4
+DEMO := samples/colour_0_impossible.mp4
 
 .PHONY: help demo test test-rust test-python lint setup setup-tests build bench model benchmark bundle clean
 

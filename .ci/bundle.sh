@@ -7,7 +7,7 @@ random=$PWD/tests/data/bundles/startle-s1-random lawful=$PWD/models/checkpoints/
 tool() { (cd models/python && "$root/.venv/bin/python" -m "startle_models.$@"); }
 clip=(--frames 22 --fps 10 --contexts 8,20 --horizon 1 --stride 2 --resize squash --mean 0.5,0.5,0.5 --std 0.25,0.25,0.25)
 
-[ -e "$lawful/labels.jsonl" ] || tool samples --lawful "${LAWFUL:-240}" --size 320x180 --seed 40000 --out "$lawful"
+[ -e "$lawful/labels.jsonl" ] || tool samples --lawful "${LAWFUL:-200}" --size 320x180 --fps 10 --seed 40000 --out "$lawful"
 tool export "$checkpoint/hf" --target-source "$checkpoint/hf_target" --out "$bundle" --name startle-s1 --force \
     --description "A small V-JEPA of our own, trained on generated scenes of simple objects." \
     --license "MIT OR Apache-2.0" "${clip[@]}" --notes "$root/models/python/cards/startle-s1.md"

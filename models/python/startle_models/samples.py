@@ -89,14 +89,15 @@ def write_pairs(kind: str, part: int, first: int, out: Path) -> list[dict]:
     return rows
 
 
-def lawful(count: int, out: Path, seed: int = 700_000, height: int = HEIGHT, width: int = WIDTH) -> None:
+def lawful(count: int, out: Path, seed: int = 700_000, height: int = HEIGHT, width: int = WIDTH,
+           fps: int = FPS) -> None:
     """Write `count` lawful videos lawful_0000.mp4 … of 6 s and labels.jsonl."""
     out.mkdir(parents=True, exist_ok=True)
     with (out / "labels.jsonl").open("w") as labels:
         for i in range(count):
             g = torch.Generator().manual_seed(seed + i)
             name = f"lawful_{i:04d}.mp4"
-            write_video(out / name, lawful_video(1, round(SECONDS * FPS), FPS, height, width, g)[0])
+            write_video(out / name, lawful_video(1, round(SECONDS * fps), fps, height, width, g)[0], fps)
             labels.write(json.dumps({"path": name, "possible": True, "type": "none", "seed": seed + i}) + "\n")
             labels.flush()
 
@@ -108,11 +109,12 @@ def main():
     p.add_argument("--lawful", type=int, default=0, help="write so many lawful videos instead")
     p.add_argument("--seed", type=int, default=700_000, help="first seed of the lawful videos")
     p.add_argument("--size", default=f"{WIDTH}x{HEIGHT}", help="of the lawful videos; 320x180: a quarter of the time")
+    p.add_argument("--fps", type=int, default=FPS, help="of the lawful videos; 10, the model's: a third of the time")
     args = p.parse_args()
     torch.set_num_threads(1)
     if args.lawful:
         width, height = (int(v) for v in args.size.split("x"))
-        lawful(args.lawful, args.out, args.seed, height, width)
+        lawful(args.lawful, args.out, args.seed, height, width, args.fps)
         return
     args.out.mkdir(parents=True, exist_ok=True)
     rows = []

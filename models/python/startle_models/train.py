@@ -18,7 +18,7 @@ import torch
 import torch.distributed as dist
 
 from .net import Net, NetConfig
-from .train_data import CONTEXT_SLOTS, CONTEXT_WEIGHTS, HORIZON, Clips, chunk_video, normalise
+from .train_data import CHUNK, CONTEXT_SLOTS, CONTEXT_WEIGHTS, HORIZON, Clips, chunk_video, normalise
 from .train_eval import gates, held_out
 from .train_export import save_hf, save_random
 from .train_start import fresh, grown, whiten
@@ -94,7 +94,7 @@ class Trainer:
         args = self.args
         net = grown(self.cfg, Path(args.start), args.seed) if args.start else fresh(self.cfg, args.seed)
         if args.whiten:
-            whiten(net, chunk_video(0, args.seed, self.cfg)[:, :self.cfg.frames], args.whiten)
+            whiten(net, chunk_video(0, args.seed, self.cfg)[0][:, :self.cfg.frames], args.whiten)
         return net
 
     def _load(self, data) -> int:
@@ -114,8 +114,9 @@ class Trainer:
         os.replace(self.out / "checkpoint.tmp", self.out / "checkpoint.pt")
         args = self.args
         save_hf(self.mean.to("cpu"), self.out, {
-            "seed": args.seed, "steps": self.step, "clips": self.clips_seen, "from": args.start,
-            "videos": self.clips.made * args.ranks * 32, "core_seconds": round(self.spent()),
+            "seed": args.seed, "steps": self.step, "clips": self.clips_seen,
+            "from": Path(args.start).resolve().parent.name if args.start else None,
+            "videos": self.clips.made * args.ranks * CHUNK, "core_seconds": round(self.spent()),
             "wall_seconds": round(self.elapsed), "batch": args.batch * args.ranks, "lr": args.lr,
             "gates": {k: round(v, 4) for k, v in self.gate.items()}})
         self.mean.to(self.device)
@@ -126,7 +127,7 @@ class Trainer:
 
     def log(self, loss: float, lr: float):
         self.gate = gates(self.mean.eval(), self.sets)
-        row = {"step": self.step, "clips": self.clips_seen, "videos": self.clips.made * self.args.ranks * 32,
+        row = {"step": self.step, "clips": self.clips_seen, "videos": self.clips.made * self.args.ranks * CHUNK,
                "wall_s": round(self.elapsed), "core_s": round(self.spent()), "lr": f"{lr:.2e}", "loss": f"{loss:.5f}"}
         row |= {k: f"{v:.4f}" for k, v in self.gate.items()}
         path = self.out / "log.csv"
@@ -252,11 +253,11 @@ def main():
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
     (out / ".meet").unlink(missing_ok=True)
+    save_random(NetConfig(), out)
     if args.ranks > 1:
         torch.multiprocessing.spawn(work, (args,), args.ranks)
     else:
         work(0, args)
-    save_random(NetConfig(), out)
     plot(out)
 
 

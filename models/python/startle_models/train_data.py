@@ -7,7 +7,7 @@ import dataclasses
 import torch
 
 from .net import NetConfig
-from .world import SceneSpec, lawful_video
+from .world import SceneSpec, lawful_video_with_events
 from .world.codec import shrink, through_encoder
 
 MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
@@ -20,6 +20,8 @@ CODEC_SIZE = (108, 192)
 CONTEXT_SLOTS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10)
 CONTEXT_WEIGHTS = (0.01, 0.03, 0.05, 0.27, 0.05, 0.05, 0.05, 0.06, 0.06, 0.37)  # most for those that are used
 HORIZON = 2
+EVENTFUL = 0.5       # share of clips in whose first predicted slot something happens
+EVENT_WEIGHTS = (4.0, 1.0)  # of coming out from behind something, and of changes of motion, which are many
 
 
 def normalise(video):
@@ -40,17 +42,17 @@ def curriculum(index: int) -> SceneSpec:
 
 
 def chunk_video(index: int, seed: int, cfg: NetConfig, device="cpu"):
-    """Chunk `index` of the training stream: CHUNK videos, a function of (seed, index) alone. A quarter of the chunks
-    stems from sources of 6 to 30 frames a second, some pass a real encoder."""
+    """Chunk `index` of the training stream: CHUNK videos and their events [CHUNK, VIDEO_FRAMES, 2], a function of (seed,
+    index) alone. A quarter of the chunks stems from sources of 6 to 30 frames a second, some pass a real encoder."""
     g = torch.Generator().manual_seed(seed * 1_000_003 + index)
     source_fps = float(6 + 24 * torch.rand(1, generator=g)) if index % 8 in (2, 3) else None
     spec, size = curriculum(index), (cfg.crop, cfg.crop)
     if index % CODEC_EVERY:
-        return lawful_video(CHUNK, VIDEO_FRAMES, FPS, *size, g, spec, source_fps, device)
-    video = lawful_video(CHUNK, VIDEO_FRAMES, FPS, *CODEC_SIZE, g, spec, source_fps, device)
+        return lawful_video_with_events(CHUNK, VIDEO_FRAMES, FPS, *size, g, spec, source_fps, device)
+    video, moments = lawful_video_with_events(CHUNK, VIDEO_FRAMES, FPS, *CODEC_SIZE, g, spec, source_fps, device)
     crf = torch.randint(20, 36, (CHUNK,), generator=g)
     coded = through_encoder(video.cpu(), FPS, crf, torch.rand(CHUNK, generator=g) < 0.2)
-    return shrink(coded, *size).to(device)
+    return shrink(coded, *size).to(device), moments
 
 
 class Clips:
@@ -64,12 +66,14 @@ class Clips:
         self.cfg, self.seed, self.rank, self.ranks, self.device = cfg, seed, rank, ranks, device
         self.made, self.reuse, self.due, self.have, self.next = made, reuse, 0.0, 0, 0
         self.ring = torch.zeros(capacity, VIDEO_FRAMES, cfg.crop, cfg.crop, 3, dtype=torch.uint8, device=device)
+        self.weight = torch.zeros(capacity, VIDEO_FRAMES)
         for _ in range(first):
             self._add()
 
     def _add(self):
-        video = chunk_video(self.made * self.ranks + self.rank, self.seed, self.cfg, self.device)
+        video, moments = chunk_video(self.made * self.ranks + self.rank, self.seed, self.cfg, self.device)
         self.ring[self.next:self.next + CHUNK] = video
+        self.weight[self.next:self.next + CHUNK] = (moments.cpu() * torch.tensor(EVENT_WEIGHTS)).amax(-1)
         self.next = (self.next + CHUNK) % len(self.ring)
         self.have = min(self.have + CHUNK, len(self.ring))
         self.made += 1
@@ -80,11 +84,24 @@ class Clips:
         if self.due >= 1:
             self.due -= 1
             self._add()
-        which = torch.randint(self.have, (size,), generator=generator).tolist()
-        start = torch.randint(VIDEO_FRAMES - frames + 1, (size,), generator=generator).tolist()
-        flip = (torch.rand(size, generator=generator) < 0.5).tolist()
         clips = []
-        for i, s, f in zip(which, start, flip):
-            clip = self.ring[i, s:s + frames][..., torch.randperm(3, generator=generator)]
-            clips.append(clip.flip(2) if f else clip)
+        for i, start in self._places(size, frames, generator):
+            clip = self.ring[i, start:start + frames][..., torch.randperm(3, generator=generator)]
+            clips.append(clip.flip(2) if torch.rand(1, generator=generator) < 0.5 else clip)
         return torch.stack(clips)
+
+    def _places(self, size: int, frames: int, generator) -> list[tuple[int, int]]:
+        """Videos and starts: at random, but in the share EVENTFUL of them something happens in the first of the
+        predicted slots."""
+        which = torch.randint(self.have, (size,), generator=generator)
+        start = torch.randint(VIDEO_FRAMES - frames + 1, (size,), generator=generator)
+        context = frames - HORIZON * self.cfg.tubelet
+        weight = self.weight[:self.have, context:VIDEO_FRAMES - self.cfg.tubelet]
+        row, moment = weight.nonzero().T
+        if len(row):
+            wanted = torch.rand(size, generator=generator) < EVENTFUL
+            pick = torch.multinomial(weight[row, moment], size, True, generator=generator)
+            early = torch.randint(self.cfg.tubelet, (size,), generator=generator)
+            at = (moment[pick] - early).clamp(0, VIDEO_FRAMES - frames)
+            which, start = torch.where(wanted, row[pick], which), torch.where(wanted, at, start)
+        return list(zip(which.tolist(), start.tolist()))

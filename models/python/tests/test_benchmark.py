@@ -8,14 +8,14 @@ import torch
 from startle_models import benchmark
 from startle_models.net import Net, NetConfig, fit_projection, init_copy, patches, set_target
 from startle_models.statistics import auroc, wilson, wins
-from startle_models.surprise import CONTEXTS, CONTROLS, MODEL, PIXEL, Footing, errors
+from startle_models.surprise import CONTEXTS, CONTROLS, MODEL, PIXEL, Footing, errors, next_slot_errors
 from startle_models.train_data import chunk_video, normalise
 from startle_models.train_export import load_weights, random_net, save_hf
 
 
 @pytest.fixture(scope="module")
 def video():
-    return chunk_video(401, 9, NetConfig())[:6]
+    return chunk_video(401, 9, NetConfig())[0][:6]
 
 
 @pytest.fixture(scope="module")
@@ -54,10 +54,18 @@ def test_twins_cost_less_and_score_the_same(net, video):
     whole, some = errors(net, twins, 8), errors(net, twins, 8, since)
     for name, value in whole.items():
         assert value.shape == (4, 12, net.cfg.per_slot)
-        assert torch.allclose(value, some[name], atol=1e-6), name
+        assert torch.allclose(value, some[name], atol=5e-3), name
     curve = Footing({8: whole}).curve({8: whole}, PIXEL)
     assert bool(curve[:, :4].isnan().all()) and torch.equal(curve[0, :13][4:], curve[1, :13][4:])
     assert curve[1, 13] > curve[0, 13]
+
+
+def test_bfloat16_moves_surprise_by_little(net, video):
+    with torch.no_grad():
+        clip, n = normalise(video[:, :22]), net.cfg.per_slot
+        exact = (net.predict(clip, 20, 1) - net.targets(clip)[:, -n:]).abs().mean(-1)
+    found = next_slot_errors(net, video[:, :22], 20)[MODEL]
+    assert float((found - exact).abs().max()) < 0.02 * float(exact.max())
 
 
 def test_every_context_has_its_own_footing(net, video):
@@ -78,7 +86,7 @@ def test_a_score_rises_with_its_spike_and_the_table_holds_every_control(net, mon
     monkeypatch.setattr(benchmark, "FRAMES", 40)
     cfg = net.cfg
     random = random_net(cfg)
-    lawful = chunk_video(402, 9, cfg)[:4]
+    lawful = chunk_video(402, 9, cfg)[0][:4]
     _, footing = benchmark.curves(net, None, lawful)
     _, random_footing = benchmark.curves(random, None, lawful, controls=False)
     row = benchmark.one_kind("vanish", 2, benchmark.Judges(net, random, footing, random_footing, 0.0))

@@ -19,7 +19,7 @@ from startle_models.world import lawful_video
 
 @pytest.fixture(scope="module")
 def video():
-    return chunk_video(400, 9, NetConfig())[:12, :24]
+    return chunk_video(400, 9, NetConfig())[0][:12, :24]
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +103,16 @@ def test_leaving_out_no_token_changes_nothing(net, video):
         assert close(some, net.predict(clip, 8))
 
 
+def test_half_of_the_clips_hold_an_event_in_the_first_predicted_slot():
+    clips, g = Clips(NetConfig(), 5, first=1), torch.Generator().manual_seed(0)
+    assert clips.batch(3, 24, g).shape == (3, 24, 48, 48, 3)
+    clips.weight[:] = 0
+    clips.weight[7, 25] = 1.0
+    places = clips._places(400, 24, g)
+    hits = sum(i == 7 and start + 20 <= 25 < start + 22 for i, start in places)
+    assert 150 < hits < 260 and all(0 <= start <= 8 for _, start in places)
+
+
 def test_kept_and_wanted_tokens_are_the_moving_ones_first(net, video):
     cfg, g, n = net.cfg, torch.Generator().manual_seed(0), net.cfg.per_slot
     kept = kept_context(video, 12, cfg, 0.5, g)
@@ -158,7 +168,7 @@ def test_command_runs_resumes_and_repeats(tmp_path, monkeypatch):
     monkeypatch.setattr("startle_models.train_start.lawful_video", lambda n, *rest: lawful_video(4, *rest))
     monkeypatch.setattr("startle_models.train_data.CHUNK", 8)
     monkeypatch.setattr("startle_models.train.Clips", functools.partial(Clips, capacity=64, first=2))
-    monkeypatch.setattr("startle_models.train.held_out", lambda cfg, n=4, full=True: chunk_video(0, 1, cfg)[:4, :24])
+    monkeypatch.setattr("startle_models.train.held_out", lambda cfg, n=4, full=True: chunk_video(0, 1, cfg)[0][:4, :24])
     a, b = run(tmp_path / "a", 2), run(tmp_path / "b", 2)
     assert all(torch.equal(a["net"][k], b["net"][k]) for k in a["net"])
     assert any(not torch.equal(a["net"][k], a["mean"][k]) for k in a["net"])

@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from startle_models.world import Edit, SceneSpec, frame_times, lawful_video, sample_scenes, simulate
+from startle_models.world import Edit, SceneSpec, events, frame_times, lawful_video, sample_scenes, simulate, visibility
 from startle_models.world.shapes import mass, width
 from startle_models.world.state import (
     BLOCK, BOX, CYLINDER, HELD_OUT_SHAPES, HELD_OUT_TEXTURES, PLAIN, RAMP, SPHERE, TRAINING_SHAPES, TRAINING_TEXTURES,
@@ -317,3 +317,29 @@ def test_edits_break_physics_from_their_time_on():
     lawful, broken = edited("unsupported", scene)
     assert torch.allclose(broken.pos[:, :, 0, 1], torch.tensor(1.5))
     assert bool((lawful.pos[:, -1, 0, 1] < 1.2).all())
+
+
+def test_events_are_bounces_and_comings_out():
+    scene = ball(height=2.0, e=0.7, n=2)
+    scene.look.screen_on[:] = False
+    found = events(scene.look, simulate(scene, times(40, 20.0)))
+    emerges, turns = found.unbind(-1)
+    assert not bool(emerges.any())
+    for row, g in zip(turns, scene.gravity):
+        hit = float((2 * 2.0 / g).sqrt()) * 20
+        first = int(row.nonzero()[0])
+        assert hit < first <= hit + 2, "the first change of motion in free fall is the bounce"
+    scene = ball(height=0.0, vx=2.0, n=2)
+    scene.pos[:, 0, 0] = -2.0
+    scene.look.screen_on[:] = False
+    scene.look.screen_on[:, 0] = True
+    scene.look.screen_half[:, 0] = torch.tensor([0.8, 3.0])
+    scene.screen_place[:, 0] = torch.tensor([0.0, 0.0, 5.0])
+    scene.screen_move[:, :, 0] = 0
+    track = simulate(scene, times(60, 20.0))
+    emerges, turns = events(scene.look, track).unbind(-1)
+    assert emerges.sum(1).tolist() == [1, 1] and not bool(turns.any())
+    seen = visibility(scene.look, track)[0][:, :, 0]
+    out = emerges.float().argmax(1)
+    for row, frame in zip(seen, out.tolist()):
+        assert row[frame - 1] == 0 < row[frame]

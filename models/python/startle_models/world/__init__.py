@@ -7,6 +7,7 @@ about 8 units wide where the objects are), seconds, world axes x right, y up, z 
 import torch
 
 from .controls import sample_controls
+from .events import events
 from .pairs import Pairs, render_pairs, sample_pairs
 from .physics import Edit, simulate
 from .render import project, render, visibility
@@ -16,7 +17,8 @@ from .violations import ADDS_MOTION, HIDDEN, KEPT_BACK, NEUTRAL, REMOVES_MOTION,
 
 __all__ = [
     "ADDS_MOTION", "HIDDEN", "KEPT_BACK", "NEUTRAL", "REMOVES_MOTION", "VIOLATIONS", "Edit", "Look", "Pairs", "Scene",
-    "SceneSpec", "Trajectory", "frame_times", "lawful_video", "project", "render", "render_pairs", "sample_controls",
+    "SceneSpec", "Trajectory", "events", "frame_times", "lawful_video",
+    "lawful_video_with_events", "project", "render", "render_pairs", "sample_controls",
     "sample_pairs", "sample_scenes", "simulate", "visibility",
 ]
 
@@ -30,6 +32,11 @@ def frame_times(frames, fps, source_fps=None):
 
 def lawful_video(batch, frames, fps, height, width, generator, spec=None, source_fps=None, device="cpu"):
     """Lawful video, uint8 [batch, frames, height, width, 3], sampled with a CPU torch.Generator."""
+    return lawful_video_with_events(batch, frames, fps, height, width, generator, spec, source_fps, device)[0]
+
+
+def lawful_video_with_events(batch, frames, fps, height, width, generator, spec=None, source_fps=None, device="cpu"):
+    """lawful_video and the frames [batch, frames, 2] bool at which something happens (see events)."""
     scene = sample_scenes(batch, frames / fps, generator, spec).to(device)
     track = simulate(scene, frame_times(frames, fps, source_fps))
-    return render(scene.look, track, height, width, generator)
+    return render(scene.look, track, height, width, generator), events(scene.look, track)
