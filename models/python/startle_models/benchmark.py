@@ -18,8 +18,8 @@ import torch
 
 from .net import Net, NetConfig
 from .statistics import auroc, wilson, wins
-from .surprise import CONTEXTS, CONTROLS, MODEL, RANDOM, Footing, errors
-from .train_data import FPS
+from .surprise import CONTROLS, MODEL, RANDOM, Footing, errors
+from .train_data import CONTEXTS, FPS
 from .train_export import load_weights, random_net
 from .world import (
     ADDS_MOTION, HIDDEN, KEPT_BACK, NEUTRAL, REMOVES_MOTION, VIOLATIONS, SceneSpec, lawful_video, render_pairs,

@@ -98,14 +98,14 @@ def _write_graphs(weights: Weights, target: Weights | None, folder: Path, option
     for name, source in encoders.items():
         path = folder / f"{name}.onnx"
         write_encoder(LeanEncoder(source.config, source.encoder, **kind), source.config, path, options.opset)
+        if options.precision == "int8" and name == "encoder":  # targets stay exact
+            quantise(path)
         graphs[name] = bundle.file_entry(folder, path.name, external_files(path))
     path = folder / "predictor.onnx"
     predictor = LeanPredictor(weights.config, weights.predictor, mask_index=options.mask_index, **kind)
     write_predictor(predictor, weights.config, path, options.opset)
     if options.precision == "int8":
-        for name in ("encoder", "predictor"):
-            quantise(folder / f"{name}.onnx")
-        graphs["encoder"] = bundle.file_entry(folder, "encoder.onnx", external_files(folder / "encoder.onnx"))
+        quantise(path)
     graphs["predictor"] = bundle.file_entry(folder, path.name, external_files(path))
     return graphs
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
+from scipy.stats import mannwhitneyu
 
 
 def wins(scores) -> torch.Tensor:
@@ -23,10 +24,5 @@ def wilson(share: float, n: int, z: float = 1.96) -> tuple[float, float]:
 
 
 def auroc(positive, negative) -> float:
-    """Probability that a positive scores higher than a negative, ties half (Mann-Whitney)."""
-    both = torch.cat([positive, negative])
-    _, inverse, counts = torch.unique(both, return_inverse=True, return_counts=True)
-    last = counts.cumsum(0).double()
-    rank = (last - (counts - 1) / 2)[inverse]
-    n = len(positive)
-    return float((rank[:n].sum() - n * (n + 1) / 2) / (n * len(negative)))
+    """Probability that a positive scores higher than a negative, ties half."""
+    return float(mannwhitneyu(positive, negative).statistic) / (len(positive) * len(negative))

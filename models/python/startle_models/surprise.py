@@ -10,9 +10,8 @@ from __future__ import annotations
 import torch
 
 from .net import Net, patches
-from .train_data import normalise
+from .train_data import CONTEXTS, normalise
 
-CONTEXTS = (8, 20)  # frames
 STRIDE = 2          # frames between windows
 BATCH = 16          # clips at once: more do not fit the processor's cache
 TOP = 2             # of the tokens of a slot (startle's --top 0.06 of 36)

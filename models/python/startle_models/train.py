@@ -26,10 +26,11 @@ from .train_tokens import kept_context, moving_tokens, wanted_targets
 
 MOVING_WEIGHT = 5.0
 WARMUP = 60          # steps
-DECAY_FROM = 0.6    # share of the run after which the rate falls
+DECAY_FROM = 0.6     # share of the run after which the rate falls
 KEEP = 0.45          # share of the earlier context tokens, and of the targets, that a step looks at
 ALL_FROM = 0.9       # share of the run after which it looks at all of them
 MEAN_DECAY = 0.998   # of the exponential mean of the weights, per step
+PLOTTED = ("full/C8/moving+1", "full/C8/moving+2", "full/C20/moving+1", "plain/C8/moving+1", "plain/C8/moving+2")
 
 
 def optimizers(net: Net, lr: float):
@@ -78,13 +79,15 @@ class Trainer:
         self.cfg = NetConfig()
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.step, self.clips_seen, self.elapsed, self.core_s, made = 0, 0, 0.0, 0.0, 0
-        self.net = self._begin()
+        saved = self.out / "checkpoint.pt"
+        resume = args.resume and saved.exists()
+        self.net = Net(self.cfg) if resume else self._begin()
         self.mean = Net(self.cfg)
         self.mean.load_state_dict(self.net.state_dict())
         self.opts = optimizers(self.net.to(self.device), args.lr)
         self.mean.to(self.device).requires_grad_(False)
-        if args.resume and (self.out / "checkpoint.pt").exists():
-            made = self._load(torch.load(self.out / "checkpoint.pt", weights_only=True, map_location="cpu"))
+        if resume:
+            made = self._load(torch.load(saved, weights_only=True, map_location="cpu"))
         self.clips = Clips(self.cfg, args.seed, rank, args.ranks, made, self.device)
         self.sets = {"full": held_out(self.cfg), "plain": held_out(self.cfg, 64, full=False)} if rank == 0 else {}
         self.sets = {k: v.to(self.device) for k, v in self.sets.items()}
@@ -137,8 +140,7 @@ class Trainer:
             if new:
                 writer.writeheader()
             writer.writerow(row)
-        show = ("full/C8/moving+1", "full/C8/moving+2", "full/C20/moving+1", "plain/C8/moving+1", "plain/C8/moving+2",
-                "full/C8/static+1", "rank_encoder")
+        show = (*PLOTTED, "full/C8/static+1", "rank_encoder")
         print(f"step {self.step} clips {self.clips_seen} wall {self.elapsed:.0f}s core {self.spent():.0f}s lr {lr:.1e} "
               f"loss {loss:.4f} " + " ".join(f"{k}={self.gate[k]:.3f}" for k in show), flush=True)
 
@@ -212,7 +214,7 @@ def plot(folder: Path):
     rows = list(csv.DictReader((folder / "log.csv").open()))
     x = [int(r["clips"]) for r in rows]
     fig, ax = plt.subplots(figsize=(7, 4))
-    for key in ("full/C8/moving+1", "full/C8/moving+2", "full/C20/moving+1", "plain/C8/moving+1", "plain/C8/moving+2"):
+    for key in PLOTTED:
         ax.plot(x, [float(r[key]) for r in rows], label=key)
     ax.axhline(0.15, color="grey", lw=0.8, ls="--")
     ax.set(xlabel="training clips", ylabel="squared error / copy error", ylim=(0, 1.1))

@@ -20,6 +20,7 @@ CODEC_SIZE = (108, 192)
 CONTEXT_SLOTS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10)
 CONTEXT_WEIGHTS = (0.01, 0.03, 0.05, 0.27, 0.05, 0.05, 0.05, 0.06, 0.06, 0.37)  # most for those that are used
 HORIZON = 2
+CONTEXTS = (8, 20)   # frames: the contexts that are judged and exported
 EVENTFUL = 0.5       # share of clips in whose first predicted slot something happens
 EVENT_WEIGHTS = (4.0, 1.0)  # of coming out from behind something, and of changes of motion, which are many
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from .net import Net
-from .train_data import FPS, HORIZON, normalise
+from .train_data import CONTEXTS, FPS, HORIZON, normalise
 from .train_tokens import moving_tokens
 from .world import SceneSpec, lawful_video
 
@@ -51,7 +51,7 @@ def prediction_gate(net: Net, video, context: int) -> dict[str, float]:
 
 
 @torch.no_grad()
-def gates(net: Net, sets: dict, contexts=(8, 20)) -> dict[str, float]:
+def gates(net: Net, sets: dict, contexts=CONTEXTS) -> dict[str, float]:
     """All gates on the held-out sets {name: uint8 video}."""
     out = {}
     for name, video in sets.items():

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from .net import Net, NetConfig
-from .train_data import CONTEXT_SLOTS, FPS, HORIZON, MEAN, STD
+from .train_data import CONTEXTS, CONTEXT_SLOTS, FPS, HORIZON, MEAN, STD
 
 
 def hf_state(net: Net, source: str = "encoder") -> dict[str, torch.Tensor]:
@@ -40,7 +40,7 @@ def save_hf(net: Net, folder: Path, info: dict) -> None:
     cfg = net.cfg
     data = {
         "model_fps": FPS, "crop_size": cfg.crop, "patch_size": cfg.patch, "tubelet_size": cfg.tubelet,
-        "frames_per_clip": cfg.frames, "horizon": HORIZON, "contexts": [8, 20],
+        "frames_per_clip": cfg.frames, "horizon": HORIZON, "contexts": list(CONTEXTS),
         "contexts_trained": [s * cfg.tubelet for s in CONTEXT_SLOTS], "mean": list(MEAN), "std": list(STD),
         "resize": "whole 16:9 picture squashed to crop x crop (no crop), antialiased bilinear, RGB / 255",
         "target": "separate encoder hf_target: zero layers, fixed projection, layer-normed like any target",
@@ -48,24 +48,29 @@ def save_hf(net: Net, folder: Path, info: dict) -> None:
     (folder / "training.json").write_text(json.dumps(data, indent=1) + "\n")
 
 
-def random_net(cfg: NetConfig, seed: int = 0) -> Net:
-    """A net of random weights (std .02, mask token not zero), its target encoder the random encoder itself."""
+def _random_model(cfg: NetConfig, seed: int):
+    """A VJEPA2Model of the net's shape with random weights (std .02, mask token not zero)."""
     from transformers import VJEPA2Config, VJEPA2Model
 
     torch.manual_seed(seed)
-    state = VJEPA2Model(VJEPA2Config(**cfg.hf())).state_dict()
-    net = Net(cfg, target_layers=cfg.layers)
-    net.encoder.load_state_dict(part(state, "encoder."), strict=True)
-    net.target.load_state_dict(part(state, "encoder."), strict=True)
-    net.predictor.load_state_dict(part(state, "predictor."), strict=True)
-    return net.eval()
+    return VJEPA2Model(VJEPA2Config(**cfg.hf()))
+
+
+def random_net(cfg: NetConfig, seed: int = 0) -> Net:
+    """A net of random weights, its target encoder the random encoder itself."""
+    state = _random_model(cfg, seed).state_dict()
+    return _filled(cfg, state, state)
 
 
 def load_weights(cfg: NetConfig, folder: Path) -> Net:
     """A trained net from folder/model.safetensors and folder/target/model.safetensors."""
     from safetensors.torch import load_file
 
-    state, target = load_file(folder / "model.safetensors"), load_file(folder / "target" / "model.safetensors")
+    return _filled(cfg, load_file(folder / "model.safetensors"), load_file(folder / "target" / "model.safetensors"))
+
+
+def _filled(cfg: NetConfig, state: dict, target: dict) -> Net:
+    """A net with the weights of two states in VJEPA2Model's keys; any missing or unknown key is an error."""
     layers = 1 + max((int(k.split(".")[2]) for k in target if k.startswith("encoder.layer.")), default=-1)
     net = Net(cfg, target_layers=layers)
     net.encoder.load_state_dict(part(state, "encoder."), strict=True)
@@ -80,8 +85,5 @@ def part(state: dict, prefix: str) -> dict:
 
 
 def save_random(cfg: NetConfig, folder: Path, seed: int = 0) -> None:
-    """A random-weight twin of the same shape (std .02, mask token not zero)."""
-    from transformers import VJEPA2Config, VJEPA2Model
-
-    torch.manual_seed(seed)
-    VJEPA2Model(VJEPA2Config(**cfg.hf())).save_pretrained(folder / "hf_random")
+    """A random-weight twin of the same shape, as folder/hf_random."""
+    _random_model(cfg, seed).save_pretrained(folder / "hf_random")

@@ -8,8 +8,8 @@ import torch
 from startle_models import benchmark
 from startle_models.net import Net, NetConfig, fit_projection, init_copy, patches, set_target
 from startle_models.statistics import auroc, wilson, wins
-from startle_models.surprise import CONTEXTS, CONTROLS, MODEL, PIXEL, Footing, errors, next_slot_errors
-from startle_models.train_data import chunk_video, normalise
+from startle_models.surprise import CONTROLS, MODEL, PIXEL, Footing, errors, next_slot_errors
+from startle_models.train_data import CONTEXTS, chunk_video, normalise
 from startle_models.train_export import load_weights, random_net, save_hf
 
 

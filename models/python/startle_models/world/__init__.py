@@ -30,13 +30,18 @@ def frame_times(frames, fps, source_fps=None):
     return times if source_fps is None else (times * source_fps + 1e-6).floor() / source_fps
 
 
+def _film(batch, frames, fps, height, width, generator, spec, source_fps, device):
+    scene = sample_scenes(batch, frames / fps, generator, spec).to(device)
+    track = simulate(scene, frame_times(frames, fps, source_fps))
+    return scene.look, track, render(scene.look, track, height, width, generator)
+
+
 def lawful_video(batch, frames, fps, height, width, generator, spec=None, source_fps=None, device="cpu"):
     """Lawful video, uint8 [batch, frames, height, width, 3], sampled with a CPU torch.Generator."""
-    return lawful_video_with_events(batch, frames, fps, height, width, generator, spec, source_fps, device)[0]
+    return _film(batch, frames, fps, height, width, generator, spec, source_fps, device)[2]
 
 
 def lawful_video_with_events(batch, frames, fps, height, width, generator, spec=None, source_fps=None, device="cpu"):
     """lawful_video and the frames [batch, frames, 2] bool at which something happens (see events)."""
-    scene = sample_scenes(batch, frames / fps, generator, spec).to(device)
-    track = simulate(scene, frame_times(frames, fps, source_fps))
-    return render(scene.look, track, height, width, generator), events(scene.look, track)
+    look, track, video = _film(batch, frames, fps, height, width, generator, spec, source_fps, device)
+    return video, events(look, track)

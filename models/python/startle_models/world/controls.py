@@ -75,7 +75,7 @@ def _search(times, fps: float, window, generator, spec: SceneSpec, behind: bool,
     lo, hi = window
     good = (f.onset >= lo) & (f.onset <= hi) & (seen <= f.onset + settle)
     good = good.nonzero()[:, 0]
-    return f.at(good), seen[good]
+    return f[good], seen[good]
 
 
 def sample_controls(count: int, frames: int, fps: float, generator: torch.Generator, spec: SceneSpec | None = None,

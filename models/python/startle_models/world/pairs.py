@@ -164,12 +164,12 @@ def _search(kind: str, need: int, times, fps: float, window, generator, spec: Sc
         return None
     scene, a = scene[rows], a[rows]
     f = Found(scene.look, a, _other(kind, scene, a, times, onset, obj, r), onset, obj)
-    f = f.at(_place_fits(kind, f, fps, settle).nonzero()[:2 * need, 0])
+    f = f[_place_fits(kind, f, fps, settle).nonzero()[:2 * need, 0]]
     if not len(f.obj):
         return None
     good, seen = _shows(kind, f, settle)
     good = good.nonzero()[:, 0]
-    return f.at(good), seen[good]
+    return f[good], seen[good]
 
 
 def _paired(kind: str, f: Found, seen, count: int) -> Pairs:

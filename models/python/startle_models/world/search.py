@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from .render import render
-from .state import Look, Trajectory
+from .state import Batch, Look, Trajectory
 
 SETTLE_S = 0.6  # seconds after the onset through which the object must stay in view
 SCENES = 96  # sampled at once
@@ -65,7 +65,7 @@ def choose(ok, generator):
 
 
 @dataclasses.dataclass
-class Found:
+class Found(Batch):
     """Candidates [B]: scene look, lawful trajectory a, the other one b, the edit's frame and object."""
 
     look: Look
@@ -73,9 +73,6 @@ class Found:
     b: Trajectory
     onset: torch.Tensor
     obj: torch.Tensor
-
-    def at(self, index) -> "Found":
-        return Found(*(getattr(self, f.name)[index] for f in dataclasses.fields(self)))
 
 
 def onset_window(frames: int, fps: float, earliest: float, latest: float):
@@ -96,7 +93,4 @@ def collect(search, need: int):
     else:
         raise RuntimeError("no scene allows this violation")
     parts, seen = zip(*found)
-    join = {x.name: [getattr(p, x.name) for p in parts] for x in dataclasses.fields(Found)}
-    whole = Found(Look.cat(join["look"]), Trajectory.cat(join["a"]), Trajectory.cat(join["b"]),
-                   torch.cat(join["onset"]), torch.cat(join["obj"]))
-    return whole.at(slice(0, need)), torch.cat(seen)[:need]
+    return Found.cat(parts)[:need], torch.cat(seen)[:need]
