@@ -8,8 +8,9 @@
 //! Dependencies run downwards only (`tests/layers.rs` keeps it so):
 //!
 //! ```text
-//! 8 cli, main
-//! 7 pipeline │ report
+//! 9 cli, main
+//! 8 report │ dataset
+//! 7 pipeline │ evaluate
 //! 6 media/{open,ffmpeg} │ model/{bundle,tensor,jepa,ort,persistence,…} │ record
 //! 5 model (trait)
 //! 4 surprise
@@ -26,6 +27,7 @@
 
 pub mod clip;
 pub mod error;
+pub mod evaluate;
 pub mod media;
 pub mod model;
 pub mod pipeline;

@@ -47,9 +47,11 @@ fn floor(module: &str) -> Option<u8> {
         ("surprise", 4),
         ("model", 5),
         ("record", 6),
+        ("evaluate", 7),
+        ("dataset", 8),
         ("pipeline", 7),
-        ("report", 7),
-        ("cli", 8),
+        ("report", 8),
+        ("cli", 9),
     ]
     .into();
     floors.get(module.split("::").next()?).copied()
