@@ -6,7 +6,8 @@
 use crate::error::Result;
 use crate::media::{GapReason, VideoInfo};
 use crate::model::ModelInfo;
-pub use crate::surprise::{ContextSurprise, VideoSurprise};
+use crate::surprise::Check;
+pub use crate::surprise::{ContextSurprise, EventKind, VideoSurprise};
 use crate::units::PixelBox;
 use serde::{Deserialize, Serialize};
 
@@ -19,8 +20,12 @@ pub struct CurvePoint {
     /// Middle of the predicted slot, seconds from the first frame.
     pub t_s: f64,
     /// Headline surprise: each token's error on the footing of its horizon, mean of the top-k tokens, averaged over the
-    /// predictions that cover the slot. In units of the baseline's scale; plain L1 without a baseline.
+    /// predictions that cover the slot, over what the baseline expects of a slot with so much motion around it. 1 is
+    /// usual; plain L1 without a baseline.
     pub surprise: f32,
+    /// `surprise` before the expectation was divided out, in units of the baseline's scale.
+    #[serde(default)]
+    pub unadjusted: f32,
     /// `surprise` against the calibration sample (or, without a baseline, against the stream so far), in robust
     /// standard deviations; `None` while too little is known.
     pub z: Option<f32>,
@@ -63,6 +68,9 @@ pub struct HeatMap {
 pub struct Event {
     /// 1, 2, … in order of time.
     pub id: u32,
+    /// A spike, or a slow violation.
+    #[serde(default = "spike")]
+    pub kind: EventKind,
     /// When the evidence turned, seconds from the first frame.
     pub onset_s: f64,
     /// Largest surprise.
@@ -75,6 +83,9 @@ pub struct Event {
     pub z: f32,
     /// Its conformal p-value at the peak; `None` without a baseline.
     pub p_value: Option<f32>,
+    /// Spikes per hour of normal footage that reach as far; `None` without a baseline.
+    #[serde(default)]
+    pub per_hour: Option<f64>,
     /// Where: the connected hot tokens around the peak token, in pixels of the source picture.
     #[serde(rename = "box")]
     pub place: PixelBox,
@@ -83,6 +94,11 @@ pub struct Event {
     /// The picture at the peak as JPEG, base64, at most 320 pixels wide; empty when none was kept.
     #[serde(default)]
     pub thumbnail: String,
+}
+
+/// The only kind that earlier versions knew.
+const fn spike() -> EventKind {
+    EventKind::Spike
 }
 
 /// What was analysed.
@@ -149,7 +165,7 @@ pub struct Timings {
 }
 
 /// Every effective setting of a run, for the result.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct RunConfig {
     /// Device that was asked for.
     pub device: String,
@@ -171,6 +187,18 @@ pub struct RunConfig {
     /// Spikes closer than this are one event, seconds.
     #[serde(default)]
     pub merge_s: f64,
+    /// Nothing shorter is an event, seconds.
+    #[serde(default)]
+    pub min_duration_s: f64,
+    /// After an event none opens for so long, seconds.
+    #[serde(default)]
+    pub cool_down_s: f64,
+    /// Events per hour that normal footage has at these thresholds; `None` when nothing can be promised.
+    #[serde(default)]
+    pub promised_per_hour: Option<f64>,
+    /// How the baseline's promise was kept on the half of its footage that it was not learnt from.
+    #[serde(default)]
+    pub check: Option<Check>,
     /// Surprise at which an event opens; `None` while the stream calibrates itself.
     pub threshold: Option<f32>,
     /// Surprise under which an open event closes.
@@ -196,8 +224,11 @@ pub struct Report {
     pub config: RunConfig,
     /// The surprise curve, in order of time.
     pub curve: Vec<CurvePoint>,
-    /// The events, in order of time, disjoint.
+    /// The events, in order of time.
     pub events: Vec<Event>,
+    /// Stretches, seconds, in which the video was unlike the baseline's footage: no event was looked for.
+    #[serde(default)]
+    pub strange: Vec<[f64; 2]>,
     /// The literature's numbers for the whole video.
     pub video_surprise: VideoSurprise,
     /// Whether the run ended before the video did (interrupted, or the file is cut off).

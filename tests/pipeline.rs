@@ -4,8 +4,9 @@ use startle::clip::{Clip, ClipSpec, ResizeRule};
 use startle::media::{FrameSource, GapReason, Picture, Step, VideoInfo};
 use startle::model::persistence::Persistence;
 use startle::model::{ModelInfo, Scorer, WindowErrors};
-use startle::pipeline::{DetectionSettings, Job, ThresholdRule, analyze};
+use startle::pipeline::{DetectionSettings, Job, analyze};
 use startle::record::{Report, RunConfig, RunEvent, Sink};
+use startle::surprise::{ThresholdRule, WatchOptions};
 use startle::units::{MediaTime, Stop};
 use startle::{Error, Result};
 use std::sync::Arc;
@@ -126,9 +127,7 @@ fn job<'a>(source: Painted, stop: &Stop) -> Job<'a> {
         baseline: "self".into(),
         asked: "z ≥ 8".into(),
         merge_s: 0.5,
-        threshold: None,
-        threshold_low: None,
-        threshold_rule: String::new(),
+        ..RunConfig::default()
     };
     Job {
         path: "painted".into(),
@@ -136,8 +135,12 @@ fn job<'a>(source: Painted, stop: &Stop) -> Job<'a> {
         open: Box::new(move || Ok(Box::new(source))),
         detection: DetectionSettings {
             top_fraction: 0.06,
-            rule: ThresholdRule::Z { high: 8.0, low: 4.0 },
-            merge: MediaTime::from_nanos(500_000_000),
+            watch: WatchOptions {
+                rule: ThresholdRule::Z { high: 8.0, low: 4.0 },
+                merge: MediaTime::from_nanos(500_000_000),
+                min_duration: MediaTime::ZERO,
+                cool_down: MediaTime::ZERO,
+            },
         },
         baseline: None,
         config,

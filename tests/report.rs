@@ -126,6 +126,7 @@ fn points() -> impl Strategy<Value = Vec<CurvePoint>> {
         .prop_map(|(t_s, surprise, z, p_value, motion)| CurvePoint {
             t_s,
             surprise,
+            unadjusted: surprise,
             z,
             p_value,
             raw: surprise.abs().sqrt(),

@@ -7,9 +7,9 @@ use clap::{Args, ValueEnum};
 use indicatif::MultiProgress;
 use startle::media::open::expand;
 use startle::model::bundle::ModelBundle;
-use startle::pipeline::{DetectionSettings, ThresholdRule, run_all};
+use startle::pipeline::{DetectionSettings, run_all};
 use startle::record::RunConfig;
-use startle::surprise::{Baseline, CurveKey, DEFAULT_TOP_FRACTION};
+use startle::surprise::{Baseline, CurveKey, DEFAULT_TOP_FRACTION, ThresholdRule, WatchOptions};
 use startle::units::{MediaTime, Stop};
 use startle::{Error, Result, report};
 use std::path::PathBuf;
@@ -88,15 +88,24 @@ pub struct DetectionArgs {
     /// `startle calibrate`.
     #[arg(long, default_value = "bundle", value_name = "bundle|self|FILE")]
     pub baseline: String,
-    /// An event opens when normal footage reaches its surprise in at most this share of the slots.
-    #[arg(long, value_name = "P", default_value_t = DEFAULT_P, value_parser = parse_share)]
-    pub p_value: f32,
-    /// An event opens this many robust standard deviations above normal, instead of by p-value.
-    #[arg(long, value_name = "Z", conflicts_with = "p_value")]
+    /// Events that normal footage may cause, for example 6/hour, 1/day or 1/10min.
+    #[arg(long, value_name = "RATE", default_value = DEFAULT_RATE, value_parser = parse_rate)]
+    pub max_false_alarms: f64,
+    /// An event opens when normal footage reaches its surprise in at most this share of the slots, instead.
+    #[arg(long, value_name = "P", conflicts_with = "max_false_alarms", value_parser = parse_share)]
+    pub p_value: Option<f32>,
+    /// An event opens this many robust standard deviations above normal, instead.
+    #[arg(long, value_name = "Z", conflicts_with_all = ["p_value", "max_false_alarms"])]
     pub z: Option<f32>,
     /// Spikes closer than this are one event, seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 0.5)]
     pub merge: f64,
+    /// What is over faster is no event, seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 0.0)]
+    pub min_duration: f64,
+    /// After an event none opens for so long, seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 0.0)]
+    pub cool_down: f64,
     /// Share of a slot's tokens whose mean is its surprise.
     #[arg(long, value_name = "SHARE", default_value_t = DEFAULT_TOP_FRACTION, value_parser = parse_share)]
     pub top: f32,
@@ -105,15 +114,14 @@ pub struct DetectionArgs {
     pub no_scene_cuts: bool,
 }
 
-/// About one slot in five hundred of lawful footage; what that is per minute depends on the model's clock and is in the
-/// model card.
-const DEFAULT_P: f32 = 0.002;
+/// What a person who looks at every event can bear with.
+const DEFAULT_RATE: &str = "30/hour";
 /// An event goes on while the p-value is under this many times the one at which it opened.
 const LOW_P_FACTOR: f32 = 20.0;
 /// And with `--z`, while z is over this share of the one at which it opened.
 const LOW_Z_SHARE: f32 = 0.5;
 
-fn parse_share(text: &str) -> Result<f32, String> {
+pub(super) fn parse_share(text: &str) -> Result<f32, String> {
     match text.parse() {
         Ok(share) if share > 0.0 && share <= 1.0 => Ok(share),
         _ => Err(format!("{text} does not lie in (0, 1]")),
@@ -122,16 +130,59 @@ fn parse_share(text: &str) -> Result<f32, String> {
 
 impl DetectionArgs {
     fn settings(&self) -> Result<DetectionSettings> {
-        if !(self.merge.is_finite() && (0.0..=3600.0).contains(&self.merge)) {
-            return Err(Error::Config(format!("--merge {} does not lie in 0..3600 seconds", self.merge)));
-        }
-        let rule = match self.z {
-            Some(z) if z.is_finite() && z > 0.0 => ThresholdRule::Z { high: z, low: z * LOW_Z_SHARE },
-            Some(z) => return Err(Error::Config(format!("--z {z} is not a positive number"))),
-            None => ThresholdRule::PValue { high: self.p_value, low: (self.p_value * LOW_P_FACTOR).min(0.5) },
+        let watch = WatchOptions {
+            rule: self.rule()?,
+            merge: seconds("merge", self.merge)?,
+            min_duration: seconds("min-duration", self.min_duration)?,
+            cool_down: seconds("cool-down", self.cool_down)?,
         };
-        Ok(DetectionSettings { top_fraction: self.top, rule, merge: MediaTime::from_secs_f64(self.merge) })
+        Ok(DetectionSettings { top_fraction: self.top, watch })
     }
+
+    fn rule(&self) -> Result<ThresholdRule> {
+        match (self.z, self.p_value) {
+            (Some(z), _) if z.is_finite() && z > 0.0 => Ok(ThresholdRule::Z { high: z, low: z * LOW_Z_SHARE }),
+            (Some(z), _) => Err(Error::Config(format!("--z {z} is not a positive number"))),
+            (None, Some(high)) => Ok(ThresholdRule::PValue { high, low: (high * LOW_P_FACTOR).min(0.5) }),
+            (None, None) => Ok(ThresholdRule::Rate { per_hour: self.max_false_alarms }),
+        }
+    }
+
+    /// What was asked for, in words.
+    fn asked(&self) -> String {
+        match (self.z, self.p_value) {
+            (Some(z), _) => format!("z ≥ {z}"),
+            (None, Some(p)) => format!("p ≤ {p}"),
+            (None, None) => format!("at most {} false alarms an hour", self.max_false_alarms),
+        }
+    }
+}
+
+fn seconds(option: &str, value: f64) -> Result<MediaTime> {
+    if value.is_finite() && (0.0..=3600.0).contains(&value) {
+        return Ok(MediaTime::from_secs_f64(value));
+    }
+    Err(Error::Config(format!("--{option} {value} does not lie in 0..3600 seconds")))
+}
+
+/// `6/hour`, `1/day`, `2/week`, `1/10min` to events per hour.
+fn parse_rate(text: &str) -> Result<f64, String> {
+    let fail = || format!("{text} is not a rate such as 6/hour, 1/day or 1/10min");
+    let (count, span) = text.split_once('/').ok_or_else(fail)?;
+    let count: f64 = count.trim().parse().map_err(|_| fail())?;
+    let span = span.trim();
+    let digits = span.find(|c: char| c.is_alphabetic()).ok_or_else(fail)?;
+    let many: f64 = if digits == 0 { 1.0 } else { span[..digits].trim().parse().map_err(|_| fail())? };
+    let hours = match &span[digits..] {
+        "s" | "sec" | "second" | "seconds" => 1.0 / 3600.0,
+        "min" | "minute" | "minutes" => 1.0 / 60.0,
+        "h" | "hour" | "hours" => 1.0,
+        "d" | "day" | "days" => 24.0,
+        "week" | "weeks" => 168.0,
+        _ => return Err(fail()),
+    };
+    let rate = count / (many * hours);
+    if rate.is_finite() && rate > 0.0 { Ok(rate) } else { Err(fail()) }
 }
 
 /// Runs the command.
@@ -179,8 +230,12 @@ fn prepare<'a>(args: &'a AnalyzeArgs, jobs: usize, stop: &Stop) -> Result<Setup<
         top_fraction: args.detection.top,
         scene_cuts: !args.detection.no_scene_cuts,
         baseline: origin,
-        asked: args.detection.z.map_or_else(|| format!("p ≤ {}", args.detection.p_value), |z| format!("z ≥ {z}")),
+        asked: args.detection.asked(),
         merge_s: args.detection.merge,
+        min_duration_s: args.detection.min_duration,
+        cool_down_s: args.detection.cool_down,
+        promised_per_hour: None,
+        check: None,
         threshold: None,
         threshold_low: None,
         threshold_rule: String::new(),
@@ -210,6 +265,13 @@ fn baseline(asked: &str, bundled: Option<PathBuf>, key: &CurveKey) -> Result<(Op
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rates_are_read_in_the_users_unit() {
+        let rates = ["6/hour", "1/day", "1/10min", "2/week", "0.5 / min"].map(|r| parse_rate(r).unwrap());
+        assert_eq!(rates.map(|r| (r * 1000.0).round() / 1000.0), [6.0, 0.042, 6.0, 0.012, 30.0]);
+        assert!(["6", "x/hour", "0/hour", "-1/h", "1/fortnight", "1/0min"].iter().all(|r| parse_rate(r).is_err()));
+    }
 
     #[test]
     fn shards_are_disjoint_and_complete() {

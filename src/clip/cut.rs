@@ -23,29 +23,33 @@ pub struct CutDetector {
     recent: VecDeque<f32>,
 }
 
-/// How one frame differs from the one before it.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// How one frame differs from the one before it; nothing, for a segment's first.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Change {
     /// Mean absolute luma difference, 0..1.
     pub motion: f32,
-    /// Whether the two pictures are unrelated.
-    pub cut: bool,
+    /// The same of the middle one of the cells of an 8 × 8 grid (the median): what changes most of the picture (a moving
+    /// camera, noise, a new exposure) shows in it, what changes a corner does not. 0..1.
+    pub typical: f32,
+    /// Difference of the mean luma, without sign: exposure. 0..1.
+    pub exposure: f32,
 }
 
 impl CutDetector {
     /// Takes the next picture on the model's clock; all pictures have one size.
-    pub fn push(&mut self, picture: &Picture) -> Change {
+    /// Gives how it differs from the one before, `None` if the two are unrelated.
+    pub fn push(&mut self, picture: &Picture) -> Option<Change> {
         let luma: Vec<u8> = picture.rgb().chunks_exact(3).map(luma).collect();
         let change = match self.last.take() {
-            None => Change { motion: 0.0, cut: false },
+            None => Some(Change::default()),
             Some(last) => self.compare(&last, &luma, picture.width() as usize),
         };
         self.last = Some(luma);
         change
     }
 
-    fn compare(&mut self, last: &[u8], luma: &[u8], width: usize) -> Change {
-        let cells = cell_changes(last, luma, width);
+    fn compare(&mut self, last: &[u8], luma: &[u8], width: usize) -> Option<Change> {
+        let mut cells = cell_changes(last, luma, width);
         let share = cells.iter().filter(|&&c| c > CELL_CHANGE).count() as f32 / cells.len() as f32;
         let cut = share >= CUT_SHARE && share >= OVER_RECENT * self.recent_median();
         if self.recent.len() == RECENT {
@@ -53,10 +57,14 @@ impl CutDetector {
         }
         self.recent.push_back(share);
         if cut {
-            return Change { motion: 0.0, cut };
+            return None;
         }
+        let middle = cells.len() / 2;
+        let typical = *cells.select_nth_unstable_by(middle, f32::total_cmp).1;
         let total: u64 = last.iter().zip(luma).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
-        Change { motion: total as f32 / luma.len() as f32 / 255.0, cut: false }
+        let sum = |of: &[u8]| of.iter().map(|v| u64::from(*v)).sum::<u64>();
+        let share = |total: u64| total as f32 / luma.len() as f32 / 255.0;
+        Some(Change { motion: share(total), typical, exposure: share(sum(last).abs_diff(sum(luma))) })
     }
 
     /// Forgets the past: the next picture starts a segment.
@@ -112,23 +120,28 @@ mod tests {
     #[test]
     fn an_edit_is_a_cut_and_an_object_that_teleports_is_not() {
         let mut cuts = CutDetector::default();
-        assert!(!cuts.push(&with_square(0)).cut);
-        let jump = cuts.push(&with_square(20));
-        assert!(!jump.cut && jump.motion > 0.1);
-        assert!(cuts.push(&flat(200)).cut);
-        assert!(!cuts.push(&flat(200)).cut);
+        assert_eq!(cuts.push(&with_square(0)), Some(Change::default()));
+        let jump = cuts.push(&with_square(20)).unwrap();
+        assert!(jump.motion > 0.1 && jump.typical < 0.01 && jump.exposure < 0.01, "{jump:?}");
+        assert_eq!(cuts.push(&flat(200)), None);
+        assert_eq!(cuts.push(&flat(200)), Some(Change::default()));
     }
 
     #[test]
     fn steady_change_everywhere_is_not_a_row_of_cuts() {
         let mut cuts = CutDetector::default();
-        let cut_count = (0..20).filter(|i| cuts.push(&flat(if i % 2 == 0 { 20 } else { 90 })).cut).count();
+        let cut_count = (0..20).filter(|i| cuts.push(&flat(if i % 2 == 0 { 20 } else { 90 })).is_none()).count();
         assert!(cut_count <= 2, "{cut_count} cuts");
     }
 
     #[test]
     fn slow_exposure_drift_is_not_a_cut() {
         let mut cuts = CutDetector::default();
-        assert!((0..100).all(|i| !cuts.push(&flat(50 + i)).cut));
+        cuts.push(&flat(49));
+        for i in 0..100 {
+            let change = cuts.push(&flat(50 + i)).unwrap();
+            let step = [change.motion, change.typical, change.exposure];
+            assert!(step.iter().all(|v| (v - 1.0 / 255.0).abs() < 1e-6), "{step:?}");
+        }
     }
 }

@@ -6,7 +6,7 @@ mod resize;
 mod thumbnail;
 mod window;
 
-pub use cut::CutDetector;
+pub use cut::{Change, CutDetector};
 pub use resample::ticks_shown;
 pub use resize::Resizer;
 pub use thumbnail::jpeg_base64;
@@ -162,8 +162,10 @@ pub struct ModelFrame {
     pub square: Picture,
     /// A small copy of the whole picture, for people.
     pub preview: Picture,
-    /// Mean absolute luma difference to the frame before it on the model's clock, 0..1; 0 for a segment's first.
-    pub motion: f32,
+    /// How it differs from the frame before it on the model's clock.
+    pub change: Change,
+    /// Coded without reference to others: the picture may change a little here for the codec's sake alone.
+    pub key: bool,
 }
 
 /// Exactly `frames_per_clip` consecutive frames of one segment at the model's cadence.
@@ -183,7 +185,7 @@ impl Clip {
     pub fn without_pixels(&self) -> Self {
         let dot = || Picture::new(1, 1, vec![0; 3]);
         let frame = |f: &Arc<ModelFrame>| {
-            Arc::new(ModelFrame { time: f.time, square: dot(), preview: dot(), motion: f.motion })
+            Arc::new(ModelFrame { time: f.time, square: dot(), preview: dot(), change: f.change, key: f.key })
         };
         Self { segment: self.segment, start_tick: self.start_tick, frames: self.frames.iter().map(frame).collect() }
     }

@@ -52,7 +52,7 @@ impl Windower {
 
 #[cfg(test)]
 mod tests {
-    use super::super::spec_for_tests;
+    use super::super::{Change, spec_for_tests};
     use super::*;
     use crate::media::Picture;
     use crate::units::MediaTime;
@@ -60,7 +60,13 @@ mod tests {
 
     fn frame(index: i64) -> Arc<ModelFrame> {
         let dot = || Picture::new(1, 1, vec![0; 3]);
-        Arc::new(ModelFrame { time: MediaTime::from_nanos(index), square: dot(), preview: dot(), motion: 0.0 })
+        Arc::new(ModelFrame {
+            time: MediaTime::from_nanos(index),
+            square: dot(),
+            preview: dot(),
+            change: Change::default(),
+            key: false,
+        })
     }
 
     proptest! {

@@ -135,6 +135,11 @@ pub trait FrameSource {
     /// When the picture can't be converted.
     fn picture(&mut self) -> Result<Picture>;
 
+    /// Whether the frame that the last [`Step::Frame`] announced was coded without reference to others.
+    fn key_frame(&self) -> bool {
+        false
+    }
+
     /// Frames decoded so far, shown or not.
     fn frames_decoded(&self) -> u64;
 }

@@ -109,7 +109,7 @@ impl Scorer for Persistence {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clip::{ModelFrame, spec_for_tests};
+    use crate::clip::{Change, ModelFrame, spec_for_tests};
     use crate::media::Picture;
     use crate::units::MediaTime;
     use std::sync::Arc;
@@ -125,7 +125,13 @@ mod tests {
                 }
             }
             let square = Picture::new(16, 16, rgb);
-            Arc::new(ModelFrame { time: MediaTime::ZERO, preview: square.clone(), square, motion: 0.0 })
+            Arc::new(ModelFrame {
+                time: MediaTime::ZERO,
+                preview: square.clone(),
+                square,
+                change: Change::default(),
+                key: false,
+            })
         });
         Clip { segment: 0, start_tick: 0, frames: frames.collect() }
     }

@@ -1,7 +1,7 @@
 //! The decode stage: source → model clock → model square → windows.
 
 use super::{DecodeSummary, Feed, Open, send};
-use crate::clip::{ClipSpec, CutDetector, ModelFrame, Resizer, Windower, ticks_shown};
+use crate::clip::{Change, ClipSpec, CutDetector, ModelFrame, Resizer, Windower, ticks_shown};
 use crate::error::{Error, Result};
 use crate::media::{FrameSource, GapReason, Step};
 use crate::record::Gap;
@@ -80,17 +80,17 @@ impl Stage<'_> {
         let square = self.resizer.square(&picture)?;
         let preview = self.resizer.preview(&picture)?;
         let change = self.changes.push(&square);
-        if change.cut && self.look_for_cuts {
+        if change.is_none() && self.look_for_cuts {
             self.break_at(time, time, GapReason::SceneCut)?;
             origin = time;
             self.origin = Some(origin);
             ticks = ticks_shown(self.spec, MediaTime::ZERO, end.since(origin));
         }
-        let mut motion = change.motion;
+        let (mut change, mut key) = (change.unwrap_or_default(), source.key_frame());
         for tick in ticks {
             let time = origin.plus(self.spec.tick_time(tick));
-            let frame = ModelFrame { time, square: square.clone(), preview: preview.clone(), motion };
-            motion = 0.0;
+            let frame = ModelFrame { time, square: square.clone(), preview: preview.clone(), change, key };
+            (change, key) = (Change::default(), false);
             if let Some(clip) = self.windower.push(Arc::new(frame)) {
                 self.send(Feed::Clip(clip))?;
             }

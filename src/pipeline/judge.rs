@@ -7,10 +7,9 @@ use crate::media::GapReason;
 use crate::model::{ModelInfo, WindowErrors};
 use crate::record::{CurvePoint, Event, Gap, HeatMap, InputReport, Report, RunConfig, RunEvent, SCHEMA, Sink, Timings};
 use crate::surprise::{
-    Assembler, Baseline, Detection, Detector, DetectorOptions, Footing, Judge, Slot, Verdict, VideoSurpriseBuilder,
+    Assembler, Baseline, Footing, Found, NuisanceModel, Slot, Verdict, VideoSurpriseBuilder, Watch, WatchOptions,
     hot_region, hottest,
 };
-use crate::units::MediaTime;
 use crossbeam_channel::Receiver;
 use std::time::{Duration, SystemTime};
 
@@ -20,28 +19,7 @@ pub struct DetectionSettings {
     /// Share of a slot's tokens in the top-k mean.
     pub top_fraction: f32,
     /// Where events open and close.
-    pub rule: ThresholdRule,
-    /// Spikes closer than this are one event.
-    pub merge: MediaTime,
-}
-
-/// Where events open (`high`) and close (`low`).
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum ThresholdRule {
-    /// Conformal p-values against the calibration sample.
-    PValue {
-        /// An event opens at a p-value of at most this.
-        high: f32,
-        /// And goes on while the p-value is at most this.
-        low: f32,
-    },
-    /// Robust standard deviations above normal.
-    Z {
-        /// An event opens at this z.
-        high: f32,
-        /// And goes on at or above this.
-        low: f32,
-    },
+    pub watch: WatchOptions,
 }
 
 /// Collects a run.
@@ -50,11 +28,7 @@ pub(super) struct Recorder {
     model: ModelInfo,
     config: RunConfig,
     assembler: Assembler,
-    judge: Judge,
-    detector: Detector,
-    /// Scores given to the detector are surprises (calibrated) or z (self-calibrating).
-    by_surprise: bool,
-    open_peak: Option<(Slot, Verdict)>,
+    watch: Watch,
     video: VideoSurpriseBuilder,
     input: Option<InputReport>,
     curve: Vec<CurvePoint>,
@@ -72,33 +46,28 @@ impl Recorder {
         baseline: Option<&Baseline>,
         mut config: RunConfig,
     ) -> Self {
-        let judge = baseline.map_or_else(Judge::running, Judge::calibrated);
         let footing = baseline.map_or_else(Footing::identity, |b| b.footing().clone());
-        let mut warnings = Vec::new();
-        let thresholds = thresholds(&judge, settings.rule, &mut warnings);
+        let nuisances = baseline.map_or_else(NuisanceModel::identity, |b| *b.nuisances());
+        let watch = Watch::new(baseline, &settings.watch);
+        let thresholds = watch.thresholds().clone();
         config.threshold = thresholds.in_surprise.then_some(thresholds.high);
         config.threshold_low = thresholds.in_surprise.then_some(thresholds.low);
+        config.promised_per_hour = thresholds.promised_per_hour;
+        config.check = baseline.and_then(Baseline::check).copied();
         config.threshold_rule = thresholds.words;
         Self {
             spec: spec.clone(),
             model,
             config,
-            assembler: Assembler::new(spec, footing, settings.top_fraction),
-            judge,
-            detector: Detector::new(DetectorOptions {
-                high: thresholds.high,
-                low: thresholds.low,
-                merge: settings.merge,
-            }),
-            by_surprise: thresholds.in_surprise,
-            open_peak: None,
+            assembler: Assembler::new(spec, footing, nuisances, settings.top_fraction),
+            watch,
             video: VideoSurpriseBuilder::default(),
             input: None,
             curve: Vec::new(),
             events: Vec::new(),
             summary: None,
             score_busy: Duration::ZERO,
-            warnings,
+            warnings: thresholds.warnings,
         }
     }
 
@@ -143,6 +112,15 @@ impl Recorder {
         let cut_off = input.gaps.iter().any(|g| g.reason == GapReason::Truncated) || summary.fault.is_some();
         let mut warnings = self.warnings;
         warnings.extend(summary.fault.map(|f| format!("decoding ended early: {f}")));
+        let strange: Vec<[f64; 2]> =
+            self.watch.strange().iter().map(|(start, end)| [start.secs_f64(), end.secs_f64()]).collect();
+        if let Some([start, _]) = strange.first() {
+            warnings.push(format!(
+                "from {start:.1} s on the video is unlike the baseline's footage (the camera has moved, or the scene is \
+                 another): no events are looked for where that is so, in {} stretches; calibrate on footage like it",
+                strange.len()
+            ));
+        }
         if self.curve.is_empty() {
             let clip_s = self.spec.tick_time(u64::from(self.spec.frames_per_clip)).secs_f64();
             warnings.push(format!(
@@ -158,6 +136,7 @@ impl Recorder {
             config: self.config,
             curve: self.curve,
             events: self.events,
+            strange,
             video_surprise: self.video.finish(),
             truncated: summary.stopped || cut_off,
             warnings,
@@ -172,7 +151,7 @@ impl Recorder {
     fn window(&mut self, clip: &Clip, errors: &WindowErrors, sinks: &mut [&mut dyn Sink]) -> Result<()> {
         self.video.push(errors);
         for slot in self.assembler.push(clip, errors) {
-            self.slot(slot, sinks)?;
+            self.slot(&slot, sinks)?;
         }
         Ok(())
     }
@@ -188,55 +167,51 @@ impl Recorder {
 
     fn end_segment(&mut self, sinks: &mut [&mut dyn Sink]) -> Result<()> {
         for slot in self.assembler.finish() {
-            self.slot(slot, sinks)?;
+            self.slot(&slot, sinks)?;
         }
-        match self.detector.finish() {
-            Some(detection) => self.close(detection, sinks),
-            None => Ok(()),
-        }
+        let events = self.watch.end_segment();
+        self.tell_events(events, sinks)
     }
 
-    fn slot(&mut self, slot: Slot, sinks: &mut [&mut dyn Sink]) -> Result<()> {
-        let verdict = self.judge.push(slot.surprise);
-        let score = if self.by_surprise { Some(slot.surprise) } else { verdict.z };
-        let update = self.detector.push((slot.start, slot.end), score);
-        if let Some(detection) = update.closed {
-            self.close(detection, sinks)?;
-        }
-        let point = self.point(&slot, verdict);
+    fn slot(&mut self, slot: &Slot, sinks: &mut [&mut dyn Sink]) -> Result<()> {
+        let judged = self.watch.push(slot);
+        self.tell_events(judged.events, sinks)?;
+        let point = self.point(slot, judged.verdict);
         tell(sinks, &RunEvent::Point(&point))?;
         self.curve.push(point);
-        if update.is_peak {
-            self.open_peak = Some((slot, verdict));
+        Ok(())
+    }
+
+    fn tell_events(&mut self, found: Vec<Found>, sinks: &mut [&mut dyn Sink]) -> Result<()> {
+        for found in found {
+            let event = self.event(found)?;
+            tell(sinks, &RunEvent::Event(&event))?;
+            self.events.push(event);
         }
         Ok(())
     }
 
-    fn close(&mut self, detection: Detection, sinks: &mut [&mut dyn Sink]) -> Result<()> {
-        let (slot, verdict) = self
-            .open_peak
-            .take()
-            .ok_or_else(|| Error::Internal { stage: "detect", reason: "an event without a peak".into() })?;
-        let (rows, cols) = hot_region(&slot.heat, self.spec.grid());
-        let event = Event {
+    fn event(&self, found: Found) -> Result<Event> {
+        let Found { detection, kind, peak, verdict } = found;
+        let (rows, cols) = hot_region(&peak.heat, self.spec.grid());
+        Ok(Event {
             id: self.events.len() as u32 + 1,
+            kind,
             onset_s: detection.onset.secs_f64(),
             peak_s: detection.peak.secs_f64(),
             end_s: detection.end.secs_f64(),
-            score: slot.surprise,
+            score: peak.surprise,
             z: verdict.z.unwrap_or(0.0),
             p_value: verdict.p_value,
+            per_hour: verdict.per_hour,
             place: self.spec.cell_box(self.size(), rows, cols),
-            thumbnail: jpeg_base64(&slot.frame.preview)?,
+            thumbnail: jpeg_base64(&peak.frame.preview)?,
             heat: HeatMap {
                 grid: self.spec.grid() as u16,
                 area: self.spec.visible(self.size().0, self.size().1),
-                values: slot.heat,
+                values: peak.heat,
             },
-        };
-        tell(sinks, &RunEvent::Event(&event))?;
-        self.events.push(event);
-        Ok(())
+        })
     }
 
     fn point(&self, slot: &Slot, verdict: Verdict) -> CurvePoint {
@@ -246,6 +221,7 @@ impl Recorder {
         CurvePoint {
             t_s: slot.middle().secs_f64(),
             surprise: slot.surprise,
+            unadjusted: slot.unadjusted,
             z: verdict.z,
             p_value: verdict.p_value,
             raw: slot.raw,
@@ -263,80 +239,4 @@ impl Recorder {
 /// Tells every sink.
 fn tell(sinks: &mut [&mut dyn Sink], event: &RunEvent<'_>) -> Result<()> {
     sinks.iter_mut().try_for_each(|sink| sink.record(event))
-}
-
-struct Thresholds {
-    high: f32,
-    low: f32,
-    in_surprise: bool,
-    words: String,
-}
-
-/// The rule in the units of the curve where there is a calibration sample, else in z of the stream so far.
-fn thresholds(judge: &Judge, rule: ThresholdRule, warnings: &mut Vec<String>) -> Thresholds {
-    let calibrated = judge.sample_size() > 0;
-    match rule {
-        ThresholdRule::PValue { high, low } if calibrated => {
-            let smallest = 1.0 / (judge.sample_size() + 1) as f32;
-            if high < smallest {
-                warnings.push(format!(
-                    "p-value {high} is finer than the calibration sample of {} slots can tell; {smallest:.5} is used",
-                    judge.sample_size()
-                ));
-            }
-            let at = |p: f32| judge.surprise_at(p.max(smallest)).unwrap_or(f32::INFINITY);
-            let words = format!(
-                "opens at p ≤ {}, closes above p = {}; {} calibration slots",
-                share(high.max(smallest)),
-                share(low),
-                judge.sample_size()
-            );
-            Thresholds { high: at(high), low: at(low), in_surprise: true, words }
-        }
-        ThresholdRule::PValue { .. } => {
-            warnings.push(
-                "there is no baseline for this model, so surprise is compared with the stream's own past: \
-                 no false-alarm rate can be stated (see `startle calibrate`)"
-                    .into(),
-            );
-            self_calibrating(SELF_Z_HIGH, SELF_Z_LOW)
-        }
-        ThresholdRule::Z { high, low } => match (judge.surprise_of_z(high), judge.surprise_of_z(low)) {
-            (Some(high_value), Some(low_value)) => {
-                let words = format!("opens at z ≥ {high}, closes under z = {low} of the calibration sample");
-                Thresholds { high: high_value, low: low_value, in_surprise: true, words }
-            }
-            _ => self_calibrating(high, low),
-        },
-    }
-}
-
-/// A p-value to two significant digits, without the noise of `f32`.
-fn share(p: f32) -> String {
-    let digits = (2.0 - p.log10().ceil()).clamp(0.0, 9.0) as usize;
-    let text = format!("{p:.digits$}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
-}
-
-/// Without a calibration sample an event opens this many robust standard deviations above the stream's past. Chosen
-/// wide: surprise is heavy-tailed on lively footage.
-const SELF_Z_HIGH: f32 = 8.0;
-/// And closes under this.
-const SELF_Z_LOW: f32 = 4.0;
-
-fn self_calibrating(high: f32, low: f32) -> Thresholds {
-    let words = format!("opens at z ≥ {high}, closes under z = {low} of the stream's own past");
-    Thresholds { high, low, in_surprise: false, words }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn p_values_are_told_without_noise() {
-        assert_eq!(share(0.002 * 20.0), "0.04");
-        assert_eq!(share(0.002), "0.002");
-        assert_eq!(share(1.0 / 3241.0), "0.00031");
-    }
 }

@@ -25,7 +25,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use std::time::{Duration, Instant};
 
 pub use batch::run_all;
-pub use judge::{DetectionSettings, ThresholdRule};
+pub use judge::DetectionSettings;
 
 /// Clips waiting for the model. Clips share frames, so one more costs `stride` frames: about 0.4 MB at a crop of 256
 /// with previews.

@@ -3,16 +3,31 @@
 //! Invariants: column names carry units; an unknown value is an empty field; numbers are written in the shortest form
 //! that reads back equal.
 
+use super::words;
 use crate::error::{Error, Result};
 use crate::record::{CurvePoint, Event};
 
 /// The columns of `curve.csv`, and of `curve.parquet`.
-pub const CURVE_COLUMNS: [&str; 12] =
-    ["t_s", "surprise", "z", "p_value", "raw", "motion", "peak_row", "peak_col", "x0_px", "y0_px", "x1_px", "y1_px"];
+pub const CURVE_COLUMNS: [&str; 13] = [
+    "t_s",
+    "surprise",
+    "z",
+    "p_value",
+    "raw",
+    "motion",
+    "peak_row",
+    "peak_col",
+    "x0_px",
+    "y0_px",
+    "x1_px",
+    "y1_px",
+    "unadjusted",
+];
 
 /// The columns of `events.csv`.
-pub const EVENT_COLUMNS: [&str; 11] =
-    ["id", "onset_s", "peak_s", "end_s", "score", "z", "p_value", "x0_px", "y0_px", "x1_px", "y1_px"];
+pub const EVENT_COLUMNS: [&str; 13] = [
+    "id", "onset_s", "peak_s", "end_s", "score", "z", "p_value", "x0_px", "y0_px", "x1_px", "y1_px", "kind", "per_hour",
+];
 
 /// `curve.csv`.
 ///
@@ -26,6 +41,7 @@ pub fn curve(points: &[CurvePoint]) -> Result<Vec<u8>> {
             row.extend([p.raw, p.motion].map(|v| v.to_string()));
             row.extend(p.peak_cell.map(|v| v.to_string()));
             row.extend(p.peak_box.map(|v| v.to_string()));
+            row.push(p.unadjusted.to_string());
             row
         }),
     )
@@ -43,6 +59,8 @@ pub fn events(events: &[Event]) -> Result<Vec<u8>> {
             row.extend([e.onset_s, e.peak_s, e.end_s].map(|v| v.to_string()));
             row.extend([e.score.to_string(), e.z.to_string(), optional(e.p_value)]);
             row.extend(e.place.map(|v| v.to_string()));
+            row.push(words::kind(e.kind).to_owned());
+            row.push(e.per_hour.map(|v| v.to_string()).unwrap_or_default());
             row
         }),
     )

@@ -46,6 +46,7 @@ mod tests {
         let point = |(i, &surprise): (usize, &f32)| CurvePoint {
             t_s: i as f64,
             surprise,
+            unadjusted: surprise,
             z: None,
             p_value: None,
             raw: 0.0,

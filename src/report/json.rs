@@ -56,14 +56,17 @@ fn check_finite(report: &Report) -> Result<()> {
     for (index, point) in report.curve.iter().enumerate() {
         let optional = [point.z, point.p_value].into_iter().flatten();
         let fine = point.t_s.is_finite()
-            && [point.surprise, point.raw, point.motion].into_iter().chain(optional).all(f32::is_finite);
+            && [point.surprise, point.unadjusted, point.raw, point.motion]
+                .into_iter()
+                .chain(optional)
+                .all(f32::is_finite);
         if !fine {
             return Err(internal(&format!("curve point {index} at {} s is not a finite number", point.t_s)));
         }
     }
     for event in &report.events {
         let numbers = [event.score, event.z].into_iter().chain(event.p_value).chain(event.heat.values.iter().copied());
-        if !numbers.into_iter().all(f32::is_finite) {
+        if !numbers.into_iter().all(f32::is_finite) || !event.per_hour.is_none_or(f64::is_finite) {
             return Err(internal(&format!("event {} holds a number that is not finite", event.id)));
         }
     }

@@ -31,6 +31,7 @@ const SCHEMA: &str = "message startle_curve {
     required float y0_px;
     required float x1_px;
     required float y1_px;
+    required float unadjusted;
 }";
 
 type Group<'a> = SerializedRowGroupWriter<'a, Vec<u8>>;
@@ -85,7 +86,7 @@ fn write_group(group: &mut Group<'_>, points: &[CurvePoint]) -> Result<(), Parqu
     for edge in 0..4 {
         required::<FloatType>(group, points, |p| p.peak_box[edge])?;
     }
-    Ok(())
+    required::<FloatType>(group, points, |p| p.unadjusted)
 }
 
 fn required<T: DataType>(

@@ -1,7 +1,7 @@
 //! How the outputs put times, numbers and reasons into words, so that the picture and the page say the same.
 
 use crate::media::GapReason;
-use crate::record::{Report, RunConfig};
+use crate::record::{EventKind, Report, RunConfig};
 
 /// A break in the run of frames, for people.
 pub const fn gap(reason: GapReason) -> &'static str {
@@ -13,6 +13,14 @@ pub const fn gap(reason: GapReason) -> &'static str {
         GapReason::Corrupt => "frames that can't be decoded",
         GapReason::Truncated => "file is cut off",
         GapReason::Overload => "skipped, inference too slow",
+    }
+}
+
+/// What gave an event away, in a word.
+pub const fn kind(kind: EventKind) -> &'static str {
+    match kind {
+        EventKind::Spike => "spike",
+        EventKind::Slow => "slow",
     }
 }
 
@@ -62,7 +70,7 @@ pub fn count(n: usize, noun: &str) -> String {
 
 /// The unit of the headline surprise, which depends on whether a baseline was at hand.
 pub fn surprise_unit(config: &RunConfig) -> &'static str {
-    if config.baseline == "self" { "L1 error" } else { "in baseline scales" }
+    if config.baseline == "self" { "L1 error" } else { "times the usual" }
 }
 
 /// The input's name without its folders.

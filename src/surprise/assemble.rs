@@ -1,7 +1,7 @@
 //! Overlapping windows to a sequence of slots: every slot of the video is predicted by several windows and contexts,
 //! at several horizons; this brings them together.
 
-use super::{Footing, WindowErrors, top_count, top_k_mean};
+use super::{Footing, NuisanceModel, Nuisances, WindowErrors, top_count, top_k_mean};
 use crate::clip::{Clip, ClipSpec, ModelFrame};
 use crate::units::MediaTime;
 use std::collections::VecDeque;
@@ -16,8 +16,12 @@ pub struct Slot {
     pub start: MediaTime,
     /// When its last frame is replaced.
     pub end: MediaTime,
-    /// Top-k mean of the tokens' errors on their footing, averaged over predictions.
+    /// `unadjusted` without what its nuisances explain.
     pub surprise: f32,
+    /// Top-k mean of the tokens' errors on their footing, averaged over predictions.
+    pub unadjusted: f32,
+    /// What makes it surprising without making it impossible.
+    pub nuisances: Nuisances,
     /// Mean error over tokens and predictions, not normalised.
     pub raw: f32,
     /// Mean absolute luma change of its frames, 0..1.
@@ -36,18 +40,21 @@ impl Slot {
 }
 
 /// What has been predicted of a slot so far.
+#[derive(Default)]
 struct Pending {
     predictions: u32,
     surprise: f32,
     raw: f32,
     heat: Vec<f32>,
     frames: Vec<Arc<ModelFrame>>,
+    nuisances: Nuisances,
 }
 
 /// Collects window errors, in order, into slots.
 pub struct Assembler {
     spec: ClipSpec,
     footing: Footing,
+    nuisances: NuisanceModel,
     top: usize,
     segment: u32,
     /// Index within the segment of `pending`'s front.
@@ -56,10 +63,11 @@ pub struct Assembler {
 }
 
 impl Assembler {
-    /// For one model; `footing` brings the errors of every context and horizon to one scale.
-    pub fn new(spec: &ClipSpec, footing: Footing, top_fraction: f32) -> Self {
+    /// For one model; `footing` brings the errors of every context and horizon to one scale, `nuisances` takes out what
+    /// is not impossible but only lively.
+    pub fn new(spec: &ClipSpec, footing: Footing, nuisances: NuisanceModel, top_fraction: f32) -> Self {
         let top = top_count(spec.tokens_per_slot(), top_fraction);
-        Self { spec: spec.clone(), footing, top, segment: 0, front: 0, pending: VecDeque::new() }
+        Self { spec: spec.clone(), footing, nuisances, top, segment: 0, front: 0, pending: VecDeque::new() }
     }
 
     /// Takes the next window; gives the slots that became final, in order of time.
@@ -76,7 +84,7 @@ impl Assembler {
                 let slot = context.first_slot + offset;
                 let horizon = slot - first_horizon;
                 let heat = self.footing.apply(context.context, horizon, errors);
-                self.add(clip_slot + slot as u64, clip_frames(clip, &self.spec, slot), errors, heat);
+                self.add(clip_slot + slot as u64, (clip, slot), errors, heat);
             }
         }
         let shortest = self.spec.context_lengths.first().copied().unwrap_or(0);
@@ -99,14 +107,14 @@ impl Assembler {
         done
     }
 
-    fn add(&mut self, slot: u64, frames: &[Arc<ModelFrame>], errors: &[f32], heat: Vec<f32>) {
+    fn add(&mut self, slot: u64, (clip, at_clip): (&Clip, usize), errors: &[f32], heat: Vec<f32>) {
         if self.pending.is_empty() {
             self.front = slot;
         }
         let at = slot.saturating_sub(self.front) as usize;
         while self.pending.len() <= at {
             let heat = vec![0.0; self.spec.tokens_per_slot()];
-            self.pending.push_back(Pending { predictions: 0, surprise: 0.0, raw: 0.0, heat, frames: Vec::new() });
+            self.pending.push_back(Pending { heat, ..Pending::default() });
         }
         let pending = &mut self.pending[at];
         pending.predictions += 1;
@@ -116,7 +124,9 @@ impl Assembler {
             *sum += value;
         }
         if pending.frames.is_empty() {
+            let frames = clip_frames(clip, &self.spec, at_clip);
             pending.frames = frames.to_vec();
+            pending.nuisances = Nuisances::of(clip_frames(clip, &self.spec, at_clip.saturating_sub(1)), frames);
         }
     }
 
@@ -135,9 +145,11 @@ impl Assembler {
             segment: self.segment,
             start: first.time,
             end: last.time.plus(self.spec.tick_time(1)),
-            surprise: pending.surprise / n,
+            surprise: self.nuisances.adjust(pending.surprise / n, &pending.nuisances),
+            unadjusted: pending.surprise / n,
+            nuisances: pending.nuisances,
             raw: pending.raw / n,
-            motion: pending.frames.iter().map(|f| f.motion).sum::<f32>() / pending.frames.len() as f32,
+            motion: pending.frames.iter().map(|f| f.change.motion).sum::<f32>() / pending.frames.len() as f32,
             heat: pending.heat,
             frame: Arc::clone(last),
         })
@@ -154,14 +166,14 @@ fn clip_frames<'a>(clip: &'a Clip, spec: &ClipSpec, slot: usize) -> &'a [Arc<Mod
 mod tests {
     use super::super::ContextErrors;
     use super::*;
-    use crate::clip::spec_for_tests;
+    use crate::clip::{Change, spec_for_tests};
     use crate::media::Picture;
 
     fn clip(spec: &ClipSpec, segment: u32, start_tick: u64) -> Clip {
         let dot = || Picture::new(1, 1, vec![0; 3]);
         let frame = |i: u64| {
             let time = spec.tick_time(start_tick + i);
-            Arc::new(ModelFrame { time, square: dot(), preview: dot(), motion: 0.1 })
+            Arc::new(ModelFrame { time, square: dot(), preview: dot(), change: Change::default(), key: false })
         };
         Clip { segment, start_tick, frames: (0..u64::from(spec.frames_per_clip)).map(frame).collect() }
     }
@@ -180,7 +192,7 @@ mod tests {
     #[test]
     fn every_predicted_slot_comes_out_once_in_order_with_its_own_error() {
         let spec = spec_for_tests();
-        let mut assembler = Assembler::new(&spec, Footing::identity(), 0.1);
+        let mut assembler = Assembler::new(&spec, Footing::identity(), NuisanceModel::identity(), 0.1);
         let mut slots = Vec::new();
         for (segment, windows) in [(0, 5), (1, 3)] {
             for w in 0..windows {
@@ -202,7 +214,7 @@ mod tests {
     #[test]
     fn a_slot_is_final_as_soon_as_no_window_can_predict_it() {
         let spec = spec_for_tests();
-        let mut assembler = Assembler::new(&spec, Footing::identity(), 0.1);
+        let mut assembler = Assembler::new(&spec, Footing::identity(), NuisanceModel::identity(), 0.1);
         let first = clip(&spec, 0, 0);
         assert_eq!(assembler.push(&first, &window(&spec, &first)).len(), 1);
     }

@@ -1,14 +1,22 @@
-//! What surprise looks like on normal footage: the footing of each context and horizon, and the calibration sample.
+//! What surprise looks like on normal footage: footing, nuisances, the calibration sample and its tails.
 
-use super::{WindowErrors, location_scale};
-use crate::clip::ClipSpec;
+use super::slow::SlowBaseline;
+use super::{Footing, NuisanceModel, Nuisances, Tail};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 /// The schema's name and version in `baseline.json`.
-const SCHEMA: &str = "startle.baseline/1";
+const SCHEMA: &str = "startle.baseline/2";
 /// Fewest slots that make a calibration sample: under this even a 1 % tail is a guess.
 const MIN_SAMPLE: usize = 100;
+/// Slots whose log-surprises are correlated by less than this count as independent.
+const INDEPENDENT: f32 = 0.1;
+/// The sample is never thinned further than to every so many-th slot.
+const THINNEST: usize = 25;
+/// Peaks of normal footage closer than this are one event, seconds: what `startle analyze` merges too.
+pub const MERGE_S: f64 = 0.5;
+/// The rate at which a baseline is checked against footage that it did not see, events per hour.
+const CHECKED_PER_HOUR: f64 = 60.0;
 
 /// What a surprise value depends on beside the video. Curves and baselines of different keys can't be compared.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -22,35 +30,23 @@ pub struct CurveKey {
     pub top_fraction: f32,
 }
 
-/// Location and scale of token errors for one context length and horizon.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-struct Foot {
-    context: u32,
-    /// Slots between the end of the context and the predicted slot; 0 is the next slot.
-    horizon: usize,
-    location: f32,
-    scale: f32,
+/// A slot of normal footage before the nuisances are taken out.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct NormalSlot {
+    /// Top-k mean of the tokens' errors on their footing.
+    pub unadjusted: f32,
+    /// What explains some of it.
+    pub nuisances: Nuisances,
 }
 
-/// Brings the errors of every context and horizon to one scale: far horizons are harder, so their errors are larger
-/// on any video.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Footing(Vec<Foot>);
-
-impl Footing {
-    /// Leaves errors as they are.
-    pub const fn identity() -> Self {
-        Self(Vec::new())
-    }
-
-    /// `(error − location) / scale` of the context and horizon, floored at 0: an error below the normal location is
-    /// simply unsurprising. Horizons that the footing does not know are left as they are.
-    pub fn apply(&self, context: u32, horizon: usize, errors: &[f32]) -> Vec<f32> {
-        match self.0.iter().find(|f| f.context == context && f.horizon == horizon) {
-            None => errors.to_vec(),
-            Some(foot) => errors.iter().map(|e| ((e - foot.location) / foot.scale).max(0.0)).collect(),
-        }
-    }
+/// How a promise was kept on the half of the footage that was not learnt from.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Check {
+    /// Events per hour that the threshold allows.
+    pub promised_per_hour: f64,
+    /// Events per hour that were seen: the even videos judged by what the odd ones taught, and the other way round.
+    pub seen_per_hour: f64,
 }
 
 /// `baseline.json`: surprise on footage that is known to be normal.
@@ -60,42 +56,93 @@ pub struct Baseline {
     schema: String,
     key: CurveKey,
     footing: Footing,
-    /// Slot surprises of the normal footage, ascending.
+    nuisances: NuisanceModel,
+    /// Slot surprises of the normal footage, ascending: every `thinned`-th, so that they are nearly independent.
     sample: Vec<f32>,
+    thinned: usize,
+    /// Seconds between the members of the sample, and of footage.
+    slot_s: f64,
+    seconds: f64,
+    tail: Option<Tail>,
+    slow: Option<SlowBaseline>,
+    check: Option<Check>,
     /// What it was made from, in words.
     source: String,
 }
 
 impl Baseline {
-    /// Puts a baseline together.
+    /// Learns from unbroken runs of slots of `slot_s` seconds, whose errors `footing` has brought to one scale.
     ///
     /// # Errors
-    /// [`Error::Config`] with fewer than 100 slots, or values that are not finite.
-    pub fn new(key: CurveKey, footing: Footing, mut sample: Vec<f32>, source: String) -> Result<Self> {
-        if sample.len() < MIN_SAMPLE {
+    /// [`Error::Config`] when there are fewer than 100 nearly independent slots, or values that are not finite.
+    pub fn learn(
+        key: CurveKey,
+        footing: Footing,
+        runs: &[Vec<NormalSlot>],
+        slot_s: f64,
+        source: String,
+    ) -> Result<Self> {
+        let every: Vec<&Vec<NormalSlot>> = runs.iter().collect();
+        let (nuisances, surprises) = adjusted(&every);
+        let thinned = independent_step(&surprises);
+        let mut sample: Vec<f32> = surprises.iter().flat_map(|run| run.iter().step_by(thinned)).copied().collect();
+        sample.sort_by(f32::total_cmp);
+        let new = Self {
+            schema: SCHEMA.into(),
+            key,
+            footing,
+            nuisances,
+            sample,
+            thinned,
+            slot_s,
+            seconds: surprises.iter().map(Vec::len).sum::<usize>() as f64 * slot_s,
+            tail: Tail::fit(&surprises, slot_s, MERGE_S),
+            slow: SlowBaseline::fit(&surprises, slot_s, MERGE_S),
+            check: check(runs, slot_s),
+            source,
+        };
+        new.sound()
+    }
+
+    fn sound(self) -> Result<Self> {
+        let fail = |what: &str| Err(Error::Config(format!("the baseline {what}")));
+        if self.sample.len() < MIN_SAMPLE {
             return Err(Error::Config(format!(
-                "a baseline needs at least {MIN_SAMPLE} scored slots of normal footage, there are {}; give more videos",
-                sample.len()
+                "a baseline needs at least {MIN_SAMPLE} nearly independent slots of normal footage, there are {} \
+                 (every {}th of those scored); give more videos",
+                self.sample.len(),
+                self.thinned
             )));
         }
-        if sample.iter().any(|v| !v.is_finite()) {
-            return Err(Error::Config("the calibration sample has a value that is not finite".into()));
+        if self.sample.iter().any(|v| !v.is_finite()) || !self.sample.is_sorted() {
+            return fail("has a sample that is not finite and ascending");
         }
-        sample.sort_by(f32::total_cmp);
-        Ok(Self { schema: SCHEMA.into(), key, footing, sample, source })
+        if !self.tail.is_none_or(|t| t.is_sound()) || !self.slow.is_none_or(|s| s.is_sound()) {
+            return fail("has a tail that is none");
+        }
+        if self.thinned == 0 || !(self.slot_s.is_finite() && self.slot_s > 0.0) {
+            return fail("has slots of no length");
+        }
+        Ok(self)
     }
 
     /// Reads `baseline.json`.
     ///
     /// # Errors
-    /// [`Error::Config`] when it is not one, is of another version, or breaks a rule of [`Baseline::new`].
+    /// [`Error::Config`] when it is not one, is of another version, or breaks a rule of [`Baseline::learn`].
     pub fn from_json(text: &str) -> Result<Self> {
-        let read: Self =
-            serde_json::from_str(text).map_err(|e| Error::Config(format!("not a startle baseline: {e}")))?;
-        if read.schema != SCHEMA {
-            return Err(Error::Config(format!("baseline has schema `{}`, this startle reads `{SCHEMA}`", read.schema)));
+        #[derive(Deserialize)]
+        struct Version {
+            schema: String,
         }
-        Self::new(read.key, read.footing, read.sample, read.source)
+        let not_one = |e: serde_json::Error| Error::Config(format!("not a startle baseline: {e}"));
+        let Version { schema } = serde_json::from_str(text).map_err(not_one)?;
+        if schema != SCHEMA {
+            return Err(Error::Config(format!(
+                "baseline has schema `{schema}`, this startle reads `{SCHEMA}`; make it again with `startle calibrate`"
+            )));
+        }
+        serde_json::from_str::<Self>(text).map_err(not_one)?.sound()
     }
 
     /// As JSON.
@@ -133,9 +180,39 @@ impl Baseline {
         &self.footing
     }
 
+    /// What is taken out of a slot's surprise.
+    pub const fn nuisances(&self) -> &NuisanceModel {
+        &self.nuisances
+    }
+
     /// The calibration sample, ascending.
     pub fn sample(&self) -> &[f32] {
         &self.sample
+    }
+
+    /// Slots from one nearly independent slot to the next.
+    pub const fn thinned(&self) -> usize {
+        self.thinned
+    }
+
+    /// Seconds of footage it was learnt from.
+    pub const fn seconds(&self) -> f64 {
+        self.seconds
+    }
+
+    /// How often normal footage spikes; `None` when there was too little of it.
+    pub const fn tail(&self) -> Option<&Tail> {
+        self.tail.as_ref()
+    }
+
+    /// What slow evidence looks like on normal footage; `None` when there was too little of it.
+    pub const fn slow(&self) -> Option<&SlowBaseline> {
+        self.slow.as_ref()
+    }
+
+    /// How a promise was kept on footage that was not learnt from.
+    pub const fn check(&self) -> Option<&Check> {
+        self.check.as_ref()
     }
 
     /// What it was made from.
@@ -144,70 +221,100 @@ impl Baseline {
     }
 }
 
-/// Learns the footing from the windows of normal footage.
-///
-/// Memory: four bytes per token error seen, about 20 MB an hour of footage for the bundled model.
-#[derive(Default)]
-pub struct BaselineBuilder {
-    errors: Vec<(u32, usize, Vec<f32>)>,
+/// The regression on the nuisances, and the surprises that it leaves.
+fn adjusted(runs: &[&Vec<NormalSlot>]) -> (NuisanceModel, Vec<Vec<f32>>) {
+    let all: Vec<(Nuisances, f32)> =
+        runs.iter().flat_map(|run| run.iter().map(|s| (s.nuisances, s.unadjusted))).collect();
+    let model = NuisanceModel::fit(&all);
+    (model, runs.iter().map(|run| adjust(&model, run)).collect())
 }
 
-impl BaselineBuilder {
-    /// Nothing learnt yet.
-    pub fn new() -> Self {
-        Self::default()
-    }
+fn adjust(model: &NuisanceModel, run: &[NormalSlot]) -> Vec<f32> {
+    run.iter().map(|slot| model.adjust(slot.unadjusted, &slot.nuisances)).collect()
+}
 
-    /// Takes the errors of one window.
-    pub fn push(&mut self, spec: &ClipSpec, window: &WindowErrors) {
-        for context in &window.contexts {
-            let first = (context.context / spec.tubelet_size) as usize;
-            for (offset, errors) in context.errors.chunks_exact(spec.tokens_per_slot()).enumerate() {
-                let horizon = context.first_slot + offset - first;
-                match self.errors.iter_mut().find(|(c, h, _)| (*c, *h) == (context.context, horizon)) {
-                    Some((_, _, all)) => all.extend_from_slice(errors),
-                    None => self.errors.push((context.context, horizon, errors.to_vec())),
-                }
-            }
-        }
-    }
+/// The smallest distance in slots at which the log-surprises of the runs are nearly uncorrelated.
+fn independent_step(runs: &[Vec<f32>]) -> usize {
+    let logs: Vec<Vec<f32>> =
+        runs.iter().map(|run| run.iter().map(|s| s.max(f32::MIN_POSITIVE).ln()).collect()).collect();
+    let count = logs.iter().map(Vec::len).sum::<usize>().max(1) as f32;
+    let mean = logs.iter().flatten().sum::<f32>() / count;
+    let product = |lag: usize| {
+        let pairs = logs.iter().flat_map(|run| run.iter().zip(run.iter().skip(lag)));
+        let (sum, n) = pairs.fold((0.0, 0_u32), |(sum, n), (a, b)| (sum + (a - mean) * (b - mean), n + 1));
+        sum / n.max(1) as f32
+    };
+    let variance = product(0);
+    (1..THINNEST).find(|lag| product(*lag) <= INDEPENDENT * variance).unwrap_or(THINNEST)
+}
 
-    /// Median and robust standard deviation for each context and horizon.
-    pub fn footing(&self) -> Footing {
-        let foot = |(context, horizon, errors): &(u32, usize, Vec<f32>)| {
-            let (location, scale) = location_scale(errors)?;
-            Some(Foot { context: *context, horizon: *horizon, location, scale })
-        };
-        Footing(self.errors.iter().filter_map(foot).collect())
+/// Two-fold check of a promised rate; `None` when a half is too small.
+fn check(runs: &[Vec<NormalSlot>], slot_s: f64) -> Option<Check> {
+    let half = |odd: usize| -> Vec<&Vec<NormalSlot>> { runs.iter().skip(odd).step_by(2).collect() };
+    let gap = (MERGE_S / slot_s).round() as usize;
+    let (mut events, mut seconds) = (0, 0.0);
+    for (learn, judge) in [(half(0), half(1)), (half(1), half(0))] {
+        let (model, surprises) = adjusted(&learn);
+        let level = Tail::fit(&surprises, slot_s, MERGE_S)?.level(CHECKED_PER_HOUR / 3600.0);
+        let judged: Vec<Vec<f32>> = judge.iter().map(|run| adjust(&model, run)).collect();
+        events += super::tail::peaks(&judged, level, gap).len();
+        seconds += judged.iter().map(Vec::len).sum::<usize>() as f64 * slot_s;
     }
+    Some(Check { promised_per_hour: CHECKED_PER_HOUR, seen_per_hour: events as f64 / seconds * 3600.0 })
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
+    use super::super::uniform;
     use super::*;
 
-    fn key() -> CurveKey {
+    pub(in super::super) fn key() -> CurveKey {
         CurveKey { model_sha256: "a".into(), stride: 2, top_fraction: 0.06 }
+    }
+
+    /// Normal footage without chance: `videos` runs of `slots` slots, exponential.
+    pub(in super::super) fn normal(videos: usize, slots: usize) -> Vec<Vec<NormalSlot>> {
+        let one = |i: usize| NormalSlot { unadjusted: 1.0 - uniform(i).ln() as f32, nuisances: Nuisances::default() };
+        (0..videos).map(|v| (0..slots).map(|i| one(v * slots + i)).collect()).collect()
+    }
+
+    pub(in super::super) fn baseline() -> Baseline {
+        Baseline::learn(key(), Footing::identity(), &normal(40, 100), 0.2, "test".into()).unwrap()
     }
 
     #[test]
     fn a_baseline_survives_json_and_refuses_another_key() {
-        let footing = Footing(vec![Foot { context: 8, horizon: 1, location: 0.25, scale: 0.5 }]);
-        let baseline =
-            Baseline::new(key(), footing, (0..200).rev().map(|i| i as f32).collect(), "test".into()).unwrap();
+        let baseline = baseline();
         let again = Baseline::from_json(&baseline.to_json().unwrap()).unwrap();
         assert_eq!(again, baseline);
-        assert!(again.sample().is_sorted());
+        assert!(again.tail().is_some() && again.slow().is_some());
         again.check_key(&key()).unwrap();
         let other = CurveKey { stride: 4, ..key() };
         assert!(again.check_key(&other).unwrap_err().to_string().contains("stride 2"));
-        assert_eq!(again.footing().apply(8, 1, &[0.75, 0.0]), [1.0, 0.0]);
-        assert_eq!(again.footing().apply(4, 1, &[0.75]), [0.75]);
+        let old = baseline.to_json().unwrap().replace("baseline/2", "baseline/1");
+        assert!(Baseline::from_json(&old).unwrap_err().to_string().contains("make it again"));
+    }
+
+    #[test]
+    fn the_check_sees_about_what_was_promised() {
+        let check = *baseline().check().unwrap();
+        assert!((0.3..3.0).contains(&(check.seen_per_hour / check.promised_per_hour)), "{check:?}");
+    }
+
+    #[test]
+    fn slots_that_repeat_themselves_are_thinned() {
+        let slow: Vec<Vec<NormalSlot>> =
+            normal(10, 300).iter().map(|run| run.iter().flat_map(|slot| [*slot; 4]).collect()).collect();
+        let baseline = Baseline::learn(key(), Footing::identity(), &slow, 0.2, String::new()).unwrap();
+        assert!((3..=5).contains(&baseline.thinned()), "{}", baseline.thinned());
+        assert!(baseline.sample().is_sorted() && baseline.sample().len() >= 2400);
     }
 
     #[test]
     fn too_little_footage_is_refused() {
-        assert!(Baseline::new(key(), Footing::identity(), vec![1.0; 99], String::new()).is_err());
-        assert!(Baseline::new(key(), Footing::identity(), vec![f32::NAN; 200], String::new()).is_err());
+        let learn = |runs: &[Vec<NormalSlot>]| Baseline::learn(key(), Footing::identity(), runs, 0.2, String::new());
+        assert!(learn(&normal(1, 99)).is_err() && learn(&[]).is_err());
+        let odd = NormalSlot { unadjusted: f32::NAN, nuisances: Nuisances::default() };
+        assert!(learn(&[vec![odd; 500]]).is_err());
     }
 }

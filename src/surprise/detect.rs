@@ -11,6 +11,10 @@ pub struct DetectorOptions {
     pub low: f32,
     /// An event closes when the score was under `low` for longer than this; two spikes closer than it are one event.
     pub merge: MediaTime,
+    /// What is over faster than this, from onset to end, is no event.
+    pub min_duration: MediaTime,
+    /// After an event's end none opens for so long.
+    pub cool_down: MediaTime,
 }
 
 /// One detected span. Times are slot boundaries; peak is the middle of its slot.
@@ -48,17 +52,23 @@ enum State {
 pub struct Detector {
     options: DetectorOptions,
     state: State,
+    /// No event opens before.
+    rests_until: Option<MediaTime>,
 }
 
 impl Detector {
     /// `low` above `high` is brought down to `high`.
     pub fn new(options: DetectorOptions) -> Self {
-        Self { options: DetectorOptions { low: options.low.min(options.high), ..options }, state: State::Quiet }
+        Self {
+            options: DetectorOptions { low: options.low.min(options.high), ..options },
+            state: State::Quiet,
+            rests_until: None,
+        }
     }
 
     /// Takes the score of the slot `[start, end)`; `None` is a slot about which nothing is known yet.
     pub fn push(&mut self, (start, end): (MediaTime, MediaTime), score: Option<f32>) -> Update {
-        let DetectorOptions { high, low, merge } = self.options;
+        let DetectorOptions { high, low, merge, .. } = self.options;
         let score = score.unwrap_or(f32::NEG_INFINITY);
         let middle = start.midpoint(end);
         let fresh = |onset| Detection { onset, peak: middle, end, score };
@@ -75,11 +85,13 @@ impl Detector {
             if end.since(open.end) <= merge {
                 return update;
             }
-            update.closed = Some(*open);
+            let closed = *open;
             self.state = State::Quiet;
+            update.closed = self.admit(closed);
         }
         let onset = if let State::Raised(since) = self.state { since } else { start };
-        self.state = if score >= high {
+        let rests = self.rests_until.is_some_and(|until| start < until);
+        self.state = if score >= high && !rests {
             update.is_peak = true;
             State::Open(fresh(onset))
         } else if score >= low {
@@ -90,10 +102,24 @@ impl Detector {
         update
     }
 
+    /// Whether an event is open.
+    pub const fn is_open(&self) -> bool {
+        matches!(self.state, State::Open(_))
+    }
+
+    /// An event that is over, if it was long enough.
+    fn admit(&mut self, event: Detection) -> Option<Detection> {
+        if event.end.since(event.onset) < self.options.min_duration {
+            return None;
+        }
+        self.rests_until = Some(event.end.plus(self.options.cool_down));
+        Some(event)
+    }
+
     /// The segment is over: closes the open event. What follows is a new scene.
     pub fn finish(&mut self) -> Option<Detection> {
         match std::mem::replace(&mut self.state, State::Quiet) {
-            State::Open(open) => Some(open),
+            State::Open(open) => self.admit(open),
             State::Quiet | State::Raised(_) => None,
         }
     }
@@ -105,7 +131,13 @@ mod tests {
     use proptest::prelude::*;
 
     fn options() -> DetectorOptions {
-        DetectorOptions { high: 5.0, low: 2.0, merge: MediaTime::from_nanos(20) }
+        DetectorOptions {
+            high: 5.0,
+            low: 2.0,
+            merge: MediaTime::from_nanos(20),
+            min_duration: MediaTime::ZERO,
+            cool_down: MediaTime::ZERO,
+        }
     }
 
     /// Slots of 10 ns.
@@ -133,6 +165,20 @@ mod tests {
         assert!(run(&[0.0, 3.0, 4.9, 3.0, 0.0]).is_empty());
         assert_eq!(run(&[6.0, 0.0, 0.0, 7.0, 0.0]).len(), 1);
         assert_eq!(run(&[6.0, 0.0, 0.0, 0.0, 7.0, 0.0]).len(), 2);
+    }
+
+    #[test]
+    fn short_ones_are_nothing_and_after_an_event_there_is_rest() {
+        let run = |options: DetectorOptions, scores: &[f32]| {
+            let mut detector = Detector::new(options);
+            let at = |i: usize| MediaTime::from_nanos(i as i64 * 10);
+            let closed = |(i, s): (usize, &f32)| detector.push((at(i), at(i + 1)), Some(*s)).closed;
+            scores.iter().enumerate().filter_map(closed).count()
+        };
+        let spikes = [9.0, 0.0, 0.0, 0.0, 9.0, 9.0, 0.0, 0.0, 0.0, 0.0];
+        assert_eq!(run(options(), &spikes), 2);
+        assert_eq!(run(DetectorOptions { min_duration: MediaTime::from_nanos(15), ..options() }, &spikes), 1);
+        assert_eq!(run(DetectorOptions { cool_down: MediaTime::from_nanos(60), ..options() }, &spikes), 1);
     }
 
     proptest! {

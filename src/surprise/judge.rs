@@ -1,6 +1,6 @@
 //! What a slot's surprise means: against a calibration sample, or against the stream so far.
 
-use super::{Baseline, location_scale};
+use super::{Baseline, Tail, location_scale};
 use std::collections::VecDeque;
 
 /// Slots of the past that a stream without a baseline is compared with.
@@ -16,6 +16,8 @@ pub struct Verdict {
     pub z: Option<f32>,
     /// Conformal p-value; `None` without a calibration sample.
     pub p_value: Option<f32>,
+    /// Events per hour of normal footage that reach so far, from the sample's tail; `None` without one.
+    pub per_hour: Option<f64>,
 }
 
 /// Puts surprise values on a scale with a meaning. Causal: a verdict depends on earlier slots only.
@@ -29,6 +31,8 @@ pub enum Judge {
         location: f32,
         /// Robust standard deviation of the sample.
         scale: f32,
+        /// How often normal footage peaks how high.
+        tail: Option<Tail>,
     },
     /// Against the last [`MEMORY`] slots of the stream itself.
     Running(VecDeque<f32>),
@@ -39,7 +43,7 @@ impl Judge {
     pub fn calibrated(baseline: &Baseline) -> Self {
         let sample = baseline.sample().to_vec();
         let (location, scale) = location_scale(&sample).unwrap_or((0.0, 1.0));
-        Self::Calibrated { sample, location, scale }
+        Self::Calibrated { sample, location, scale, tail: baseline.tail().copied() }
     }
 
     /// Against the stream so far.
@@ -50,9 +54,11 @@ impl Judge {
     /// Judges a slot, then learns from it (a running judge only).
     pub fn push(&mut self, surprise: f32) -> Verdict {
         match self {
-            Self::Calibrated { sample, location, scale } => {
-                Verdict { z: Some((surprise - *location) / *scale), p_value: Some(conformal_p(sample, surprise)) }
-            }
+            Self::Calibrated { sample, location, scale, tail } => Verdict {
+                z: Some((surprise - *location) / *scale),
+                p_value: Some(conformal_p(sample, surprise)),
+                per_hour: tail.map(|tail| tail.rate(surprise) * 3600.0),
+            },
             Self::Running(past) => {
                 let seen: Vec<f32> = past.iter().copied().collect();
                 let known = if seen.len() < WARM_UP { None } else { location_scale(&seen) };
@@ -60,7 +66,8 @@ impl Judge {
                     past.pop_front();
                 }
                 past.push_back(surprise);
-                Verdict { z: known.map(|(location, scale)| (surprise - location) / scale), p_value: None }
+                let z = known.map(|(location, scale)| (surprise - location) / scale);
+                Verdict { z, p_value: None, per_hour: None }
             }
         }
     }
@@ -92,7 +99,6 @@ impl Judge {
         }
     }
 }
-
 /// `(1 + #{sample ≥ value}) / (n + 1)`: the split-conformal p-value (Vovk et al., *Algorithmic Learning in a Random
 /// World*, 2005, ch. 2). Valid in finite samples when the slot and the sample are exchangeable; neighbouring slots
 /// are not independent, so read it as a rate over long footage.
@@ -110,7 +116,7 @@ mod tests {
         let mut sample = sample.to_vec();
         sample.sort_by(f32::total_cmp);
         let (location, scale) = location_scale(&sample).unwrap();
-        Judge::Calibrated { sample, location, scale }
+        Judge::Calibrated { sample, location, scale, tail: None }
     }
 
     #[test]

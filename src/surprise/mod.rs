@@ -1,8 +1,8 @@
 //! From prediction errors to a curve and its events: pure arithmetic and state machines.
 //!
 //! ```text
-//! WindowErrors ─▶ Assembler ─▶ Slot ─▶ Judge (z, p-value) ─▶ Detector ─▶ Detection
-//!                  (Footing per context and horizon)
+//! WindowErrors ─▶ Assembler ─▶ Slot ─▶ Watch: Judge (z, p-value, rate) ─▶ Detector, Cusum ─▶ Found
+//!                 (Footing, NuisanceModel)     (Baseline: sample, Tail)   (Martingale: still this world?)
 //! ```
 //!
 //! Invariant: everything is causal. A slot's numbers depend on frames up to the end of the last window that predicts
@@ -11,16 +11,30 @@
 mod assemble;
 mod baseline;
 mod detect;
+mod footing;
 mod judge;
+mod martingale;
+mod nuisance;
 mod place;
 mod reduce;
+mod slow;
+mod tail;
+mod threshold;
+mod watch;
 
 pub use assemble::{Assembler, Slot};
-pub use baseline::{Baseline, BaselineBuilder, CurveKey, Footing};
+pub use baseline::{Baseline, Check, CurveKey, MERGE_S, NormalSlot};
 pub use detect::{Detection, Detector, DetectorOptions};
+pub use footing::{Footing, FootingBuilder};
 pub use judge::{Judge, Verdict};
+pub use martingale::Martingale;
+pub use nuisance::{NuisanceModel, Nuisances};
 pub use place::{hot_region, hottest};
 pub use reduce::{ContextSurprise, VideoSurprise, VideoSurpriseBuilder};
+pub use slow::{Cusum, SlowBaseline};
+pub use tail::Tail;
+pub use threshold::{ThresholdRule, Thresholds};
+pub use watch::{EventKind, Found, Judged, Watch, WatchOptions};
 
 /// Share of a slot's tokens whose mean is the slot's surprise. A small object touches few tokens and the plain mean
 /// drowns it; a single token is at the mercy of noise. 5–10 % did best among the statistics compared on the bundled
@@ -89,6 +103,15 @@ fn median(mut values: Vec<f32>) -> Option<f32> {
     }
     let middle = values.len() / 2;
     Some(*values.select_nth_unstable_by(middle, f32::total_cmp).1)
+}
+
+/// The i-th of a fixed sequence of random numbers in (0, 1): `SplitMix64` (Steele, Lea, Flood 2014), for tests.
+#[cfg(test)]
+pub(crate) fn uniform(i: usize) -> f64 {
+    let mut z = (i as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 53) as f64 + f64::EPSILON
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 use serde::Deserialize;
-use startle::clip::{Clip, ClipSpec, ModelFrame};
+use startle::clip::{Change, Clip, ClipSpec, ModelFrame};
 use startle::media::Picture;
 use startle::model::bundle::ModelBundle;
 use startle::model::jepa::{Jepa, Network, Question};
@@ -54,7 +54,13 @@ pub fn clip_of(spec: &ClipSpec, frames: &Frames, start: usize) -> Clip {
     let side = spec.crop_size;
     let frames = frames[start..start + spec.frames_per_clip as usize].iter().map(|rgb| {
         let square = Picture::new(side, side, rgb.clone());
-        Arc::new(ModelFrame { time: MediaTime::ZERO, preview: square.clone(), square, motion: 0.0 })
+        Arc::new(ModelFrame {
+            time: MediaTime::ZERO,
+            preview: square.clone(),
+            square,
+            change: Change::default(),
+            key: false,
+        })
     });
     Clip { segment: 0, start_tick: start as u64, frames: frames.collect() }
 }

@@ -4,7 +4,8 @@ use startle::clip::jpeg_base64;
 use startle::media::{GapReason, Picture, VideoInfo};
 use startle::model::ModelInfo;
 use startle::record::{
-    ContextSurprise, CurvePoint, Event, Gap, HeatMap, InputReport, Report, RunConfig, SCHEMA, Timings, VideoSurprise,
+    ContextSurprise, CurvePoint, Event, EventKind, Gap, HeatMap, InputReport, Report, RunConfig, SCHEMA, Timings,
+    VideoSurprise,
 };
 use std::collections::BTreeMap;
 
@@ -40,6 +41,7 @@ pub fn calm(duration_s: f64, slot_s: f64) -> Report {
         config: config(),
         curve: (0..(duration_s / slot_s) as u32).map(|i| quiet_point(i, slot_s)).collect(),
         events: Vec::new(),
+        strange: Vec::new(),
         video_surprise: video_surprise(),
         truncated: false,
         warnings: vec!["the calibration sample is small: 120 points".into()],
@@ -82,6 +84,8 @@ fn config() -> RunConfig {
         threshold: Some(3.25),
         threshold_low: Some(2.0),
         threshold_rule: "p ≤ 0.01 on the bundle's calibration sample".into(),
+        promised_per_hour: Some(30.0),
+        ..RunConfig::default()
     }
 }
 
@@ -108,6 +112,7 @@ fn quiet_point(i: u32, slot_s: f64) -> CurvePoint {
     CurvePoint {
         t_s: (f64::from(i) + 0.5) * slot_s,
         surprise,
+        unadjusted: 2.0 * surprise,
         z: Some(surprise - 1.0),
         p_value: Some((1.5 - surprise).clamp(0.05, 1.0)),
         raw: 0.25 + surprise / 16.0,
@@ -131,12 +136,14 @@ pub fn spike(report: &mut Report, id: u32, peak_s: f64, score: f32) -> Event {
     let place = [240.0, 120.0, 320.0, 200.0];
     Event {
         id,
+        kind: EventKind::Spike,
         onset_s: peak_s - slot,
         peak_s,
         end_s: peak_s + slot,
         score,
         z: score - 1.0,
         p_value: Some(0.002),
+        per_hour: Some(4.5),
         place,
         heat: heat(16, place),
         thumbnail: jpeg_base64(&scene(place)).expect("a small picture"),

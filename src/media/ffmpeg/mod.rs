@@ -256,6 +256,10 @@ impl FrameSource for FfmpegSource {
         })
     }
 
+    fn key_frame(&self) -> bool {
+        self.shown.as_ref().is_some_and(|frame| frame.is_key())
+    }
+
     fn frames_decoded(&self) -> u64 {
         self.frames.decoded()
     }

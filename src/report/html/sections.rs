@@ -2,7 +2,7 @@
 
 use super::super::words;
 use super::text::escape;
-use crate::record::{Event, HeatMap, InputReport, Report};
+use crate::record::{Event, EventKind, HeatMap, InputReport, Report};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -90,14 +90,17 @@ fn card(event: &Event, input: &InputReport, with_picture: bool) -> String {
     let fact = |name: &str, value: String| format!("<div><dt>{name}</dt><dd>{value}</dd></div>");
     let [x0, y0, x1, y1] = event.place.map(f32::round);
     let p = event.p_value.map_or("unknown".to_owned(), |p| words::number(f64::from(p)));
+    let per_hour = event.per_hour.map_or("unknown".to_owned(), |rate| format!("{} an hour", words::number(rate)));
+    let slow = if event.kind == EventKind::Slow { " (slow)" } else { "" };
     format!(
-        "<li class=\"event\" id=\"event-{id}\" data-id=\"{id}\"><h3>Event {id}</h3>{picture}<dl>{}{}{}{}{}{}{}</dl></li>\n",
+        "<li class=\"event\" id=\"event-{id}\" data-id=\"{id}\"><h3>Event {id}{slow}</h3>{picture}<dl>{}{}{}{}{}{}{}{}</dl></li>\n",
         jump("onset", event.onset_s),
         jump("peak", event.peak_s),
         jump("end", event.end_s),
         fact("surprise", words::number(f64::from(event.score))),
         fact("z", words::number(f64::from(event.z))),
         fact("p-value", p),
+        fact("on normal footage", per_hour),
         fact("place", format!("x {x0}–{x1}, y {y0}–{y1} px")),
     )
 }

@@ -1,0 +1,348 @@
+//! The one machine that turns slots into verdicts and events: `analyze` and `evaluate` fold over it, a live stream drives
+//! it slot by slot, so they can't disagree.
+
+use super::slow::Cusum;
+use super::{
+    Baseline, Detection, Detector, DetectorOptions, Judge, Martingale, Slot, ThresholdRule, Thresholds, Verdict,
+};
+use crate::units::MediaTime;
+
+/// How slots become events.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WatchOptions {
+    /// Where events open and close.
+    pub rule: ThresholdRule,
+    /// Spikes closer than this are one event.
+    pub merge: MediaTime,
+    /// What is over faster is no event.
+    pub min_duration: MediaTime,
+    /// After an event none opens for so long.
+    pub cool_down: MediaTime,
+}
+
+/// What gave an event away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EventKind {
+    /// Surprise that reached the threshold at once.
+    Spike,
+    /// Surprise that stayed a little too large for long: something fades, drifts or grows.
+    Slow,
+}
+
+/// An event, and the slot that shows it best.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// Onset, peak, end.
+    pub detection: Detection,
+    /// What gave it away.
+    pub kind: EventKind,
+    /// The most surprising slot.
+    pub peak: Slot,
+    /// Its verdict.
+    pub verdict: Verdict,
+}
+
+/// What a slot led to.
+#[derive(Debug, Clone)]
+pub struct Judged {
+    /// What its surprise means.
+    pub verdict: Verdict,
+    /// Events that are over.
+    pub events: Vec<Found>,
+}
+
+/// Judges a stream.
+pub struct Watch {
+    judge: Judge,
+    thresholds: Thresholds,
+    spikes: Detector,
+    peak: Option<(Slot, Verdict)>,
+    slow: Option<SlowWatch>,
+    world: Option<World>,
+}
+
+/// The detector of slow violations.
+struct SlowWatch {
+    sum: Cusum,
+    detector: Detector,
+    /// The most surprising slot since the evidence began to add up.
+    best: Option<(Slot, Verdict)>,
+}
+
+/// Whether the stream is still in the calibration's world.
+struct World {
+    martingale: Martingale,
+    /// Slots from one bet to the next.
+    every: usize,
+    slots: usize,
+    left: Vec<(MediaTime, MediaTime)>,
+}
+
+impl Watch {
+    /// Against a baseline, or against the stream's own past.
+    pub fn new(baseline: Option<&Baseline>, options: &WatchOptions) -> Self {
+        let judge = baseline.map_or_else(Judge::running, Judge::calibrated);
+        let thresholds = Thresholds::new(&judge, baseline, options.rule);
+        let detector = |high: f32, low: f32| {
+            let WatchOptions { merge, min_duration, cool_down, .. } = *options;
+            Detector::new(DetectorOptions { high, low, merge, min_duration, cool_down })
+        };
+        let slow = thresholds.slow.zip(baseline.and_then(Baseline::slow)).map(|(level, slow)| SlowWatch {
+            sum: slow.cusum(),
+            detector: detector(level, f32::MIN_POSITIVE),
+            best: None,
+        });
+        let world = baseline.map(|b| World {
+            martingale: Martingale::default(),
+            every: b.thinned(),
+            slots: 0,
+            left: Vec::new(),
+        });
+        let spikes = detector(thresholds.high, thresholds.low);
+        Self { judge, thresholds, spikes, peak: None, slow, world }
+    }
+
+    /// Where events open and close, and what that promises.
+    pub const fn thresholds(&self) -> &Thresholds {
+        &self.thresholds
+    }
+
+    /// Stretches in which the stream was not like the footage of the baseline: no event was looked for.
+    pub fn strange(&self) -> &[(MediaTime, MediaTime)] {
+        self.world.as_ref().map_or(&[], |world| &world.left)
+    }
+
+    /// Judges the next slot.
+    pub fn push(&mut self, slot: &Slot) -> Judged {
+        let verdict = self.judge.push(slot.surprise);
+        let strange = self.world.as_mut().is_some_and(|world| world.push(slot, verdict));
+        let score = if self.thresholds.in_surprise { Some(slot.surprise) } else { verdict.z };
+        let update = self.spikes.push((slot.start, slot.end), score.filter(|_| !strange));
+        let mut events = Vec::new();
+        if let Some(detection) = update.closed {
+            events.extend(found(detection, EventKind::Spike, self.peak.take()));
+        }
+        if update.is_peak {
+            self.peak = Some((slot.clone(), verdict));
+        }
+        if let Some(slow) = &mut self.slow {
+            let closed = if self.spikes.is_open() || strange { slow.end() } else { slow.push(slot, verdict) };
+            events.extend(closed);
+        }
+        Judged { verdict, events }
+    }
+
+    /// The segment is over: closes what is open. What follows is a new scene.
+    pub fn end_segment(&mut self) -> Vec<Found> {
+        let spike = self.spikes.finish().and_then(|d| found(d, EventKind::Spike, self.peak.take()));
+        spike.into_iter().chain(self.slow.as_mut().and_then(SlowWatch::end)).collect()
+    }
+}
+
+fn found(detection: Detection, kind: EventKind, peak: Option<(Slot, Verdict)>) -> Option<Found> {
+    peak.map(|(peak, verdict)| Found { detection, kind, peak, verdict })
+}
+
+impl SlowWatch {
+    fn push(&mut self, slot: &Slot, verdict: Verdict) -> Option<Found> {
+        let sum = self.sum.push(slot.surprise);
+        let update = self.detector.push((slot.start, slot.end), Some(sum));
+        let closed = update.closed.and_then(|d| self.found(d));
+        if sum == 0.0 {
+            self.best = None;
+        } else if self.best.as_ref().is_none_or(|(best, _)| slot.surprise > best.surprise) {
+            self.best = Some((slot.clone(), verdict));
+        }
+        closed
+    }
+
+    fn end(&mut self) -> Option<Found> {
+        let closed = self.detector.finish().and_then(|d| self.found(d));
+        self.sum.reset();
+        self.best = None;
+        closed
+    }
+
+    /// The event ends where the evidence was largest; from there it only fades.
+    fn found(&mut self, detection: Detection) -> Option<Found> {
+        let (best, verdict) = self.best.take()?;
+        let end = detection.peak.plus(best.end.since(best.start).midpoint(MediaTime::ZERO));
+        let detection = Detection { peak: best.middle(), end: end.max(best.end), score: best.surprise, ..detection };
+        Some(Found { detection, kind: EventKind::Slow, peak: best, verdict })
+    }
+}
+
+impl World {
+    /// Whether the stream has left it.
+    fn push(&mut self, slot: &Slot, verdict: Verdict) -> bool {
+        if self.slots.is_multiple_of(self.every)
+            && let Some(p) = verdict.p_value
+        {
+            self.martingale.push(p);
+        }
+        self.slots += 1;
+        let strange = self.martingale.warned();
+        if strange {
+            match self.left.last_mut() {
+                Some(span) if span.1 == slot.start => span.1 = slot.end,
+                _ => self.left.push((slot.start, slot.end)),
+            }
+        }
+        strange
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::baseline::tests::baseline;
+    use super::super::{Nuisances, ThresholdRule, uniform};
+    use super::*;
+    use crate::clip::{Change, ModelFrame};
+    use crate::media::Picture;
+    use proptest::prelude::*;
+    use std::sync::{Arc, LazyLock};
+
+    static WORLD: LazyLock<Baseline> = LazyLock::new(baseline);
+
+    /// Slots of 0.2 s, as the baseline of the tests has them.
+    const SLOT: i64 = 200_000_000;
+
+    fn slot(index: usize, surprise: f32) -> Slot {
+        let dot = || Picture::new(1, 1, vec![0; 3]);
+        let start = MediaTime::from_nanos(index as i64 * SLOT);
+        let frame = ModelFrame { time: start, square: dot(), preview: dot(), change: Change::default(), key: false };
+        Slot {
+            segment: 0,
+            start,
+            end: MediaTime::from_nanos((index as i64 + 1) * SLOT),
+            surprise,
+            unadjusted: surprise,
+            nuisances: Nuisances::default(),
+            raw: surprise,
+            motion: 0.0,
+            heat: vec![surprise],
+            frame: Arc::new(frame),
+        }
+    }
+
+    fn options(rule: ThresholdRule) -> WatchOptions {
+        let zero = MediaTime::ZERO;
+        WatchOptions { rule, merge: MediaTime::from_nanos(500_000_000), min_duration: zero, cool_down: zero }
+    }
+
+    fn hourly(per_hour: f64) -> WatchOptions {
+        options(ThresholdRule::Rate { per_hour })
+    }
+
+    /// Normal slots of the baseline's world: exponential over its median.
+    fn normal(i: usize) -> f32 {
+        let unadjusted = 1.0 - uniform(i + 1_000_000).ln() as f32;
+        WORLD.nuisances().adjust(unadjusted, &Nuisances::default())
+    }
+
+    fn run(watch: &mut Watch, curve: &[f32]) -> Vec<Found> {
+        let mut events: Vec<Found> =
+            curve.iter().enumerate().flat_map(|(i, s)| watch.push(&slot(i, *s)).events).collect();
+        events.extend(watch.end_segment());
+        events
+    }
+
+    #[test]
+    fn planted_spikes_are_found_at_their_slots_and_the_promise_is_kept() {
+        let mut curve: Vec<f32> = (0..36_000).map(normal).collect(); // two hours
+        let mut watch = Watch::new(Some(&WORLD), &hourly(6.0));
+        let false_alarms = run(&mut watch, &curve).len();
+        assert!(false_alarms <= 24, "12 were promised, {false_alarms} seen");
+        assert!(watch.strange().is_empty());
+        let high = watch.thresholds().high;
+        let planted: Vec<usize> = (1..20).map(|i| i * 1800 + 7 * i).collect();
+        planted.iter().for_each(|&at| curve[at] = 2.0 * high);
+        let found = run(&mut Watch::new(Some(&WORLD), &hourly(6.0)), &curve);
+        for at in planted {
+            let middle = slot(at, 0.0).middle();
+            let event = found.iter().find(|f| f.detection.onset <= middle && middle <= f.detection.end);
+            let event = event.unwrap_or_else(|| panic!("slot {at} is missed"));
+            assert!(event.detection.peak == middle && event.kind == EventKind::Spike);
+        }
+    }
+
+    #[test]
+    fn what_fades_is_a_slow_event_whose_onset_is_where_it_began() {
+        let mut watch = Watch::new(Some(&WORLD), &hourly(6.0));
+        let (high, begins) = (watch.thresholds().high, 2000);
+        let curve: Vec<f32> = (0..4000)
+            .map(|i| if (begins..begins + 60).contains(&i) { (3.0 * normal(i)).min(0.9 * high) } else { normal(i) })
+            .collect();
+        let found = run(&mut watch, &curve);
+        let slow: Vec<_> = found.iter().filter(|f| f.kind == EventKind::Slow).collect();
+        assert_eq!(slow.len(), 1, "{:?}", found.iter().map(|f| (f.kind, f.detection)).collect::<Vec<_>>());
+        let onset = slow[0].detection.onset.nanos() / SLOT;
+        assert!((begins as i64 - 10..begins as i64 + 10).contains(&onset), "onset at slot {onset}");
+        assert!(
+            slow[0].detection.peak >= slow[0].detection.onset && slow[0].detection.end <= slot(begins + 62, 0.0).end
+        );
+    }
+
+    #[test]
+    fn a_moved_camera_is_told_once_and_does_not_alarm_for_ever() {
+        let mut watch = Watch::new(Some(&WORLD), &hourly(60.0));
+        let curve: Vec<f32> = (0..6000).map(|i| if i < 1000 { normal(i) } else { 6.0 * normal(i) }).collect();
+        let found = run(&mut watch, &curve);
+        let [(since, until)] = watch.strange() else { panic!("{:?}", watch.strange()) };
+        assert!((1000..1200).contains(&(since.nanos() / SLOT)) && until.nanos() / SLOT == 6000);
+        assert!(found.iter().all(|f| f.detection.onset < *since), "no event is looked for where it is strange");
+        assert!(found.len() < 40, "{}", found.len());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
+        /// What is said of a slot does not change with what comes after it.
+        #[test]
+        fn the_future_changes_nothing(curve in prop::collection::vec(0.01f32..40.0, 1..150), cut in 0usize..150, own in any::<bool>()) {
+            let cut = cut.min(curve.len());
+                let start = || Watch::new((!own).then_some(&WORLD), &hourly(600.0));
+            let told = |watch: &mut Watch, curve: &[f32]| -> Vec<String> {
+                curve.iter().enumerate().map(|(i, s)| format!("{:?}", watch.push(&slot(i, *s)))).collect()
+            };
+            let whole = told(&mut start(), &curve);
+            prop_assert_eq!(&told(&mut start(), &curve[..cut])[..], &whole[..cut]);
+        }
+
+        /// Against its own past, a curve and its multiple are the same.
+        #[test]
+        fn scale_changes_nothing_relative(curve in prop::collection::vec(0.5f32..2.0, 40..200), at in 20usize..40) {
+            let mut curve = curve;
+            curve[at] = 60.0;
+            let rule = options(ThresholdRule::Z { high: 8.0, low: 4.0 });
+            let spans = |factor: f32| -> Vec<Detection> {
+                let scaled: Vec<f32> = curve.iter().map(|s| s * factor).collect();
+                run(&mut Watch::new(None, &rule), &scaled).iter().map(|f| Detection { score: 0.0, ..f.detection }).collect()
+            };
+            prop_assert!(!spans(1.0).is_empty());
+            prop_assert_eq!(spans(1.0), spans(4.0));
+        }
+
+        /// A discontinuity is no event, and no event reaches across one.
+        #[test]
+        fn no_event_crosses_a_break(curve in prop::collection::vec(0.01f32..60.0, 2..200), break_at in 1usize..200) {
+            let break_at = break_at.min(curve.len() - 1);
+                let mut watch = Watch::new(Some(&WORLD), &hourly(600.0));
+            let mut first: Vec<Found> = (0..break_at).flat_map(|i| watch.push(&slot(i, curve[i])).events).collect();
+            first.extend(watch.end_segment());
+            let mut second: Vec<Found> = (break_at..curve.len()).flat_map(|i| watch.push(&slot(i, curve[i])).events).collect();
+            second.extend(watch.end_segment());
+            let line = slot(break_at, 0.0).start;
+            prop_assert!(first.iter().all(|f| f.detection.end <= line));
+            prop_assert!(second.iter().all(|f| f.detection.onset >= line));
+            let mut calm = Watch::new(Some(&WORLD), &hourly(6.0));
+            for i in 0..200 {
+                prop_assert!(calm.push(&slot(i, 1.0)).events.is_empty());
+                if i % 7 == 0 {
+                    prop_assert!(calm.end_segment().is_empty());
+                }
+            }
+        }
+    }
+}
