@@ -3,6 +3,8 @@
 //! Pure arithmetic over finished scores; `crate::dataset` reads the published layouts into [`Case`]s, the pipeline
 //! scores them, `report::evaluation` writes tables and pages.
 
+pub mod metrics;
+
 use crate::record::VideoSurprise;
 use crate::units::PixelBox;
 use serde::{Deserialize, Serialize};
