@@ -4,6 +4,11 @@
 //! scores them, `report::evaluation` writes tables and pages.
 
 pub mod metrics;
+pub mod select;
+mod summary;
+
+pub use select::Statistic;
+pub use summary::{Accuracy, BestControl, Evaluation, PairMargin, Row, SCHEMA, Scope, ScorerRow, evaluate};
 
 use crate::record::VideoSurprise;
 use crate::units::PixelBox;

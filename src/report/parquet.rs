@@ -33,7 +33,8 @@ const SCHEMA: &str = "message startle_curve {
     required float y1_px;
 }";
 
-type Group<'a> = SerializedRowGroupWriter<'a, Vec<u8>>;
+/// A row group that is written to memory.
+pub(super) type Group<'a> = SerializedRowGroupWriter<'a, Vec<u8>>;
 
 /// `curve.parquet`'s bytes.
 ///
@@ -107,7 +108,8 @@ fn optional(
     write_column::<FloatType>(group, &values, Some(&levels))
 }
 
-fn write_column<T: DataType>(
+/// Writes the next column; `levels` says which of its values are there.
+pub(super) fn write_column<T: DataType>(
     group: &mut Group<'_>,
     values: &[T::T],
     levels: Option<&[i16]>,

@@ -30,7 +30,7 @@ pub fn roc(positives: &[f64], negatives: &[f64]) -> Vec<(f64, f64)> {
 }
 
 /// Area under the ROC curve by trapezoids, 0..1: the probability that a positive outranks a negative, ties half
-/// (Hanley and McNeil, Radiology 1982; as `sklearn.metrics.roc_auc_score`). Chance is 0.5.
+/// (Hanley and `McNeil`, Radiology 1982; as `sklearn.metrics.roc_auc_score`). Chance is 0.5.
 pub fn auroc(positives: &[f64], negatives: &[f64]) -> Option<f64> {
     let curve = roc(positives, negatives);
     let area = |pair: &[(f64, f64)]| (pair[1].0 - pair[0].0) * f64::midpoint(pair[0].1, pair[1].1);
