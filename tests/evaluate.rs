@@ -71,7 +71,7 @@ fn metrics_are_those_of_scikit_learn() {
     }
     for set in &golden.series {
         let scores: Vec<VideoScores> = set.tracks.iter().map(|t| scores(&t.curve, 0.1)).collect();
-        let of = |(track, scores)| Track { scores, onset_s: Labelled::onset(track), place: None, duration_s: 1.0 };
+        let of = |(t, scores): (&Labelled, _)| Track { scores, onset_s: t.onset_s, place: None, duration_s: 1.0 };
         let tracks: Vec<Track<'_>> = set.tracks.iter().zip(&scores).map(of).collect();
         assert_near(slot_auroc(&tracks).unwrap(), set.slot_auroc, "slot AUROC");
         assert_near(vus_pr(&tracks, VUS_BUFFER).unwrap(), set.vus_pr, "VUS-PR");
@@ -80,12 +80,6 @@ fn metrics_are_those_of_scikit_learn() {
         let (low, high) = wilson(interval.k / interval.n, interval.n);
         assert_near(low, interval.low, "Wilson");
         assert_near(high, interval.high, "Wilson");
-    }
-}
-
-impl Labelled {
-    fn onset(track: &Self) -> Option<f64> {
-        track.onset_s
     }
 }
 
@@ -327,6 +321,7 @@ fn a_whole_evaluation_has_every_number_beside_its_controls() {
 fn outputs_are_whole_and_say_the_same() {
     let (cases, evaluation) = evaluated();
     let dir = tempfile::tempdir().unwrap();
+    // To look at the page: STARTLE_EVALUATION_PAGE=/tmp/page cargo test --test evaluate
     let dir = std::env::var_os("STARTLE_EVALUATION_PAGE").map_or(dir.path().to_owned(), Into::into);
     let paths = write_all(&evaluation, &cases, &dir).unwrap();
     let names: Vec<_> = paths.iter().map(|p| p.file_name().unwrap().to_string_lossy().into_owned()).collect();
@@ -344,7 +339,10 @@ fn outputs_are_whole_and_say_the_same() {
     );
     let page = page(&evaluation, &cases).unwrap();
     assert_eq!(page, String::from_utf8(std::fs::read(&paths[2]).unwrap()).unwrap());
-    assert!(!page.contains("<b>") && page.contains("shape &lt;b&gt;&amp;"), "names are escaped");
+    assert!(
+        !page.contains("<b>") && !page.contains("<test>") && page.contains("shape &lt;b&gt;&amp;"),
+        "names are escaped"
+    );
     assert!(!page.contains("{{") && !page.contains("http://www.w3.org/1999/xhtml") && !page.contains("<script"));
     assert!(page.len() < 400_000, "{} bytes", page.len());
 }

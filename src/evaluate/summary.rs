@@ -71,7 +71,8 @@ pub struct Row {
     pub impossible: usize,
     /// The numbers of every scorer, by its name.
     pub scorers: BTreeMap<String, ScorerRow>,
-    /// The control that does best in pairwise accuracy (headline max); `None` without controls, or without pairs.
+    /// The control that does best in pairwise accuracy (headline max); `None` without controls or pairs, and in control
+    /// pairs, where nobody should do well.
     pub best_control: Option<BestControl>,
 }
 
@@ -94,7 +95,7 @@ pub struct ScorerRow {
     pub false_alarms_at_recall_50: Option<f64>,
     /// The same for 85 % of the onsets.
     pub false_alarms_at_recall_85: Option<f64>,
-    /// What its events are worth; `None` for scorers without a baseline, which have no events.
+    /// What its events are worth; `None` for scorers that have no event in any video: those without a baseline.
     pub events: Option<EventMetrics>,
     /// Whether its events point at the right place; in-view violations only.
     pub boxes: Option<BoxHits>,
@@ -242,33 +243,53 @@ fn accuracies(selection: &Selection<'_>, scorer: &str) -> Vec<Accuracy> {
 }
 
 fn best_control(row: &Row, scorers: &[&str]) -> Option<BestControl> {
-    let model = row.headline(MODEL)?.value;
+    let model = row.headline(MODEL).filter(|_| row.scope != Scope::Control)?.value;
     let controls = scorers.iter().filter(|s| **s != MODEL).filter_map(|s| Some((*s, row.headline(s)?.value)));
     let (scorer, accuracy) = controls.reduce(|best, next| if next.1 > best.1 { next } else { best })?;
     Some(BestControl { scorer: scorer.into(), accuracy, margin: model - accuracy })
 }
 
-/// The pairs with the largest and the smallest margins; a pair is in one of the lists only.
+/// The pairs with the largest and the smallest margins; an impossible video is in one of the lists only, and once.
 fn extremes(all: &Selection<'_>) -> (Vec<PairMargin>, Vec<PairMargin>) {
     let value = |c: &ScoredCase| headline_max(c.scores.get(MODEL)?);
-    let margin = |possible: &ScoredCase, impossible: &ScoredCase| {
-        Some(PairMargin {
-            possible: possible.case.id.clone(),
-            impossible: impossible.case.id.clone(),
-            kind: impossible.case.kind.clone(),
-            margin: value(impossible)? - value(possible)?,
-        })
-    };
-    let every =
-        all.matches.iter().flat_map(|m| m.possible.iter().flat_map(|p| m.impossible.iter().map(move |i| (p, i))));
-    let mut pairs: Vec<PairMargin> = every.filter_map(|(p, i)| margin(p, i)).collect();
-    pairs.sort_by(|a, b| b.margin.total_cmp(&a.margin).then_with(|| a.impossible.cmp(&b.impossible)));
+    let mut pairs: Vec<(f64, &Case, &Case)> = Vec::new();
+    for matched in &all.matches {
+        for (impossible, possible) in
+            matched.impossible.iter().flat_map(|i| matched.possible.iter().map(move |p| (i, p)))
+        {
+            if let (Some(high), Some(low)) = (value(impossible), value(possible)) {
+                pairs.push((high - low, &possible.case, &impossible.case));
+            }
+        }
+    }
+    pairs.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.2.id.cmp(&b.2.id)));
+    let videos = pairs.iter().map(|p| &p.2.id).collect::<BTreeSet<_>>().len();
     let mut named = BTreeSet::new();
-    let mut take = |pairs: &mut dyn Iterator<Item = &PairMargin>, limit: usize| -> Vec<PairMargin> {
-        pairs.filter(|p| named.insert(p.impossible.clone())).take(limit).cloned().collect()
-    };
-    let videos = pairs.iter().map(|p| &p.impossible).collect::<BTreeSet<_>>().len();
-    let best = take(&mut pairs.iter(), EXTREMES.min(videos.div_ceil(2)));
-    let worst = take(&mut pairs.iter().rev(), EXTREMES.min(videos / 2));
+    let best = first(pairs.iter(), EXTREMES.min(videos.div_ceil(2)), &mut named);
+    let worst = first(pairs.iter().rev(), EXTREMES.min(videos / 2), &mut named);
     (best, worst)
+}
+
+/// The first `limit` pairs of impossible videos that are not `named` yet.
+fn first<'a>(
+    pairs: impl Iterator<Item = &'a (f64, &'a Case, &'a Case)>,
+    limit: usize,
+    named: &mut BTreeSet<&'a str>,
+) -> Vec<PairMargin> {
+    let record = |&(margin, possible, impossible): &(f64, &Case, &Case)| PairMargin {
+        possible: possible.id.clone(),
+        impossible: impossible.id.clone(),
+        kind: impossible.kind.clone(),
+        margin,
+    };
+    let mut found = Vec::new();
+    for pair in pairs {
+        if found.len() == limit {
+            break;
+        }
+        if named.insert(&pair.2.id) {
+            found.push(record(pair));
+        }
+    }
+    found
 }

@@ -30,7 +30,7 @@ const SCORER_COLORS: [RGBColor; 6] = [
     RGBColor(143, 90, 8),
     RGBColor(47, 125, 91),
     RGBColor(160, 70, 127),
-    RGBColor(201, 102, 61),
+    RGBColor(15, 138, 157),
     RGBColor(110, 120, 133),
 ];
 /// The variables that stand for them in the page.
@@ -141,8 +141,9 @@ fn bar(axes: &Axes<'_, '_>, row: &Row, top: f64) -> Drawn {
     let Some(best) = &row.best_control else { return Ok(()) };
     let at = 100.0 * best.accuracy;
     axes.segment((at, top + 0.12), (at, top + 0.88), color(&best.scorer), 3.0)?;
-    let text = format!("{:+.1} over {}", 100.0 * best.margin, words::short_scorer(&best.scorer));
-    axes.text(&text, (axes.frame[1] + 10.0, y), MUTED, HPos::Left)
+    let text = format!("{:+.1} vs {}", 100.0 * best.margin, words::short_scorer(&best.scorer));
+    let tone = if best.margin < 0.0 { EVENT } else { MUTED };
+    axes.text(&text, (axes.frame[1] + 10.0, y), tone, HPos::Left)
 }
 
 /// Draws a picture of `size` logical pixels.
@@ -189,7 +190,7 @@ impl Axes<'_, '_> {
     /// Grid, ticks and the names of both axes.
     fn frame(&self, [x_name, y_name]: [&str; 2]) -> Drawn {
         let [left, right, top, bottom] = self.frame;
-        for tick in axis::ticks(self.y.0, self.y.1, 4) {
+        for tick in axis::ticks(self.y.0, self.y.1, 5) {
             self.segment((self.x.0, tick), (self.x.1, tick), GRID, 1.0)?;
             self.text(&axis::number(tick), (left - 7.0, self.logical(0.0, tick).1), MUTED, HPos::Right)?;
         }

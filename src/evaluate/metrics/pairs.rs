@@ -11,10 +11,10 @@ pub struct Cell {
     pub impossible: Vec<f64>,
 }
 
-/// Share of comparisons in which the impossible video has the larger score; ties count half: the pairwise accuracy of
-/// Garrido et al. (arXiv 2502.11831, §4). Chance is 0.5. `n` of the result counts comparisons. (IntPhys, arXiv
-/// 1803.07616, reports one minus its relative error, which compares the sums of a scene's scores; for one-to-one pairs
-/// the two are the same.)
+/// Share of comparisons in which the impossible video has the larger score; ties count half. Chance is 0.5. `n` of the
+/// result counts comparisons. It is the relative accuracy of Garrido et al. (arXiv 2502.11831), whose code counts a tie
+/// as wrong, and one minus the relative error of IntPhys (arXiv 1803.07616), which compares the sums of a scene's scores:
+/// the same for one-to-one pairs.
 ///
 /// Comparisons that share a video are not independent. In a cell of p possible and q impossible videos their mean varies
 /// at most like that of min(p, q) independent ones (Birnbaum and Klose, Ann. Math. Stat. 1957), so

@@ -48,7 +48,8 @@ pub fn precision_recall(positives: &[f64], negatives: &[f64]) -> Vec<(f64, f64)>
 }
 
 /// Average precision, 0..1: Σ (Rₖ − Rₖ₋₁) Pₖ over the distinct scores, without interpolation (as
-/// `sklearn.metrics.average_precision_score`). Chance is the share of positives.
+/// `sklearn.metrics.average_precision_score`). Chance is the share of positives. Not the AUPRC of Garrido et al., whose
+/// code takes the possible videos as positive and trapezoids.
 pub fn average_precision(positives: &[f64], negatives: &[f64]) -> Option<f64> {
     let curve = precision_recall(positives, negatives);
     let before = std::iter::once(0.0).chain(curve.iter().map(|p| p.0));

@@ -26,9 +26,10 @@ pub fn percentile(values: &[f64], share: f64) -> Option<f64> {
 }
 
 /// Accuracy of calling a video impossible when its score exceeds the 90th percentile of the possible videos' scores:
-/// the single-video classification beside the pairwise one in Garrido et al., arXiv 2502.11831. The threshold is set
-/// on the very videos that are judged, so about 90 % of the possible ones are right by construction: compare scorers
-/// by it, do not read it as a rate in the field. `None` when one of the sorts is missing.
+/// the absolute accuracy of Garrido et al., arXiv 2502.11831, whose code takes the next larger score where this
+/// interpolates, and counts the video at the threshold as wrong. The threshold is set on the very videos that are judged,
+/// so about 90 % of the possible ones are right by construction: compare scorers by it, do not read it as a rate in the
+/// field. `None` when one of the sorts is missing.
 pub fn absolute_accuracy(possible: &[f64], impossible: &[f64]) -> Option<Absolute> {
     if impossible.is_empty() {
         return None;

@@ -121,7 +121,8 @@ fn curves(evaluation: &Evaluation, cases: &[ScoredCase]) -> Result<String> {
 fn staircase(positives: &[f64], negatives: &[f64]) -> Vec<(f64, f64)> {
     let points = precision_recall(positives, negatives);
     let before = std::iter::once(0.0).chain(points.iter().map(|p| p.0));
-    points.iter().zip(before).flat_map(|(point, before)| [(before, point.1), *point]).collect()
+    let rises = points.iter().zip(before).filter(|(point, before)| point.0 > *before);
+    rises.flat_map(|(point, before)| [(before, point.1), *point]).collect()
 }
 
 fn figure(caption: &str, svg: &str) -> String {

@@ -28,7 +28,8 @@ pub struct Table {
 pub fn accuracy(evaluation: &Evaluation) -> Table {
     let controls = || evaluation.scorers.iter().filter(|s| *s != MODEL);
     let heads = ["violation", "pairs", "model", "95 %"].map(str::to_owned).into_iter();
-    let columns = heads.chain(controls().map(|s| words::short_scorer(s).to_owned())).chain(["over the best".into()]);
+    let columns =
+        heads.chain(controls().map(|s| words::short_scorer(s).to_owned())).chain(["over best control".into()]);
     let line = |row: &Row| {
         let model = row.headline(MODEL);
         let mut cells = vec![words::one_line(&row.name)];
