@@ -1,7 +1,14 @@
 //! Violation of expectation as the field measures it: matched videos, what scored them, and the metrics.
 //!
-//! Pure arithmetic over finished scores; `crate::dataset` reads the published layouts into [`Case`]s, the pipeline
+//! Pure arithmetic over finished scores; `dataset` reads the published layouts into [`Case`]s, the pipeline
 //! scores them, `report::evaluation` writes tables and pages.
+
+pub mod metrics;
+pub mod select;
+mod summary;
+
+pub use select::Statistic;
+pub use summary::{Accuracy, BestControl, Evaluation, PairMargin, Row, SCHEMA, Scope, ScorerRow, evaluate};
 
 use crate::record::VideoSurprise;
 use crate::units::PixelBox;

@@ -6,12 +6,14 @@
 mod axis;
 pub mod csv;
 mod downsample;
+pub mod evaluation;
 mod files;
 pub mod html;
 pub mod json;
 pub mod jsonl;
 pub mod parquet;
 pub mod plot;
+mod plot_evaluation;
 mod raster;
 pub mod summary;
 pub mod words;

@@ -34,7 +34,8 @@ const SCHEMA: &str = "message startle_curve {
     required float unadjusted;
 }";
 
-type Group<'a> = SerializedRowGroupWriter<'a, Vec<u8>>;
+/// A row group that is written to memory.
+pub(super) type Group<'a> = SerializedRowGroupWriter<'a, Vec<u8>>;
 
 /// `curve.parquet`'s bytes.
 ///
@@ -108,7 +109,8 @@ fn optional(
     write_column::<FloatType>(group, &values, Some(&levels))
 }
 
-fn write_column<T: DataType>(
+/// Writes the next column; `levels` says which of its values are there.
+pub(super) fn write_column<T: DataType>(
     group: &mut Group<'_>,
     values: &[T::T],
     levels: Option<&[i16]>,

@@ -1,6 +1,6 @@
 //! `surprise.png` and `surprise.svg`: the curve as a picture, for a README or a slide.
 //!
-//! Invariants: the only file that knows `plotters`; no font of the system is needed (one is built in); the picture
+//! Invariants: only this file and `plot_evaluation.rs` know `plotters`; no font of the system is needed (one is built in); the picture
 //! holds a bounded number of shapes however long the video is, and the highest peak is always among them; axes are
 //! linear.
 

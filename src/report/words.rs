@@ -1,5 +1,6 @@
 //! How the outputs put times, numbers and reasons into words, so that the picture and the page say the same.
 
+use crate::evaluate;
 use crate::media::GapReason;
 use crate::record::{EventKind, Report, RunConfig};
 
@@ -71,6 +72,18 @@ pub fn count(n: usize, noun: &str) -> String {
 /// The unit of the headline surprise, which depends on whether a baseline was at hand.
 pub fn surprise_unit(config: &RunConfig) -> &'static str {
     if config.baseline == "self" { "L1 error" } else { "times the usual" }
+}
+
+/// A scorer's name, short enough for a column of the terminal.
+pub fn short_scorer(name: &str) -> &str {
+    match name {
+        evaluate::RANDOM => "random",
+        evaluate::COPY => "copy",
+        evaluate::DIFFERENCE => "diff",
+        evaluate::DIFFERENCE2 => "2nd diff",
+        evaluate::MOTION => "motion",
+        other => other,
+    }
 }
 
 /// The input's name without its folders.

@@ -7,7 +7,7 @@ mod data;
 mod index;
 mod player;
 mod sections;
-mod text;
+pub(super) mod text;
 
 pub use index::index;
 
