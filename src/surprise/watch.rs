@@ -257,7 +257,9 @@ mod tests {
         assert!(watch.strange().is_empty());
         let high = watch.thresholds().high;
         let planted: Vec<usize> = (1..20).map(|i| i * 1800 + 7 * i).collect();
-        planted.iter().for_each(|&at| curve[at] = 2.0 * high);
+        for at in &planted {
+            curve[*at] = 2.0 * high;
+        }
         let found = run(&mut Watch::new(Some(&WORLD), &hourly(6.0)), &curve);
         for at in planted {
             let middle = slot(at, 0.0).middle();
