@@ -1,7 +1,8 @@
-"""Sample videos: twins per violation with labels, or lawful videos for calibration.
+"""Sample videos: twins per violation with labels, a whole benchmark, or lawful videos for calibration.
 
 `python -m startle_models.samples --out samples` writes the twins of this repository's `samples/`;
-`python -m startle_models.samples --lawful 40 --out DIR` writes lawful videos. H.264, yuv420p, BT.709.
+`python -m startle_models.samples --benchmark 50 --out DIR` writes held-out twins of every violation and lawful control
+pairs; `python -m startle_models.samples --lawful 40 --out DIR` writes lawful videos. H.264, yuv420p, BT.709.
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ from pathlib import Path
 import torch
 
 from .world import (
-    ADDS_MOTION, REMOVES_MOTION, VIOLATIONS, SceneSpec, lawful_video, render_pairs, sample_pairs,
+    ADDS_MOTION, REMOVES_MOTION, VIOLATIONS, SceneSpec, lawful_video, render_pairs, sample_controls, sample_pairs,
 )
 
 WIDTH, HEIGHT, FPS, SECONDS = 640, 360, 30, 6.0
 SEED = 20_000
+BENCHMARK_SEED = 830_000_023
+CONTROL = "control"  # pairs of which both twins are lawful
 # a simple scene first, then of the full variety: two pairs, which are a quadruplet where the kind has them
 SPECS = ((1, SceneSpec.plain()), (2, SceneSpec()))
 
@@ -89,6 +92,45 @@ def write_pairs(kind: str, part: int, first: int, out: Path) -> list[dict]:
     return rows
 
 
+def benchmark_kind(job: tuple[str, int, Path, int, int, int]) -> str:
+    """Write `count` held-out twins of one kind, or control pairs: shapes and textures that training never shows.
+
+    Its labels go to labels_KIND.jsonl when all its videos are there; a kind that has them is left as it is.
+    """
+    kind, count, out, width, height, fps = job
+    torch.set_num_threads(1)
+    labels = out / f"labels_{kind}.jsonl"
+    if labels.exists() and len(labels.read_text().splitlines()) == 2 * count:
+        return kind
+    # vanish and appear of equal seeds are mirror images
+    place = len(VIOLATIONS) if kind == CONTROL else VIOLATIONS.index(kind.replace("appear", "vanish"))
+    g = torch.Generator().manual_seed(BENCHMARK_SEED + place)
+    sample = sample_controls if kind == CONTROL else (lambda *a: sample_pairs(kind, *a))
+    pairs = sample(count, round(SECONDS * fps), fps, g, SceneSpec(held_out=True))
+    video, boxes, rows = render_pairs(pairs, height, width, g), pairs.boxes(height, width), []
+    for i in range(count):
+        for row, first in ((2 * i, True), (2 * i + 1, False)):
+            name = f"{kind}_{i:03d}_{'ab'[not first] if kind == CONTROL else 'possible' if first else 'impossible'}.mp4"
+            write_video(out / name, video[row], fps, crf=18)
+            rows.append({
+                "path": name, "pair": f"{kind}_{i:03d}", "quadruplet": f"{kind}_{int(pairs.group[i]):03d}",
+                "possible": first or kind == CONTROL, "control": kind == CONTROL, "type": kind,
+                "motion": motion_group(kind), "hidden": bool(pairs.hidden), "visible_s": int(pairs.seen[i]) / fps,
+                "onset_s": int(pairs.onset[i]) / fps, "box": [round(v, 1) for v in boxes[i].tolist()],
+            })
+    labels.write_text("".join(json.dumps(r) + "\n" for r in rows))
+    return kind
+
+
+def benchmark(count: int, out: Path, width: int, height: int, fps: int, kinds=(*VIOLATIONS, CONTROL), jobs: int = 2):
+    """Write the benchmark's videos and their labels.jsonl."""
+    out.mkdir(parents=True, exist_ok=True)
+    with torch.multiprocessing.get_context("spawn").Pool(jobs) as pool:
+        for kind in pool.imap_unordered(benchmark_kind, [(k, count, out, width, height, fps) for k in kinds]):
+            print(kind, flush=True)
+    (out / "labels.jsonl").write_text("".join((out / f"labels_{k}.jsonl").read_text() for k in kinds))
+
+
 def lawful(count: int, out: Path, seed: int = 700_000, height: int = HEIGHT, width: int = WIDTH,
            fps: int = FPS) -> None:
     """Write `count` lawful videos lawful_0000.mp4 … of 6 s and labels.jsonl."""
@@ -107,13 +149,17 @@ def main():
     p.add_argument("--out", type=Path, required=True)
     p.add_argument("--only", nargs="*", default=list(VIOLATIONS), help="violations")
     p.add_argument("--lawful", type=int, default=0, help="write so many lawful videos instead")
+    p.add_argument("--benchmark", type=int, default=0, help="write so many held-out twins of every violation instead")
     p.add_argument("--seed", type=int, default=700_000, help="first seed of the lawful videos")
-    p.add_argument("--size", default=f"{WIDTH}x{HEIGHT}", help="of the lawful videos; 320x180: a quarter of the time")
-    p.add_argument("--fps", type=int, default=FPS, help="of the lawful videos; 10, the model's: a third of the time")
+    p.add_argument("--size", default=f"{WIDTH}x{HEIGHT}", help="of lawful and benchmark videos; 320x180: a quarter of the time")
+    p.add_argument("--fps", type=int, default=FPS, help="of lawful and benchmark videos; 10, the model's: a third of the time")
     args = p.parse_args()
     torch.set_num_threads(1)
+    width, height = (int(v) for v in args.size.split("x"))
+    if args.benchmark:
+        benchmark(args.benchmark, args.out, width, height, args.fps)
+        return
     if args.lawful:
-        width, height = (int(v) for v in args.size.split("x"))
         lawful(args.lawful, args.out, args.seed, height, width, args.fps)
         return
     args.out.mkdir(parents=True, exist_ok=True)
