@@ -1,6 +1,6 @@
 //! Violation of expectation as the field measures it: matched videos, what scored them, and the metrics.
 //!
-//! Pure arithmetic over finished scores; `crate::dataset` reads the published layouts into [`Case`]s, the pipeline
+//! Pure arithmetic over finished scores; `dataset` reads the published layouts into [`Case`]s, the pipeline
 //! scores them, `report::evaluation` writes tables and pages.
 
 use crate::record::VideoSurprise;
