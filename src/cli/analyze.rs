@@ -121,7 +121,8 @@ fn parse_share(text: &str) -> Result<f32, String> {
 }
 
 impl DetectionArgs {
-    fn settings(&self) -> Result<DetectionSettings> {
+    /// The settings of the detector.
+    pub fn settings(&self) -> Result<DetectionSettings> {
         if !(self.merge.is_finite() && (0.0..=3600.0).contains(&self.merge)) {
             return Err(Error::Config(format!("--merge {} does not lie in 0..3600 seconds", self.merge)));
         }
@@ -194,7 +195,7 @@ fn prepare<'a>(args: &'a AnalyzeArgs, jobs: usize, stop: &Stop) -> Result<Setup<
 
 /// The baseline that was asked for and how the result names it. A bundle's own that does not fit the settings is an
 /// error too: dropping it silently would change what a threshold means.
-fn baseline(asked: &str, bundled: Option<PathBuf>, key: &CurveKey) -> Result<(Option<Baseline>, String)> {
+pub fn baseline(asked: &str, bundled: Option<PathBuf>, key: &CurveKey) -> Result<(Option<Baseline>, String)> {
     let (path, origin) = match (asked, bundled) {
         ("self", _) | ("bundle", None) => return Ok((None, "self".into())),
         ("bundle", Some(path)) => (path, "bundle".to_owned()),
