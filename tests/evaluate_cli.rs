@@ -72,7 +72,7 @@ fn a_broken_video_is_told_and_left_out_and_a_cut_off_line_is_done_again() {
     };
     run(&[])
         .code(4)
-        .stderr(predicate::str::contains("1 videos could not be scored").and(predicate::str::contains("d.mp4")));
+        .stderr(predicate::str::contains("not scored and left out (1)").and(predicate::str::contains("d.mp4")));
     let (key, found) = cases(&path("out"));
     assert_eq!(found.keys().collect::<Vec<_>>(), ["a", "b", "c"]);
     assert_eq!(scorers(&found["a"]), ["2nd difference", "frame difference", "model", "motion energy"]);

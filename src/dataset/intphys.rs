@@ -7,6 +7,9 @@
 //! pixel the same for longest. Here the two ways to pair possible with impossible videos are compared by the frames
 //! that stay the same in both pairs together, which is the same where the reference finds opposite labels. The first
 //! different frame is the onset. The test set has no labels and can't be read.
+//!
+//! Not confirmed on the data itself: the benchmark's site says that the development set has labels (`challenge.html`) but
+//! also that a status is given for training videos only (`training_set.html`); the reference reads it here.
 
 use super::files::{entries, folders, name, text, wrong};
 use crate::error::Result;

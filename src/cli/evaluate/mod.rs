@@ -112,7 +112,7 @@ fn finish(setup: &Setup<'_>, scored: &[ScoredCase], failed: &[Failure]) -> Resul
         return Err(Error::input(setup.args.root.display().to_string(), reason));
     }
     if !failed.is_empty() {
-        eprintln!("{} videos could not be scored and are left out:", failed.len());
+        eprintln!("not scored and left out ({}):", failed.len());
         for one in failed {
             eprintln!("  {}: {}", one.id, one.reason);
         }
