@@ -26,6 +26,7 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, clippy::dbg_macro))]
 
 pub mod clip;
+pub mod dataset;
 pub mod error;
 pub mod evaluate;
 pub mod media;

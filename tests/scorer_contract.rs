@@ -7,6 +7,7 @@ use startle::Error;
 use startle::clip::{Clip, ClipSpec, ResizeRule};
 use startle::model::jepa::{Jepa, Network, Question};
 use startle::model::persistence::Persistence;
+use startle::model::second_difference::SecondDifference;
 use startle::model::tensor::{Normalizer, PixelBatch};
 use startle::model::{ModelInfo, Scorer, WindowErrors};
 
@@ -80,6 +81,7 @@ fn refuses_wrong_shapes(name: &str, spec: &ClipSpec, good: &Clip, scorer: &mut d
 #[test]
 fn every_scorer_keeps_the_contract() {
     contract("persistence", &mut Persistence::new(spec()).unwrap());
+    contract("second difference", &mut SecondDifference::new(spec()).unwrap());
     contract("fake", &mut jepa(Signs::default()));
     for name in ["tiny-random", "tiny-target"] {
         contract(name, &mut load(&bundle(name)));
@@ -193,6 +195,23 @@ fn the_protocol_on_a_network_with_known_answers() {
     }
     assert_eq!((two.first_slot, four.first_slot), (1, 2));
     assert!((two.surprise() - 2.0 / 12.0).abs() < 1e-4);
+}
+
+#[test]
+fn the_copy_of_the_last_slot_comes_from_the_same_pass() {
+    let mut model = jepa(Signs::default());
+    let clips = [clip_of(&spec(), &blink(), 0), clip_of(&spec(), &vec![vec![0; 192]; 8], 0)];
+    let (scored, copied) = model.score_with_copy(&clips).unwrap();
+    assert_eq!(model.network().encoded.len(), 3, "one pass: the target and two contexts");
+    // This predictor copies the last context token, so the control must come out as the model does.
+    for (scored, copied) in scored.iter().zip(copied.as_ref().unwrap()) {
+        for (scored, copied) in scored.contexts.iter().zip(&copied.contexts) {
+            assert_eq!((scored.context, scored.first_slot), (copied.context, copied.first_slot));
+            assert!(scored.errors.iter().zip(&copied.errors).all(|(a, b)| (a - b).abs() < 1e-4));
+        }
+    }
+    assert_eq!(model.score_with_copy(&[]).unwrap(), (Vec::new(), Some(Vec::new())));
+    assert!(Persistence::new(spec()).unwrap().score_with_copy(&clips).unwrap().1.is_none());
 }
 
 #[test]

@@ -129,7 +129,8 @@ pub(super) fn parse_share(text: &str) -> Result<f32, String> {
 }
 
 impl DetectionArgs {
-    fn settings(&self) -> Result<DetectionSettings> {
+    /// The settings of the detector.
+    pub fn settings(&self) -> Result<DetectionSettings> {
         let watch = WatchOptions {
             rule: self.rule()?,
             merge: seconds("merge", self.merge)?,
@@ -149,7 +150,7 @@ impl DetectionArgs {
     }
 
     /// What was asked for, in words.
-    fn asked(&self) -> String {
+    pub fn asked(&self) -> String {
         match (self.z, self.p_value) {
             (Some(z), _) => format!("z ≥ {z}"),
             (None, Some(p)) => format!("p ≤ {p}"),
@@ -249,7 +250,7 @@ fn prepare<'a>(args: &'a AnalyzeArgs, jobs: usize, stop: &Stop) -> Result<Setup<
 
 /// The baseline that was asked for and how the result names it. A bundle's own that does not fit the settings is an
 /// error too: dropping it silently would change what a threshold means.
-fn baseline(asked: &str, bundled: Option<PathBuf>, key: &CurveKey) -> Result<(Option<Baseline>, String)> {
+pub fn baseline(asked: &str, bundled: Option<PathBuf>, key: &CurveKey) -> Result<(Option<Baseline>, String)> {
     let (path, origin) = match (asked, bundled) {
         ("self", _) | ("bundle", None) => return Ok((None, "self".into())),
         ("bundle", Some(path)) => (path, "bundle".to_owned()),

@@ -3,13 +3,10 @@
 use super::analyze::parse_share;
 use super::args::{ModelArgs, opener};
 use clap::Args;
-use startle::clip::Clip;
 use startle::media::ffmpeg::OpenOptions;
 use startle::media::open::expand;
 use startle::pipeline::score_windows;
-use startle::surprise::{
-    Assembler, Baseline, DEFAULT_TOP_FRACTION, FootingBuilder, NormalSlot, NuisanceModel, Slot, WindowErrors,
-};
+use startle::surprise::{Baseline, DEFAULT_TOP_FRACTION, Learner};
 use startle::units::Stop;
 use startle::{Error, Result};
 use std::path::PathBuf;
@@ -41,7 +38,7 @@ pub fn run(args: &CalibrateArgs, stop: &Stop) -> Result<()> {
     let inputs = expand(&args.inputs)?;
     let model = args.model.choose(1)?;
     let mut scorer = model.scorer()?;
-    let (mut builder, mut windows) = (FootingBuilder::default(), Vec::new());
+    let mut learner = Learner::new(model.spec());
     let bar = indicatif::ProgressBar::new(inputs.len() as u64);
     for (index, input) in inputs.iter().enumerate() {
         let options = OpenOptions { stop: stop.clone(), ..OpenOptions::default() };
@@ -50,21 +47,16 @@ pub fn run(args: &CalibrateArgs, stop: &Stop) -> Result<()> {
             scorer.as_mut(),
             usize::from(args.model.batch),
             stop,
-            |spec, clip, errors| {
-                builder.push(spec, errors);
-                windows.push((index, clip.without_pixels(), errors.clone()));
-            },
+            |_, clip, errors| learner.push(index, clip, errors),
         )?;
         bar.inc(1);
     }
     bar.finish_and_clear();
-    let spec = model.spec();
-    let footing = builder.footing(args.fixed_camera.then_some(spec.tokens_per_slot()));
-    let assembler = || Assembler::new(spec, footing.clone(), NuisanceModel::identity(), args.top);
-    let runs = runs(&windows, assembler);
+    let footing = learner.footing(args.fixed_camera);
+    let runs = learner.runs(&footing, args.top);
     let source = format!("{} videos, {} slots", inputs.len(), runs.iter().map(Vec::len).sum::<usize>());
-    let slot_s = spec.tick_time(u64::from(spec.tubelet_size)).secs_f64();
-    let baseline = Baseline::learn(model.curve_key(args.top)?, footing.clone(), &runs, slot_s, source)?;
+    let slot_s = model.spec().slot_s();
+    let baseline = Baseline::learn(model.curve_key(args.top)?, footing, &runs, slot_s, source)?;
     std::fs::write(&args.out, baseline.to_json()? + "\n").map_err(|e| Error::output(&args.out, e))?;
     tell(args, &baseline);
     Ok(())
@@ -87,22 +79,4 @@ fn tell(args: &CalibrateArgs, baseline: &Baseline) {
         ),
         None => eprintln!("  too little footage to promise a false-alarm rate: give more"),
     }
-}
-
-/// The unbroken runs of slots of every video, each assembled on its own.
-fn runs(windows: &[(usize, Clip, WindowErrors)], assembler: impl Fn() -> Assembler) -> Vec<Vec<NormalSlot>> {
-    let normal = |slots: Vec<Slot>| -> Vec<NormalSlot> {
-        slots.iter().map(|s| NormalSlot { unadjusted: s.unadjusted, nuisances: s.nuisances }).collect()
-    };
-    let same_run =
-        |a: &(usize, Clip, WindowErrors), b: &(usize, Clip, WindowErrors)| (a.0, a.1.segment) == (b.0, b.1.segment);
-    windows
-        .chunk_by(same_run)
-        .map(|run| {
-            let mut one = assembler();
-            let mut slots: Vec<Slot> = run.iter().flat_map(|(_, clip, errors)| one.push(clip, errors)).collect();
-            slots.extend(one.finish());
-            normal(slots)
-        })
-        .collect()
 }

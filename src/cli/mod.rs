@@ -4,6 +4,7 @@ mod analyze;
 mod args;
 mod calibrate;
 mod doctor;
+mod evaluate;
 mod exit;
 mod models;
 mod one;
@@ -35,6 +36,7 @@ enum Command {
     Analyze(analyze::AnalyzeArgs),
     Report(report::ReportArgs),
     Calibrate(calibrate::CalibrateArgs),
+    Evaluate(evaluate::EvaluateArgs),
     Models(models::ModelsArgs),
     Doctor(doctor::DoctorArgs),
 }
@@ -47,6 +49,7 @@ pub fn main() -> Outcome {
     let result = match &cli.command {
         Command::Analyze(args) => analyze::run(args, &stop),
         Command::Calibrate(args) => calibrate::run(args, &stop).map(|()| Outcome::Done),
+        Command::Evaluate(args) => evaluate::run(args, &stop),
         Command::Report(args) => report::run(args).map(|()| Outcome::Done),
         Command::Models(args) => models::run(args, &mut std::io::stdout().lock()).map(|()| Outcome::Done),
         Command::Doctor(args) => {

@@ -127,6 +127,11 @@ impl ClipSpec {
         MediaTime::from_nanos((tick as f64 * NANOS_PER_SECOND as f64 / self.model_fps).round() as i64)
     }
 
+    /// Length of a slot, seconds.
+    pub fn slot_s(&self) -> f64 {
+        f64::from(self.tubelet_size) / self.model_fps
+    }
+
     /// The part of a `width × height` picture that the model sees.
     pub fn visible(&self, width: u32, height: u32) -> PixelBox {
         let (w, h) = (width as f32, height as f32);

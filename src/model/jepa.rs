@@ -137,11 +137,31 @@ impl<N: Network> Jepa<N> {
             self.dim,
         )?;
         layer_norm(&mut buffers.target, self.dim);
-        let mut scored = vec![WindowErrors { contexts: Vec::with_capacity(spec.context_lengths.len()) }; windows];
+        let mut scored = no_errors(spec, windows);
         for index in 0..self.spec.context_lengths.len() {
             let context = self.spec.context_lengths[index];
             self.predict_from(context, windows)?;
             self.compare(context, &mut scored)?;
+        }
+        Ok(scored)
+    }
+
+    /// The errors of expecting the target features of the last context slot to stay, for the `windows` windows whose
+    /// normalised targets are in the buffer.
+    fn copy_errors(&self, windows: usize) -> Result<Vec<WindowErrors>> {
+        let slot = self.spec.tokens_per_slot() * self.dim;
+        let mut scored = no_errors(&self.spec, windows);
+        for (window, target) in scored.iter_mut().zip(self.buffers.target.chunks_exact(self.spec.slots() * slot)) {
+            for &context in &self.spec.context_lengths {
+                let slots = self.spec.target_slots(context);
+                let last = &target[(slots.start - 1) * slot..slots.start * slot];
+                let errors = target[slots.start * slot..slots.end * slot]
+                    .chunks_exact(slot)
+                    .flat_map(|now| now.chunks_exact(self.dim).zip(last.chunks_exact(self.dim)))
+                    .map(|(now, then)| Surprise::new(mean_distance(now, then)).map(Surprise::get))
+                    .collect::<Result<Vec<f32>>>()?;
+                window.contexts.push(ContextErrors { context, first_slot: slots.start, errors });
+            }
         }
         Ok(scored)
     }
@@ -215,9 +235,20 @@ impl<N: Network> Scorer for Jepa<N> {
         self.score_pixels(clips.len())
     }
 
+    fn score_with_copy(&mut self, clips: &[Clip]) -> Result<(Vec<WindowErrors>, Option<Vec<WindowErrors>>)> {
+        let scored = self.score(clips)?;
+        let copied = if clips.is_empty() { Vec::new() } else { self.copy_errors(clips.len())? };
+        Ok((scored, Some(copied)))
+    }
+
     fn inference_seconds(&self) -> f64 {
         self.network.seconds()
     }
+}
+
+/// A window of errors for each of `windows` windows, still without contexts.
+fn no_errors(spec: &ClipSpec, windows: usize) -> Vec<WindowErrors> {
+    vec![WindowErrors { contexts: Vec::with_capacity(spec.context_lengths.len()) }; windows]
 }
 
 /// Refuses a clip that does not have the shape `spec`: a fault of the stage that cut it.

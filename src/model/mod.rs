@@ -3,8 +3,10 @@
 pub mod bundle;
 pub mod jepa;
 pub mod manifest;
+pub mod motion;
 pub mod ort;
 pub mod persistence;
+pub mod second_difference;
 pub mod self_test;
 pub mod shelf;
 pub mod tensor;
@@ -50,6 +52,15 @@ pub trait Scorer {
     /// # Errors
     /// [`crate::Error::Inference`] when a graph fails or gives numbers that are not finite.
     fn score(&mut self, clips: &[Clip]) -> Result<Vec<WindowErrors>>;
+
+    /// As [`Scorer::score`], and beside it the errors of the control that expects each token's target features to
+    /// stay what they were in the last context slot; `None` for models without features.
+    ///
+    /// # Errors
+    /// As [`Scorer::score`].
+    fn score_with_copy(&mut self, clips: &[Clip]) -> Result<(Vec<WindowErrors>, Option<Vec<WindowErrors>>)> {
+        Ok((self.score(clips)?, None))
+    }
 
     /// Seconds spent inside the inference runtime so far (0 for models that need none).
     fn inference_seconds(&self) -> f64 {

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use std::ops::Range;
 
 /// Standard deviation of red, green and blue over the `ImageNet` pictures, on the scale 0..1: the usual unit of normalised pixels.
-const STD: [f32; 3] = [0.229, 0.224, 0.225];
+pub(super) const STD: [f32; 3] = [0.229, 0.224, 0.225];
 
 /// Predicts that the pixels of the last context slot stay; the error of a token is the mean absolute difference of
 /// its patch's pixels, in standard deviations of a channel.
@@ -29,7 +29,7 @@ impl Persistence {
     /// [`crate::Error::Config`] when the spec does not fit together.
     pub fn new(spec: ClipSpec) -> Result<Self> {
         spec.check()?;
-        let sha256 = super::bundle::hex(&Sha256::digest(format!("startle.persistence/1 {spec:?}")));
+        let sha256 = control_sha256("persistence", &spec);
         Ok(Self { spec, sha256 })
     }
 
@@ -59,6 +59,49 @@ impl Persistence {
     }
 }
 
+/// What a control without weights is.
+pub(super) fn control_info(name: &str, sha256: &str, spec: &ClipSpec) -> ModelInfo {
+    ModelInfo {
+        name: name.into(),
+        sha256: sha256.into(),
+        family: "control".into(),
+        precision: "exact".into(),
+        execution_provider: "none".into(),
+        frames_per_clip: spec.frames_per_clip,
+        model_fps: spec.model_fps,
+        contexts: spec.context_lengths.clone(),
+        stride: spec.stride,
+    }
+}
+
+/// The identity of a control's numbers.
+pub(super) fn control_sha256(name: &str, spec: &ClipSpec) -> String {
+    super::bundle::hex(&Sha256::digest(format!("startle.{name}/1 {spec:?}")))
+}
+
+/// The errors of a control for each clip: `slot_errors` appends the errors of the tokens of one predicted slot, given
+/// the clip, the slot and the number of slots in the context.
+pub(super) fn score_slots(
+    spec: &ClipSpec,
+    clips: &[Clip],
+    slot_errors: impl Fn(&Clip, usize, usize, &mut Vec<f32>) -> Result<()>,
+) -> Result<Vec<WindowErrors>> {
+    let score_one = |clip: &Clip| -> Result<WindowErrors> {
+        check_clip(clip, spec)?;
+        let mut contexts = Vec::with_capacity(spec.context_lengths.len());
+        for &context in &spec.context_lengths {
+            let slots = spec.target_slots(context);
+            let mut errors = Vec::with_capacity(slots.len() * spec.tokens_per_slot());
+            for slot in slots.clone() {
+                slot_errors(clip, slot, slots.start, &mut errors)?;
+            }
+            contexts.push(ContextErrors { context, first_slot: slots.start, errors });
+        }
+        Ok(WindowErrors { contexts })
+    };
+    clips.iter().map(score_one).collect()
+}
+
 fn add_differences(now: &[u8], then: &[u8], sums: &mut [u64; 3]) {
     for (now, then) in now.chunks_exact(3).zip(then.chunks_exact(3)) {
         for (sum, (&now, &then)) in sums.iter_mut().zip(now.iter().zip(then)) {
@@ -73,36 +116,14 @@ impl Scorer for Persistence {
     }
 
     fn info(&self) -> ModelInfo {
-        ModelInfo {
-            name: "persistence".into(),
-            sha256: self.sha256.clone(),
-            family: "control".into(),
-            precision: "exact".into(),
-            execution_provider: "none".into(),
-            frames_per_clip: self.spec.frames_per_clip,
-            model_fps: self.spec.model_fps,
-            contexts: self.spec.context_lengths.clone(),
-            stride: self.spec.stride,
-        }
+        control_info("persistence", &self.sha256, &self.spec)
     }
 
     fn score(&mut self, clips: &[Clip]) -> Result<Vec<WindowErrors>> {
         let tubelet = self.spec.tubelet_size as usize;
-        let score_one = |clip: &Clip| -> Result<WindowErrors> {
-            check_clip(clip, &self.spec)?;
-            let mut contexts = Vec::with_capacity(self.spec.context_lengths.len());
-            for &context in &self.spec.context_lengths {
-                let slots = self.spec.target_slots(context);
-                let mut errors = Vec::with_capacity(slots.len() * self.spec.tokens_per_slot());
-                for slot in slots.clone() {
-                    let frames = slot * tubelet..(slot + 1) * tubelet;
-                    self.slot_errors(clip, &frames, (slots.start - 1) * tubelet, &mut errors)?;
-                }
-                contexts.push(ContextErrors { context, first_slot: slots.start, errors });
-            }
-            Ok(WindowErrors { contexts })
-        };
-        clips.iter().map(score_one).collect()
+        score_slots(&self.spec, clips, |clip, slot, seen, errors| {
+            self.slot_errors(clip, &(slot * tubelet..(slot + 1) * tubelet), (seen - 1) * tubelet, errors)
+        })
     }
 }
 

@@ -1,4 +1,5 @@
 //! What the command-line tests share: the program, generated videos, results.
+#![allow(dead_code, reason = "each test binary uses its part")]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,0 +1,202 @@
+//! What all videos of an evaluation share: the models, the footings, the settings.
+
+use super::super::analyze;
+use super::super::args::{ChosenModel, ModelArgs, opener};
+use super::log::Key;
+use super::{EvaluateArgs, Failure, with_failures};
+use indicatif::ProgressBar;
+use sha2::{Digest, Sha256};
+use startle::clip::Clip;
+use startle::dataset::{Footings, Hearing, Panel};
+use startle::evaluate::{COPY, RANDOM};
+use startle::media::ffmpeg::OpenOptions;
+use startle::media::open::{Input, expand};
+use startle::model::WindowErrors;
+use startle::model::bundle::{ModelBundle, sha256_file};
+use startle::model::shelf;
+use startle::pipeline::{DetectionSettings, score_windows};
+use startle::record::RunConfig;
+use startle::surprise::{Baseline, Learner};
+use startle::units::Stop;
+use startle::{Error, Result};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+/// What the settings say of a scorer that is not in the run.
+const NOT_MEASURED: &str = "not measured";
+
+/// What all videos share.
+pub struct Setup<'a> {
+    pub args: &'a EvaluateArgs,
+    pub jobs: usize,
+    pub out: PathBuf,
+    pub detection: DetectionSettings,
+    pub baseline: Option<Baseline>,
+    pub config: RunConfig,
+    pub stop: Stop,
+    model: ChosenModel,
+    random: Option<ChosenModel>,
+    normal: Vec<Input>,
+    /// What the numbers depend on.
+    settings: BTreeMap<String, String>,
+}
+
+impl<'a> Setup<'a> {
+    /// Finds and verifies everything, before anything is scored.
+    pub fn new(args: &'a EvaluateArgs, cases: usize, stop: &Stop) -> Result<Self> {
+        let jobs = usize::from(args.jobs).min(cases.max(1));
+        let detection = args.detection.settings()?;
+        let model = args.model.choose(jobs)?;
+        let key = model.curve_key(detection.top_fraction)?;
+        let bundled = model.bundle().and_then(ModelBundle::baseline_path);
+        let (baseline, origin) = analyze::baseline(&args.detection.baseline, bundled, &key)?;
+        let (random, random_words) = random(args, &model, jobs)?;
+        let normal = expand(&args.normal)?;
+        let name = model.bundle().map_or_else(|| args.model.model.clone(), |bundle| bundle.manifest().name.clone());
+        let origin = baseline.as_ref().map_or(origin.clone(), |b| format!("{origin}: {}", b.source()));
+        let copy = if model.bundle().is_some() { "measured" } else { NOT_MEASURED };
+        let settings = [
+            ("model", name),
+            ("model sha256", key.model_sha256),
+            (RANDOM, random_words),
+            (COPY, copy.to_owned()),
+            ("top fraction", detection.top_fraction.to_string()),
+            ("stride", key.stride.to_string()),
+            ("scene cuts", if args.detection.no_scene_cuts { "not looked for" } else { "looked for" }.to_owned()),
+            ("footing", footing_words(&normal)?),
+            ("baseline of events", origin.clone()),
+            ("events", format!("{}, merged within {}", args.detection.asked(), detection.watch.merge)),
+        ];
+        let settings = settings.map(|(name, value)| (name.to_owned(), value)).into();
+        let config = config(args, &model, &detection, origin);
+        let out = args.out.clone().unwrap_or_else(|| default_out(&args.root));
+        Ok(Self { args, jobs, out, detection, baseline, config, stop: stop.clone(), model, random, normal, settings })
+    }
+
+    /// What an earlier run must share to be gone on with.
+    pub fn key(&self) -> Key {
+        Key::new(self.args.layout.to_string(), self.settings.clone())
+    }
+
+    /// The settings for the results: those of the key, and what does not change the numbers.
+    pub fn all_settings(&self, failed: &[Failure]) -> BTreeMap<String, String> {
+        let mut all = with_failures(self.settings.clone(), failed);
+        all.insert("startle".into(), env!("CARGO_PKG_VERSION").into());
+        all.insert("device".into(), self.args.model.device.to_string());
+        if !self.args.kinds.is_empty() {
+            all.insert("kinds".into(), self.args.kinds.join(", "));
+        }
+        if let Some(limit) = self.args.limit {
+            all.insert("limit".into(), format!("{limit} groups"));
+        }
+        all
+    }
+
+    /// The model and its controls, with sessions of their own.
+    pub fn panel(&self) -> Result<Panel> {
+        Panel::new(self.model.scorer()?, self.random.as_ref().map(ChosenModel::scorer).transpose()?)
+    }
+
+    /// The footing of each scorer from the normal videos; none without such videos.
+    pub fn learn(&self, bar: &ProgressBar) -> Result<Footings> {
+        if self.normal.is_empty() {
+            return Ok(Footings::new());
+        }
+        let mut panel = self.panel()?;
+        let spec = panel.spec().clone();
+        let mut learners: BTreeMap<&'static str, Learner> = BTreeMap::new();
+        for (index, input) in self.normal.iter().enumerate() {
+            bar.set_message(format!("normal video {} of {}", index + 1, self.normal.len()));
+            let options = OpenOptions { stop: self.stop.clone(), ..OpenOptions::default() };
+            let hear = |name: &'static str, clip: &Clip, errors: &WindowErrors| {
+                learners.entry(name).or_insert_with(|| Learner::new(&spec)).push(index, clip, errors);
+            };
+            let mut hearing = Hearing::new(&mut panel, hear);
+            let batch = usize::from(self.args.model.batch);
+            score_windows(opener(input, options), &mut hearing, batch, &self.stop, |_, _, _| {})?;
+        }
+        if learners.is_empty() {
+            return Err(Error::Config("--normal: none of the videos is as long as the model's clip".into()));
+        }
+        let top = self.detection.top_fraction;
+        let taught = |learner: Learner| {
+            let footing = learner.footing(false);
+            let nuisances = learner.nuisances(&footing, top);
+            (footing, nuisances)
+        };
+        Ok(learners.into_iter().map(|(name, learner)| (name, taught(learner))).collect())
+    }
+}
+
+/// The bundle with random weights and what the settings say of it. One that was asked for must be there; one that goes
+/// with the model's name may be missing, which is told.
+fn random(args: &EvaluateArgs, model: &ChosenModel, jobs: usize) -> Result<(Option<ChosenModel>, String)> {
+    let folder = match (&args.random, model.bundle()) {
+        _ if args.no_random => return Ok((None, format!("{NOT_MEASURED}: left out"))),
+        (Some(name), _) => shelf::find(name, &shelf::search_path())?,
+        (None, None) => return Ok((None, format!("{NOT_MEASURED}: the model has no weights"))),
+        (None, Some(bundle)) => {
+            let name = format!("{}-random", bundle.manifest().name);
+            let beside = bundle.dir().parent().map(Path::to_owned);
+            let search: Vec<PathBuf> = beside.into_iter().chain(shelf::search_path()).collect();
+            let Ok(folder) = shelf::find(&name, &search) else {
+                eprintln!(
+                    "startle: random weights are not measured: there is no bundle {name}; name one with --random"
+                );
+                return Ok((None, format!("{NOT_MEASURED}: there is no bundle {name}")));
+            };
+            folder
+        }
+    };
+    let named = ModelArgs { model: folder.to_string_lossy().into_owned(), ..args.model.clone() };
+    let chosen = named.choose(jobs)?;
+    if chosen.spec() != model.spec() {
+        return Err(Error::bundle(folder, "takes other clips than the model, so it is no control for it"));
+    }
+    let words = chosen.bundle().map_or_else(String::new, |b| format!("{} {}", b.manifest().name, b.sha256()));
+    Ok((Some(chosen), words))
+}
+
+/// What the settings say of the footing: the videos' names and contents, in short.
+fn footing_words(normal: &[Input]) -> Result<String> {
+    if normal.is_empty() {
+        return Ok("none: errors as they are".into());
+    }
+    let mut hash = Sha256::new();
+    for input in normal {
+        hash.update(input.to_string());
+        if let Some(file) = input.path().filter(|path| path.is_file()) {
+            let unreadable = |e| Error::input(input.to_string(), format!("can't be read: {e}"));
+            hash.update(sha256_file(file).map_err(unreadable)?);
+        }
+    }
+    let mut words = format!("learnt from {} normal videos, ", normal.len());
+    for byte in &hash.finalize()[..8] {
+        // Writing to a string can't fail.
+        let _ = write!(words, "{byte:02x}");
+    }
+    Ok(words)
+}
+
+fn config(args: &EvaluateArgs, model: &ChosenModel, detection: &DetectionSettings, baseline: String) -> RunConfig {
+    RunConfig {
+        device: args.model.device.to_string(),
+        threads: model.threads(),
+        batch: usize::from(args.model.batch),
+        stride: model.spec().stride,
+        top_fraction: detection.top_fraction,
+        scene_cuts: !args.detection.no_scene_cuts,
+        baseline,
+        asked: args.detection.asked(),
+        merge_s: detection.watch.merge.secs_f64(),
+        ..RunConfig::default()
+    }
+}
+
+/// `reports/evaluate-NAME`, after the dataset's folder or list.
+fn default_out(root: &Path) -> PathBuf {
+    let full = std::fs::canonicalize(root).unwrap_or_else(|_| root.to_owned());
+    let name = full.file_stem().map_or_else(|| "dataset".into(), |name| name.to_string_lossy().into_owned());
+    Path::new("reports").join(format!("evaluate-{name}"))
+}

@@ -1,0 +1,170 @@
+//! One decode of a video, scored by the model and every control through the identical statistic.
+//!
+//! A [`Panel`] is the model and its controls over clips of one shape; [`Hearing`] shows it to the pipeline as one
+//! [`Scorer`] (the model) and tells a listener what each member found in the same clips.
+
+use crate::clip::{Clip, ClipSpec};
+use crate::error::{Error, Result};
+use crate::evaluate::{COPY, DIFFERENCE, DIFFERENCE2, EventSpan, MODEL, MOTION, RANDOM, VideoScores};
+use crate::model::motion::MotionEnergy;
+use crate::model::persistence::Persistence;
+use crate::model::second_difference::SecondDifference;
+use crate::model::{ModelInfo, Scorer, WindowErrors};
+use crate::pipeline::{Job, analyze};
+use crate::record::{Event, Report};
+use crate::surprise::{Assembler, Footing, NuisanceModel, Slot, VideoSurpriseBuilder};
+use std::collections::BTreeMap;
+
+/// What normal footage taught of each scorer, by name: its footing, and what its nuisances explain. A scorer that is not
+/// in it is left as it is.
+pub type Footings = BTreeMap<&'static str, (Footing, NuisanceModel)>;
+
+/// The model and its controls. Owned by one thread.
+pub struct Panel {
+    model: Box<dyn Scorer + Send>,
+    controls: Vec<(&'static str, Box<dyn Scorer + Send>)>,
+}
+
+impl Panel {
+    /// The model with the controls that need nothing but its clips, and random weights where there are some.
+    ///
+    /// # Errors
+    /// [`Error::Config`] when the random weights do not take the model's clips.
+    pub fn new(model: Box<dyn Scorer + Send>, random: Option<Box<dyn Scorer + Send>>) -> Result<Self> {
+        let spec = model.spec().clone();
+        let mut controls: Vec<(&'static str, Box<dyn Scorer + Send>)> = vec![
+            (DIFFERENCE, Box::new(Persistence::new(spec.clone())?)),
+            (DIFFERENCE2, Box::new(SecondDifference::new(spec.clone())?)),
+            (MOTION, Box::new(MotionEnergy::new(spec.clone())?)),
+        ];
+        if let Some(random) = random {
+            if *random.spec() != spec {
+                return Err(Error::Config(format!(
+                    "the random weights `{}` take other clips than the model `{}`, so they are no control for it",
+                    random.info().name,
+                    model.info().name
+                )));
+            }
+            controls.push((RANDOM, random));
+        }
+        Ok(Self { model, controls })
+    }
+
+    /// The clips that it takes.
+    pub fn spec(&self) -> &ClipSpec {
+        self.model.spec()
+    }
+
+    /// The model's errors of each clip; tells the listener what every member found, clip by clip.
+    fn score(
+        &mut self,
+        clips: &[Clip],
+        hear: &mut impl FnMut(&'static str, &Clip, &WindowErrors),
+    ) -> Result<Vec<WindowErrors>> {
+        let (scored, copied) = self.model.score_with_copy(clips)?;
+        let mut members = vec![(MODEL, &scored)];
+        members.extend(copied.as_ref().map(|copied| (COPY, copied)));
+        let controls = self
+            .controls
+            .iter_mut()
+            .map(|(name, control)| Ok((*name, control.score(clips)?)))
+            .collect::<Result<Vec<_>>>()?;
+        members.extend(controls.iter().map(|(name, windows)| (*name, windows)));
+        for (name, windows) in members {
+            clips.iter().zip(windows).for_each(|(clip, errors)| hear(name, clip, errors));
+        }
+        Ok(scored)
+    }
+}
+
+/// A panel as the pipeline sees it: its model, and a listener that hears every member.
+pub struct Hearing<'a, F> {
+    panel: &'a mut Panel,
+    hear: F,
+}
+
+impl<'a, F: FnMut(&'static str, &Clip, &WindowErrors)> Hearing<'a, F> {
+    /// `hear` is told the member's name, the clip and the errors; for each member in order of time.
+    pub const fn new(panel: &'a mut Panel, hear: F) -> Self {
+        Self { panel, hear }
+    }
+}
+
+impl<F: FnMut(&'static str, &Clip, &WindowErrors)> Scorer for Hearing<'_, F> {
+    fn spec(&self) -> &ClipSpec {
+        self.panel.spec()
+    }
+
+    fn info(&self) -> ModelInfo {
+        self.panel.model.info()
+    }
+
+    fn score(&mut self, clips: &[Clip]) -> Result<Vec<WindowErrors>> {
+        self.panel.score(clips, &mut self.hear)
+    }
+
+    fn inference_seconds(&self) -> f64 {
+        self.panel.model.inference_seconds()
+    }
+}
+
+/// Windows of one scorer over one video to its curve and the literature's numbers.
+pub struct Fold {
+    assembler: Assembler,
+    literature: VideoSurpriseBuilder,
+    curve: Vec<(f64, f32)>,
+}
+
+impl Fold {
+    /// For one video.
+    pub fn new(spec: &ClipSpec, (footing, nuisances): (Footing, NuisanceModel), top_fraction: f32) -> Self {
+        let assembler = Assembler::new(spec, footing, nuisances, top_fraction);
+        Self { assembler, literature: VideoSurpriseBuilder::default(), curve: Vec::new() }
+    }
+
+    /// Takes the next window.
+    pub fn push(&mut self, clip: &Clip, errors: &WindowErrors) {
+        self.literature.push(errors);
+        self.curve.extend(self.assembler.push(clip, errors).iter().map(point));
+    }
+
+    /// The scores of the video; they have no events.
+    pub fn finish(mut self) -> VideoScores {
+        self.curve.extend(self.assembler.finish().iter().map(point));
+        VideoScores { curve: self.curve, literature: self.literature.finish(), events: Vec::new() }
+    }
+}
+
+fn point(slot: &Slot) -> (f64, f32) {
+    (slot.middle().secs_f64(), slot.surprise)
+}
+
+/// Decodes a video once; gives the scores of every member by its name, and the model's report, whose events (on the
+/// job's baseline, as `analyze` finds them) are the model's.
+///
+/// # Errors
+/// As [`analyze`].
+pub fn score_video(
+    job: Job<'_>,
+    panel: &mut Panel,
+    footings: &Footings,
+) -> Result<(BTreeMap<String, VideoScores>, Report)> {
+    let (spec, top) = (panel.spec().clone(), job.detection.top_fraction);
+    let mut folds: BTreeMap<&'static str, Fold> = BTreeMap::new();
+    let mut hearing = Hearing::new(panel, |name: &'static str, clip: &Clip, errors: &WindowErrors| {
+        let footing = || footings.get(name).cloned().unwrap_or((Footing::identity(), NuisanceModel::identity()));
+        folds.entry(name).or_insert_with(|| Fold::new(&spec, footing(), top)).push(clip, errors);
+    });
+    let report = analyze(job, &mut hearing, &mut [])?;
+    let mut scores: BTreeMap<String, VideoScores> =
+        folds.into_iter().map(|(name, fold)| (name.to_owned(), fold.finish())).collect();
+    if let Some(model) = scores.get_mut(MODEL) {
+        model.events = report.events.iter().map(span).collect();
+    }
+    Ok((scores, report))
+}
+
+fn span(event: &Event) -> EventSpan {
+    let Event { onset_s, peak_s, end_s, score, place, .. } = *event;
+    EventSpan { onset_s, peak_s, end_s, score, place }
+}

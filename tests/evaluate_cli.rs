@@ -1,0 +1,135 @@
+//! `startle evaluate` as a user runs it: what it writes, resuming, what it refuses.
+
+mod support;
+
+use predicates::prelude::*;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use support::cli::{startle, testsrc};
+
+/// The random twin of the bundled model.
+const RANDOM: &str = "tests/data/bundles/startle-s1-random";
+
+/// The first line of `cases.jsonl` and the others, by id.
+fn cases(folder: &Path) -> (serde_json::Value, BTreeMap<String, serde_json::Value>) {
+    let text = fs::read_to_string(folder.join("cases.jsonl")).unwrap();
+    let mut lines = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let key = lines.next().unwrap();
+    (key, lines.map(|one| (one["case"]["id"].as_str().unwrap().to_owned(), one)).collect())
+}
+
+fn scorers(case: &serde_json::Value) -> Vec<&String> {
+    case["scores"].as_object().unwrap().keys().collect()
+}
+
+#[test]
+fn the_bundled_model_and_every_control_score_the_samples_in_one_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = |extra: &[&str]| {
+        let mut command = startle();
+        command.args(["evaluate", "samples", "--layout", "pairs", "--kinds", "vanish,colour", "--limit", "2"]);
+        command.args(["--jobs", "2", "--out"]).arg(dir.path()).args(extra).assert()
+    };
+    run(&["--random", RANDOM]).code(0);
+    let (key, cases) = cases(dir.path());
+    assert_eq!((key["layout"].as_str(), key["settings"]["model"].as_str()), (Some("pairs"), Some("startle-s1")));
+    let ids: Vec<&String> = cases.keys().collect();
+    assert_eq!(ids, ["colour_0_impossible", "colour_0_possible", "vanish_0_impossible", "vanish_0_possible"]);
+    for case in cases.values() {
+        let mut expected = startle::evaluate::SCORERS.to_vec();
+        expected.sort_unstable();
+        assert_eq!(scorers(case), expected);
+        let length = |name: &str| case["scores"][name]["curve"].as_array().unwrap().len();
+        assert!(length("model") > 20 && expected.iter().all(|name| length(name) == length("model")));
+        assert!((case["duration_s"].as_f64().unwrap() - 6.0).abs() < 0.05);
+    }
+    let events = |id: &str, name: &str| cases[id]["scores"][name]["events"].as_array().unwrap().len();
+    assert_eq!(events("colour_0_impossible", "model"), 1);
+    assert_eq!(events("colour_0_possible", "model"), 0);
+    assert_eq!(events("colour_0_impossible", "frame difference"), 0);
+
+    let before = fs::read(dir.path().join("cases.jsonl")).unwrap();
+    run(&["--random", RANDOM, "--resume"]).code(0).stderr(predicate::str::contains("4 of 4 videos were scored before"));
+    run(&["--no-random", "--resume"]).code(1).stderr(predicate::str::contains("made with random weights = startle-s1"));
+    assert_eq!(fs::read(dir.path().join("cases.jsonl")).unwrap(), before);
+}
+
+#[test]
+fn a_broken_video_is_told_and_left_out_and_a_cut_off_line_is_done_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    for video in ["a.mp4", "b.mp4", "c.mp4", "normal.mp4"] {
+        testsrc(dir.path(), video, 4, 10);
+    }
+    fs::write(path("d.mp4"), "not a video").unwrap();
+    let labels = "path,pair,possible,type\na.mp4,p,1,x\nb.mp4,p,0,x\nc.mp4,q,1,y\nd.mp4,q,0,y\n";
+    fs::write(path("labels.csv"), labels).unwrap();
+    let run = |extra: &[&str]| {
+        let mut command = startle();
+        command.args(["evaluate", "--layout", "pairs", "--model", "persistence", "--normal"]).arg(path("normal.mp4"));
+        command.arg("--out").arg(path("out")).arg(path("labels.csv")).args(extra).assert()
+    };
+    run(&[])
+        .code(4)
+        .stderr(predicate::str::contains("not scored and left out (1)").and(predicate::str::contains("d.mp4")));
+    let (key, found) = cases(&path("out"));
+    assert_eq!(found.keys().collect::<Vec<_>>(), ["a", "b", "c"]);
+    assert_eq!(scorers(&found["a"]), ["2nd difference", "frame difference", "model", "motion energy"]);
+    assert_eq!(found["a"]["scores"]["model"]["curve"], found["a"]["scores"]["frame difference"]["curve"]);
+    assert!(key["settings"]["copy last token"].as_str().unwrap().starts_with("not measured"));
+    assert!(key["settings"]["random weights"].as_str().unwrap().starts_with("not measured"));
+    assert!(key["settings"]["footing"].as_str().unwrap().starts_with("learnt from 1 normal videos"));
+
+    let whole = fs::read(path("out/cases.jsonl")).unwrap();
+    fs::write(path("out/cases.jsonl"), &whole[..whole.len() - 30]).unwrap();
+    testsrc(dir.path(), "d.mp4", 4, 10);
+    run(&["--resume"]).code(0).stderr(predicate::str::contains("2 of 4 videos were scored before"));
+    assert_eq!(cases(&path("out")).1.len(), 4);
+    testsrc(dir.path(), "normal.mp4", 5, 10);
+    run(&["--resume"]).code(1).stderr(predicate::str::contains("footing = learnt"));
+}
+
+/// A grey picture with a white square whose left edge is at `x`; without one where `x` is 0.
+fn picture(path: &Path, x: usize) {
+    let mut rgb = vec![90_u8; 64 * 64 * 3];
+    for y in 20..40 {
+        rgb[(y * 64 + x) * 3..(y * 64 + x + if x == 0 { 0 } else { 16 }) * 3].fill(240);
+    }
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let mut encoder = png::Encoder::new(fs::File::create(path).unwrap(), 64, 64);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.write_header().unwrap().write_image_data(&rgb).unwrap();
+}
+
+#[test]
+fn pictures_of_a_published_layout_are_scored_at_their_rate() {
+    let dir = tempfile::tempdir().unwrap();
+    // The square stands; in impossible videos it is gone, or comes, at frame 20.
+    let there = |video: usize, frame: usize| [true, frame < 20, false, frame >= 20][video - 1];
+    for video in 1..=4 {
+        let folder = dir.path().join(format!("data/O1/0001/{video}"));
+        for frame in 0..36 {
+            let name = format!("scene/scene_{:03}.png", frame + 1);
+            picture(&folder.join(name), if there(video, frame) { 16 } else { 0 });
+        }
+        let status = format!(r#"{{"header": {{"is_possible": {}}}}}"#, video % 2 == 1);
+        fs::write(folder.join("status.json"), status).unwrap();
+    }
+    startle()
+        .args(["evaluate", "--layout", "intphys", "--model", "persistence", "--out"])
+        .args([dir.path().join("out"), dir.path().join("data")])
+        .assert()
+        .code(0);
+    let (_, found) = cases(&dir.path().join("out"));
+    assert_eq!(found.len(), 4);
+    let peak = |video: u8| {
+        let curve = found[&format!("O1/0001/{video}")]["scores"]["frame difference"]["curve"].as_array().unwrap();
+        curve.iter().map(|point| point[1].as_f64().unwrap()).fold(0.0, f64::max)
+    };
+    assert_eq!((peak(1), peak(3)), (0.0, 0.0));
+    assert!(peak(2) > 0.5 && peak(4) > 0.5, "{} {}", peak(2), peak(4));
+    let vanished = &found["O1/0001/2"];
+    assert!((vanished["duration_s"].as_f64().unwrap() - 36.0 / 15.0).abs() < 0.01);
+    assert!((vanished["case"]["onset_s"].as_f64().unwrap() - 20.0 / 15.0).abs() < 1e-9);
+}
