@@ -44,10 +44,10 @@ model: setup-tests build ## Train the bundled model on (MINUTES=80; FROM= to beg
 		--ranks 2 --batch 24 $(if $(FROM),--from $(FROM))
 	$(MAKE) bundle
 
-WEIGHTS ?= ../startle-s1/weights
 PAIRS ?= 50
-benchmark: setup-tests ## The bundled model on held-out twins, beside its controls; writes reports/benchmark/
-	cd models/python && ../../$(PYTHON) -m startle_models.benchmark $(WEIGHTS) --pairs $(PAIRS) --out ../../reports/benchmark
+MODEL ?= models/startle-s1
+benchmark: setup-tests build ## The bundled model on held-out twins, beside its controls; writes reports/benchmark/
+	PAIRS=$(PAIRS) MODEL=$(MODEL) .ci/benchmark.sh
 
 bundle: setup-tests build ## Export and calibrate the bundled model from models/checkpoints/s1
 	.ci/bundle.sh

@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD checkpoint=$PWD/models/checkpoints/s1 bundle=$PWD/models/startle-s1
-random=$PWD/tests/data/bundles/startle-s1-random lawful=$PWD/models/checkpoints/lawful
+random=$PWD/models/startle-s1-random lawful=$PWD/models/checkpoints/lawful
 tool() { (cd models/python && "$root/.venv/bin/python" -m "startle_models.$@"); }
 clip=(--frames 22 --fps 10 --contexts 8,20 --horizon 1 --stride 2 --resize squash --mean 0.5,0.5,0.5 --std 0.25,0.25,0.25)
 

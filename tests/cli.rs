@@ -299,5 +299,5 @@ fn the_bundled_model_finds_the_demo_s_violation_and_its_random_twin_does_not() {
     assert!(overlap(0, 2) && overlap(1, 3), "{event} against {object}");
 
     assert!(run("startle-s1", "colour_0_possible").is_empty());
-    assert!(run("tests/data/bundles/startle-s1-random", "colour_0_impossible").is_empty());
+    assert!(run("models/startle-s1-random", "colour_0_impossible").is_empty());
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 use support::cli::{startle, testsrc};
 
 /// The random twin of the bundled model.
-const RANDOM: &str = "tests/data/bundles/startle-s1-random";
+const RANDOM: &str = "models/startle-s1-random";
 
 /// The first line of `cases.jsonl` and the others, by id.
 fn cases(folder: &Path) -> (serde_json::Value, BTreeMap<String, serde_json::Value>) {

@@ -4,12 +4,13 @@
 //! Every row needs `path` (relative to the list), `possible`, `type`, and `pair` or `quadruplet`. It may have
 //! `onset_s` and `visible_s` (the first visible difference; it is the onset where both are given), `hidden`,
 //! `motion` (`adds`, `removes`, `neither`), `box` (`[x0, y0, x1, y1]`, pixels), `quadruplet` (the group; without it the
-//! pair is the group) and `control` (both videos of the pair are possible). `mask`, `seed`, `frames_sha256` and keys
+//! pair is the group) and `control` (both videos of the pair are possible). A possible video of the type
+//! `normal` needs no partner: on it events are only counted. `mask`, `seed`, `frames_sha256` and keys
 //! that begin with `x_` are for others; a key that is not known is an error, since a misspelt one would be lost.
 
 use super::labels::{Row, find, rows};
 use crate::error::Result;
-use crate::evaluate::{Case, Motion};
+use crate::evaluate::{Case, Motion, NORMAL};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -41,7 +42,9 @@ fn case(row: &Row) -> Result<Case> {
     }
     let path = row.required("path")?;
     let pair = row.text("pair")?;
-    let group = row.text("quadruplet")?.or_else(|| pair.clone());
+    let kind = row.required("type")?;
+    let alone = || (kind == NORMAL).then(|| path.clone());
+    let group = row.text("quadruplet")?.or_else(|| pair.clone()).or_else(alone);
     let group =
         group.ok_or_else(|| row.wrong("there is neither `pair` nor `quadruplet`: what is it compared with?"))?;
     let motion = row.text("motion")?.map(|word| match word.as_str() {
@@ -61,7 +64,7 @@ fn case(row: &Row) -> Result<Case> {
         image_fps: None,
         group,
         pair: pair.unwrap_or_default(),
-        kind: row.required("type")?,
+        kind,
         possible,
         hidden: row.truth("hidden")?,
         motion: motion.transpose()?,
@@ -78,6 +81,9 @@ fn check(set: &[(&Row, &Case)]) -> Result<()> {
         if first.pair.is_empty() { format!("group `{}`", first.group) } else { format!("pair `{}`", first.pair) };
     let possible = set.iter().filter(|(_, case)| case.possible).count();
     let controls = set.iter().filter(|(_, case)| case.control).count();
+    if first.kind == NORMAL && set.len() == 1 && possible == 1 {
+        return Ok(());
+    }
     let problem = if controls != 0 && controls != set.len() {
         "has `control` on some of its videos only"
     } else if set.len() == 1 {
@@ -142,6 +148,13 @@ mod tests {
         assert!(unmarked.contains("labels.jsonl:2: ") && unmarked.contains("mark its videos"), "{unmarked}");
         let liar = both(r#""possible": false, "control": true"#).unwrap_err().to_string();
         assert!(liar.contains("labels.jsonl:1: "), "{liar}");
+    }
+
+    #[test]
+    fn normal_videos_need_no_partner() {
+        let cases = read_text("labels.csv", "path,possible,type\na.mp4,1,normal\nb.mp4,1,normal\n").unwrap();
+        assert!(cases.iter().all(|c| c.possible && !c.control) && cases[0].group != cases[1].group);
+        assert!(read_text("labels.csv", "path,possible,type\na.mp4,0,normal\n").is_err());
     }
 
     #[test]

@@ -96,6 +96,8 @@ pub struct ScoredCase {
     pub duration_s: f64,
 }
 
+/// Kind of videos that are compared with none: normal footage, on which every event is a false alarm.
+pub const NORMAL: &str = "normal";
 /// The scorer whose numbers the rest is beside.
 pub const MODEL: &str = "model";
 /// Random weights of the same shape.

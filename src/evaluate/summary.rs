@@ -8,7 +8,7 @@ use super::metrics::{
     event_metrics, false_alarms_at_recall, pairwise_accuracy, slot_auroc, vus_pr,
 };
 use super::select::{Selection, Statistic, controls, headline_max, select};
-use super::{Case, MODEL, Motion, SCORERS, ScoredCase};
+use super::{Case, MODEL, Motion, NORMAL, SCORERS, ScoredCase};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -198,7 +198,11 @@ fn selections(cases: &[ScoredCase]) -> Vec<(Scope, String, Selection<'_>)> {
     ];
     let some = |row: &(Scope, String, Selection<'_>)| !row.2.impossible.is_empty();
     let mut rows: Vec<_> = kinds.into_iter().map(of_kind).chain(groups).filter(some).collect();
-    rows.push((Scope::All, "all".into(), select(cases, |_| true)));
+    rows.push((Scope::All, "all".into(), select(cases, |c| c.kind != NORMAL)));
+    let normal = select(cases, |c| c.kind == NORMAL);
+    if !normal.possible.is_empty() {
+        rows.push((Scope::Group, NORMAL.into(), normal));
+    }
     rows.extend([(Scope::Control, "control".into(), controls(cases))].into_iter().filter(some));
     rows
 }

@@ -21,6 +21,7 @@ from .world import (
 WIDTH, HEIGHT, FPS, SECONDS = 640, 360, 30, 6.0
 SEED = 20_000
 BENCHMARK_SEED = 830_000_023
+NORMAL, NORMAL_SECONDS, NORMAL_SEED = 20, 30.0, 840_000_000  # long lawful videos on which events are false alarms
 CONTROL = "control"  # pairs of which both twins are lawful
 # a simple scene first, then of the full variety: two pairs, which are a quadruplet where the kind has them
 SPECS = ((1, SceneSpec.plain()), (2, SceneSpec()))
@@ -128,7 +129,14 @@ def benchmark(count: int, out: Path, width: int, height: int, fps: int, kinds=(*
     with torch.multiprocessing.get_context("spawn").Pool(jobs) as pool:
         for kind in pool.imap_unordered(benchmark_kind, [(k, count, out, width, height, fps) for k in kinds]):
             print(kind, flush=True)
-    (out / "labels.jsonl").write_text("".join((out / f"labels_{k}.jsonl").read_text() for k in kinds))
+    normal = []
+    for i in range(NORMAL):
+        name, g = f"normal_{i:03d}.mp4", torch.Generator().manual_seed(NORMAL_SEED + i)
+        if not (out / name).exists():
+            write_video(out / name, lawful_video(1, round(NORMAL_SECONDS * fps), fps, height, width, g)[0], fps, crf=18)
+        normal.append(json.dumps({"path": name, "possible": True, "type": "normal"}) + "\n")
+    lists = [(out / f"labels_{k}.jsonl").read_text() for k in kinds]
+    (out / "labels.jsonl").write_text("".join(lists + normal))
 
 
 def lawful(count: int, out: Path, seed: int = 700_000, height: int = HEIGHT, width: int = WIDTH,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from startle_models.samples import make_pairs, motion_group
+from startle_models.samples import benchmark_kind, make_pairs, motion_group
 from startle_models.world import HIDDEN, VIOLATIONS
 
 SAMPLES = Path(__file__).resolve().parents[3] / "samples"
@@ -32,3 +32,14 @@ def test_labels_describe_the_files():
         assert possible["onset_s"] <= possible["visible_s"] < 6
         x0, y0, x1, y1 = possible["box"]
         assert 0 <= x0 < x1 <= 640 and 0 <= y0 < y1 <= 360
+
+
+def test_benchmark_videos_are_labelled_and_made_once(tmp_path):
+    job = ("control", 1, tmp_path, 64, 36, 10)
+    benchmark_kind(job)
+    rows = [json.loads(line) for line in (tmp_path / "labels_control.jsonl").read_text().splitlines()]
+    assert [r["control"] and r["possible"] for r in rows] == [True, True]
+    assert len({r["pair"] for r in rows}) == 1 and all((tmp_path / r["path"]).stat().st_size > 500 for r in rows)
+    before = [(tmp_path / r["path"]).stat().st_mtime_ns for r in rows]
+    benchmark_kind(job)
+    assert [(tmp_path / r["path"]).stat().st_mtime_ns for r in rows] == before

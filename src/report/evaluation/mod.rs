@@ -1,4 +1,5 @@
-//! The outputs of an evaluation: `evaluation.json`, `cases.parquet`, `evaluation.html`, and its tables as text.
+//! The outputs of an evaluation: `evaluation.json`, `cases.parquet`, `evaluation.html`, and its tables as text
+//! (`evaluation.md`).
 //!
 //! Invariants: no number of the model is shown without those of the controls beside it; the terminal, Markdown and the
 //! page show the same tables; the same evaluation gives the same bytes.
@@ -30,5 +31,6 @@ pub fn write_all(evaluation: &Evaluation, cases: &[ScoredCase], dir: &Path) -> R
         write_atomic(dir, "evaluation.json", &json)?,
         write_atomic(dir, "cases.parquet", &parquet::cases(evaluation, cases)?)?,
         write_atomic(dir, "evaluation.html", page(evaluation, cases)?.as_bytes())?,
+        write_atomic(dir, "evaluation.md", markdown(evaluation).as_bytes())?,
     ])
 }
