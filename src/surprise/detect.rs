@@ -102,6 +102,12 @@ impl Detector {
         update
     }
 
+    /// Moves the levels; an open event stays open.
+    pub const fn set_levels(&mut self, high: f32, low: f32) {
+        self.options.high = high;
+        self.options.low = low.min(high);
+    }
+
     /// Whether an event is open.
     pub const fn is_open(&self) -> bool {
         matches!(self.state, State::Open(_))

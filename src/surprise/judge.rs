@@ -1,6 +1,6 @@
 //! What a slot's surprise means: against a calibration sample, or against the stream so far.
 
-use super::{Baseline, Tail, location_scale};
+use super::{Baseline, MERGE_S, Tail, location_scale};
 use std::collections::VecDeque;
 
 /// Slots of the past that a stream without a baseline is compared with.
@@ -8,6 +8,14 @@ const MEMORY: usize = 600;
 /// Slots that must have been seen before the stream's own past says anything: enough for a median absolute deviation
 /// that one odd slot does not move.
 const WARM_UP: usize = 12;
+
+/// Slots whose z make the tail of a stream's own past: an hour of the bundled model's.
+const HISTORY: usize = 18_000;
+/// Slots after which the tail is first fitted, and then fitted again.
+pub(super) const FIRST_FIT: usize = 300;
+/// A slot teaches no more than what the past reaches so many times an hour: an event must not become normal, but what
+/// recurs may.
+const TEACHES_MOST: f64 = 1.0;
 
 /// A surprise value and its meaning.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -34,8 +42,23 @@ pub enum Judge {
         /// How often normal footage peaks how high.
         tail: Option<Tail>,
     },
-    /// Against the last [`MEMORY`] slots of the stream itself.
-    Running(VecDeque<f32>),
+    /// Against the stream so far.
+    Running(Past),
+}
+
+/// What a stream without a baseline has shown of itself.
+///
+/// Source: DSPOT (Siffer et al., KDD 2017, section 4.3): drift is taken out by the recent past, the tail of what is left is
+/// fitted anew as the stream goes on, and an event hardly teaches (there it does not at all, and the tail shrinks).
+#[derive(Debug, Clone, Default)]
+pub struct Past {
+    /// Surprises of the last [`MEMORY`] slots: median and spread of now.
+    recent: VecDeque<f32>,
+    /// z of the last [`HISTORY`] slots that were no events.
+    z: VecDeque<f32>,
+    tail: Option<Tail>,
+    /// Slots since the tail was fitted.
+    since_fit: usize,
 }
 
 impl Judge {
@@ -47,28 +70,28 @@ impl Judge {
     }
 
     /// Against the stream so far.
-    pub const fn running() -> Self {
-        Self::Running(VecDeque::new())
+    pub fn running() -> Self {
+        Self::Running(Past::default())
     }
 
-    /// Judges a slot, then learns from it (a running judge only).
-    pub fn push(&mut self, surprise: f32) -> Verdict {
+    /// Judges a slot of `slot_s` seconds, then learns from it (a running judge only).
+    pub fn push(&mut self, surprise: f32, slot_s: f64) -> Verdict {
         match self {
             Self::Calibrated { sample, location, scale, tail } => Verdict {
                 z: Some((surprise - *location) / *scale),
                 p_value: Some(conformal_p(sample, surprise)),
                 per_hour: tail.map(|tail| tail.rate(surprise) * 3600.0),
             },
-            Self::Running(past) => {
-                let seen: Vec<f32> = past.iter().copied().collect();
-                let known = if seen.len() < WARM_UP { None } else { location_scale(&seen) };
-                if past.len() == MEMORY {
-                    past.pop_front();
-                }
-                past.push_back(surprise);
-                let z = known.map(|(location, scale)| (surprise - location) / scale);
-                Verdict { z, p_value: None, per_hour: None }
-            }
+            Self::Running(past) => past.push(surprise, slot_s),
+        }
+    }
+
+    /// The z that the stream's own past reaches at `rate` events per second; `None` while it is too short, and for a
+    /// calibrated judge.
+    pub fn z_at_rate(&self, rate: f64) -> Option<f32> {
+        match self {
+            Self::Calibrated { .. } => None,
+            Self::Running(past) => past.tail.map(|tail| tail.level(rate)),
         }
     }
 
@@ -99,6 +122,35 @@ impl Judge {
         }
     }
 }
+impl Past {
+    fn push(&mut self, surprise: f32, slot_s: f64) -> Verdict {
+        let seen: Vec<f32> = self.recent.iter().copied().collect();
+        let known = if seen.len() < WARM_UP { None } else { location_scale(&seen) };
+        keep(&mut self.recent, surprise, MEMORY);
+        let z = known.map(|(location, scale)| (surprise - location) / scale);
+        let per_hour = z.and_then(|z| self.tail.map(|tail| tail.rate(z) * 3600.0));
+        if let Some(z) = z {
+            let most = self.tail.map_or(z, |tail| tail.level(TEACHES_MOST / 3600.0));
+            keep(&mut self.z, z.min(most), HISTORY);
+            self.since_fit += 1;
+        }
+        if self.z.len() >= FIRST_FIT && (self.tail.is_none() || self.since_fit >= FIRST_FIT) {
+            let run: Vec<f32> = self.z.iter().copied().collect();
+            self.tail = Tail::fit(&[run], slot_s, MERGE_S);
+            self.since_fit = 0;
+        }
+        Verdict { z, p_value: None, per_hour }
+    }
+}
+
+/// Adds to a memory of the last `most` values.
+fn keep(memory: &mut VecDeque<f32>, value: f32, most: usize) {
+    if memory.len() == most {
+        memory.pop_front();
+    }
+    memory.push_back(value);
+}
+
 /// `(1 + #{sample ≥ value}) / (n + 1)`: the split-conformal p-value (Vovk et al., *Algorithmic Learning in a Random
 /// World*, 2005, ch. 2). Valid in finite samples when the slot and the sample are exchangeable; neighbouring slots
 /// are not independent, so read it as a rate over long footage.
@@ -109,6 +161,7 @@ fn conformal_p(ascending: &[f32], value: f32) -> f32 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::uniform;
     use super::*;
     use proptest::prelude::*;
 
@@ -129,10 +182,28 @@ mod tests {
     #[test]
     fn a_stream_without_a_baseline_warms_up_first() {
         let mut judge = Judge::running();
-        let verdicts: Vec<_> = (0..40).map(|i| judge.push(1.0 + (i % 5) as f32 * 0.1)).collect();
+        let verdicts: Vec<_> = (0..40).map(|i| judge.push(1.0 + (i % 5) as f32 * 0.1, 0.2)).collect();
         assert!(verdicts[..WARM_UP].iter().all(|v| v.z.is_none()));
         assert!(verdicts[WARM_UP..].iter().all(|v| v.z.unwrap() < 3.0));
-        assert!(judge.push(9.0).z.unwrap() > 10.0);
+        assert!(judge.push(9.0, 0.2).z.unwrap() > 10.0);
+    }
+
+    #[test]
+    fn a_stream_learns_its_own_tail_but_not_from_events() {
+        let mut judge = Judge::running();
+        let normal = |i: usize| 1.0 - uniform(i).ln() as f32;
+        for i in 0..9000 {
+            judge.push(normal(i), 0.2);
+        }
+        let level = judge.z_at_rate(6.0 / 3600.0).unwrap();
+        let hours = 2.0;
+        let over = (9000..9000 + 36_000).filter(|i| judge.push(normal(*i), 0.2).z.unwrap() >= level).count();
+        assert!((3..=36).contains(&over), "{over} in {hours} hours, 12 were promised");
+        let before = judge.z_at_rate(6.0 / 3600.0).unwrap();
+        for i in 0..600 {
+            judge.push(if i % 20 == 0 { 500.0 } else { normal(i) }, 0.2);
+        }
+        assert!(judge.z_at_rate(6.0 / 3600.0).unwrap() < 1.5 * before);
     }
 
     proptest! {
@@ -141,8 +212,8 @@ mod tests {
         fn the_threshold_keeps_its_promise(sample in prop::collection::vec(0f32..100.0, 100..300), p in 0.01f32..0.5) {
             let mut judge = judge(&sample);
             let threshold = judge.surprise_at(p).unwrap();
-            prop_assert!(judge.push(threshold).p_value.unwrap() <= p);
-            prop_assert!(judge.push(threshold.next_down()).p_value.unwrap() > p - 2.0 / (sample.len() + 1) as f32);
+            prop_assert!(judge.push(threshold, 0.2).p_value.unwrap() <= p);
+            prop_assert!(judge.push(threshold.next_down(), 0.2).p_value.unwrap() > p - 2.0 / (sample.len() + 1) as f32);
             let exceeded = sample.iter().filter(|v| **v >= threshold).count();
             prop_assert!(exceeded as f32 / sample.len() as f32 <= p);
         }

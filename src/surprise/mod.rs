@@ -27,7 +27,7 @@ pub use assemble::{Assembler, Slot};
 pub use baseline::{Baseline, Check, CurveKey, MERGE_S, NormalSlot};
 pub use detect::{Detection, Detector, DetectorOptions};
 pub use footing::{Footing, FootingBuilder};
-pub use judge::{Judge, Verdict};
+pub use judge::{Judge, Past, Verdict};
 pub use learn::Learner;
 pub use martingale::Martingale;
 pub use nuisance::{NuisanceModel, Nuisances};

@@ -1,5 +1,6 @@
 //! Where events open and close: thresholds with a meaning.
 
+use super::judge::FIRST_FIT as OWN_SLOTS;
 use super::{Baseline, Judge};
 
 /// Where events open (`high`) and close (`low`).
@@ -47,6 +48,8 @@ pub struct Thresholds {
     pub in_surprise: bool,
     /// The sum at which slow evidence is an event; `None` without a sample of it.
     pub slow: Option<f32>,
+    /// Events per second at which the stream's own past is to put them, once there is enough of it.
+    pub own_rate: Option<f64>,
     /// Events per hour that normal footage has at these thresholds, both detectors together; `None` when nothing can be
     /// promised.
     pub promised_per_hour: Option<f64>,
@@ -128,23 +131,44 @@ impl Thresholds {
         let rate = baseline.tail().map(|tail| tail.rate(high));
         let slow = rate.zip(baseline.slow()).map(|(rate, slow)| slow.tail.level(rate));
         let promised_per_hour = rate.map(|rate| rate * 3600.0 * if slow.is_some() { 2.0 } else { 1.0 });
-        Self { high, low, in_surprise: true, slow, promised_per_hour, words, warnings: Vec::new() }
+        Self { high, low, in_surprise: true, slow, own_rate: None, promised_per_hour, words, warnings: Vec::new() }
     }
 
     /// Against the stream's own past.
     fn of_the_past(rule: ThresholdRule) -> Self {
-        let (high, low, promised) = match rule {
-            ThresholdRule::Z { high, low } => (high, low, false),
-            _ => (SELF_Z_HIGH, SELF_Z_LOW, true),
+        let own = "no baseline for this model, so surprise is compared with the stream's own past";
+        let (high, low) = match rule {
+            ThresholdRule::Z { high, low } => (high, low),
+            _ => (SELF_Z_HIGH, SELF_Z_LOW),
         };
-        let warnings = promised.then(|| {
-            "there is no baseline for this model, so surprise is compared with the stream's own past: \
-             no false-alarm rate can be stated (see `startle calibrate`)"
-                .to_owned()
-        });
         let words = format!("opens at z ≥ {high}, closes under z = {low} of the stream's own past");
-        let warnings = warnings.into_iter().collect();
-        Self { high, low, in_surprise: false, slow: None, promised_per_hour: None, words, warnings }
+        let mut new = Self {
+            high,
+            low,
+            in_surprise: false,
+            slow: None,
+            own_rate: None,
+            promised_per_hour: None,
+            words,
+            warnings: Vec::new(),
+        };
+        match rule {
+            ThresholdRule::Z { .. } => {}
+            ThresholdRule::PValue { .. } => new
+                .warnings
+                .push(format!("there is {own}: no false-alarm rate can be stated (see `startle calibrate`)")),
+            ThresholdRule::Rate { per_hour } => {
+                new.own_rate = Some(per_hour / 3600.0);
+                let rate = number(per_hour);
+                new.words =
+                    format!("{}; after {OWN_SLOTS} slots, where that past has {rate} events an hour", new.words);
+                new.warnings.push(format!(
+                    "there is {own}: a false-alarm rate means something only after a while, and what recurs is normal \
+                     (see `startle calibrate`)"
+                ));
+            }
+        }
+        new
     }
 }
 

@@ -115,8 +115,11 @@ impl Watch {
 
     /// Judges the next slot.
     pub fn push(&mut self, slot: &Slot) -> Judged {
-        let verdict = self.judge.push(slot.surprise);
+        let verdict = self.judge.push(slot.surprise, slot.end.since(slot.start).secs_f64());
         let strange = self.world.as_mut().is_some_and(|world| world.push(slot, verdict));
+        if let Some((high, low)) = self.thresholds.own_rate.and_then(|rate| self.own_levels(rate)) {
+            self.spikes.set_levels(high, low);
+        }
         let score = if self.thresholds.in_surprise { Some(slot.surprise) } else { verdict.z };
         let update = self.spikes.push((slot.start, slot.end), score.filter(|_| !strange));
         let mut events = Vec::new();
@@ -131,6 +134,12 @@ impl Watch {
             events.extend(closed);
         }
         Judged { verdict, events }
+    }
+
+    /// Where the stream's own past, once there is enough of it, puts a rate of events per second.
+    fn own_levels(&self, rate: f64) -> Option<(f32, f32)> {
+        let high = self.judge.z_at_rate(rate)?;
+        Some((high, self.thresholds.low.min(high)))
     }
 
     /// The segment is over: closes what is open. What follows is a new scene.
