@@ -31,7 +31,13 @@ fn the_bundled_model_and_every_control_score_the_samples_in_one_run() {
         command.args(["evaluate", "samples", "--layout", "pairs", "--kinds", "vanish,colour", "--limit", "2"]);
         command.args(["--jobs", "2", "--out"]).arg(dir.path()).args(extra).assert()
     };
-    run(&["--random", RANDOM]).code(0);
+    run(&["--random", RANDOM]).code(0).stdout(
+        predicate::str::contains("Pairwise accuracy")
+            .and(predicate::str::contains("copy").and(predicate::str::contains("motion"))),
+    );
+    for name in ["evaluation.json", "evaluation.md", "evaluation.html", "cases.parquet"] {
+        assert!(fs::metadata(dir.path().join(name)).unwrap().len() > 500, "{name}");
+    }
     let (key, cases) = cases(dir.path());
     assert_eq!((key["layout"].as_str(), key["settings"]["model"].as_str()), (Some("pairs"), Some("startle-s1")));
     let ids: Vec<&String> = cases.keys().collect();
