@@ -3,12 +3,13 @@
 use super::analyze::{baseline, parse_share};
 use super::args::ModelArgs;
 use clap::Args;
+use startle::media::FrameSource;
 use startle::media::ffmpeg::{FfmpegSource, OpenOptions};
 use startle::media::open::{Input, expand};
 use startle::model::bundle::ModelBundle;
 use startle::monitor::{Camera, MonitorConfig, RotatingFile, Threshold, alert};
 use startle::pipeline::DetectionSettings;
-use startle::pipeline::live::{self, Health, News, Options, Pace, State};
+use startle::pipeline::live::{self, ByArrival, Health, News, Options, Pace, State};
 use startle::surprise::{Baseline, DEFAULT_TOP_FRACTION, WatchOptions};
 use startle::units::{MediaTime, Stop, per_hour};
 use startle::{Error, Result, report};
@@ -151,7 +152,9 @@ fn watched<'a>(camera: &'a Camera, baseline: Option<&'a Baseline>, args: &Monito
     live::Camera {
         open: Box::new(move |stop| {
             let options = OpenOptions { stop, timeout, threads: 1, ..OpenOptions::default() };
-            Ok(Box::new(FfmpegSource::open(&camera.input, &options)?))
+            let source = Box::new(FfmpegSource::open(&camera.input, &options)?);
+            let untimed = is_http(&camera.input) && source.info().codec == "mjpeg";
+            Ok(if untimed { Box::new(ByArrival::new(source)) } else { source })
         }),
         pace,
         stall: camera.stall,
@@ -167,6 +170,11 @@ fn watched<'a>(camera: &'a Camera, baseline: Option<&'a Baseline>, args: &Monito
         },
         baseline,
     }
+}
+
+/// Pictures in a row over HTTP carry no timestamps.
+fn is_http(input: &Input) -> bool {
+    matches!(input, Input::Url(url) if url.starts_with("http://") || url.starts_with("https://"))
 }
 
 /// Where news goes.

@@ -11,6 +11,7 @@
 //! camera is never held back: what the model can't keep up with is dropped as whole clips and told as a gap; only the
 //! model's own failure ends the whole.
 
+mod arrival;
 mod queue;
 mod score;
 mod tend;
@@ -23,6 +24,7 @@ use crate::model::Scorer;
 use crate::record::{CurvePoint, Event, Gap};
 use crate::surprise::Baseline;
 use crate::units::{MediaTime, Stop};
+pub use arrival::ByArrival;
 use crossbeam_channel::{Receiver, bounded};
 use queue::Queues;
 use serde::Serialize;
