@@ -9,7 +9,7 @@
 //!
 //! ```text
 //! 9 cli, main
-//! 8 report │ dataset
+//! 8 report │ dataset │ monitor
 //! 7 pipeline │ evaluate
 //! 6 media/{open,ffmpeg} │ model/{bundle,tensor,jepa,ort,persistence,…} │ record
 //! 5 model (trait)
@@ -31,6 +31,7 @@ pub mod error;
 pub mod evaluate;
 pub mod media;
 pub mod model;
+pub mod monitor;
 pub mod pipeline;
 pub mod record;
 pub mod report;

@@ -100,6 +100,29 @@ impl Surprise {
     }
 }
 
+/// `6/hour`, `1/day`, `2/week`, `1/10min` to events per hour.
+///
+/// # Errors
+/// In words, when it is not such a rate.
+pub fn per_hour(text: &str) -> Result<f64, String> {
+    let fail = || format!("{text} is not a rate such as 6/hour, 1/day or 1/10min");
+    let (count, span) = text.split_once('/').ok_or_else(fail)?;
+    let count: f64 = count.trim().parse().map_err(|_| fail())?;
+    let span = span.trim();
+    let digits = span.find(|c: char| c.is_alphabetic()).ok_or_else(fail)?;
+    let many: f64 = if digits == 0 { 1.0 } else { span[..digits].trim().parse().map_err(|_| fail())? };
+    let hours = match &span[digits..] {
+        "s" | "sec" | "second" | "seconds" => 1.0 / 3600.0,
+        "min" | "minute" | "minutes" => 1.0 / 60.0,
+        "h" | "hour" | "hours" => 1.0,
+        "d" | "day" | "days" => 24.0,
+        "week" | "weeks" => 168.0,
+        _ => return Err(fail()),
+    };
+    let rate = count / (many * hours);
+    if rate.is_finite() && rate > 0.0 { Ok(rate) } else { Err(fail()) }
+}
+
 /// A rectangle in pixels: `[x0, y0, x1, y1]`, the right and lower edge exclusive.
 pub type PixelBox = [f32; 4];
 
@@ -154,6 +177,13 @@ mod tests {
         assert!(Surprise::new(f32::INFINITY).is_err());
         assert!(Surprise::new(-0.1).is_err());
         assert!((Surprise::new(0.5).unwrap().get() - 0.5).abs() < f32::EPSILON);
+    }
+
+    #[test]
+    fn rates_are_read_in_the_users_unit() {
+        let rates = ["6/hour", "1/day", "1/10min", "2/week", "0.5 / min"].map(|r| per_hour(r).unwrap());
+        assert_eq!(rates.map(|r| (r * 1000.0).round() / 1000.0), [6.0, 0.042, 6.0, 0.012, 30.0]);
+        assert!(["6", "x/hour", "0/hour", "-1/h", "1/fortnight", "1/0min"].iter().all(|r| per_hour(r).is_err()));
     }
 
     #[test]

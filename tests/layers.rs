@@ -49,6 +49,7 @@ fn floor(module: &str) -> Option<u8> {
         ("record", 6),
         ("evaluate", 7),
         ("dataset", 8),
+        ("monitor", 8),
         ("pipeline", 7),
         ("report", 8),
         ("cli", 9),

@@ -10,7 +10,7 @@ use startle::model::bundle::ModelBundle;
 use startle::pipeline::{DetectionSettings, run_all};
 use startle::record::RunConfig;
 use startle::surprise::{Baseline, CurveKey, DEFAULT_TOP_FRACTION, ThresholdRule, WatchOptions};
-use startle::units::{MediaTime, Stop};
+use startle::units::{MediaTime, Stop, per_hour};
 use startle::{Error, Result, report};
 use std::path::PathBuf;
 
@@ -89,7 +89,7 @@ pub struct DetectionArgs {
     #[arg(long, default_value = "bundle", value_name = "bundle|self|FILE")]
     pub baseline: String,
     /// Events that normal footage may cause, for example 6/hour, 1/day or 1/10min.
-    #[arg(long, value_name = "RATE", default_value = DEFAULT_RATE, value_parser = parse_rate)]
+    #[arg(long, value_name = "RATE", default_value = DEFAULT_RATE, value_parser = per_hour)]
     pub max_false_alarms: f64,
     /// An event opens when normal footage reaches its surprise in at most this share of the slots, instead.
     #[arg(long, value_name = "P", conflicts_with = "max_false_alarms", value_parser = parse_share)]
@@ -116,11 +116,6 @@ pub struct DetectionArgs {
 
 /// What a person who looks at every event can bear with.
 const DEFAULT_RATE: &str = "30/hour";
-/// An event goes on while the p-value is under this many times the one at which it opened.
-const LOW_P_FACTOR: f32 = 20.0;
-/// And with `--z`, while z is over this share of the one at which it opened.
-const LOW_Z_SHARE: f32 = 0.5;
-
 pub(super) fn parse_share(text: &str) -> Result<f32, String> {
     match text.parse() {
         Ok(share) if share > 0.0 && share <= 1.0 => Ok(share),
@@ -142,9 +137,9 @@ impl DetectionArgs {
 
     fn rule(&self) -> Result<ThresholdRule> {
         match (self.z, self.p_value) {
-            (Some(z), _) if z.is_finite() && z > 0.0 => Ok(ThresholdRule::Z { high: z, low: z * LOW_Z_SHARE }),
+            (Some(z), _) if z.is_finite() && z > 0.0 => Ok(ThresholdRule::at_z(z)),
             (Some(z), _) => Err(Error::Config(format!("--z {z} is not a positive number"))),
-            (None, Some(high)) => Ok(ThresholdRule::PValue { high, low: (high * LOW_P_FACTOR).min(0.5) }),
+            (None, Some(p)) => Ok(ThresholdRule::at_p_value(p)),
             (None, None) => Ok(ThresholdRule::Rate { per_hour: self.max_false_alarms }),
         }
     }
@@ -164,26 +159,6 @@ fn seconds(option: &str, value: f64) -> Result<MediaTime> {
         return Ok(MediaTime::from_secs_f64(value));
     }
     Err(Error::Config(format!("--{option} {value} does not lie in 0..3600 seconds")))
-}
-
-/// `6/hour`, `1/day`, `2/week`, `1/10min` to events per hour.
-fn parse_rate(text: &str) -> Result<f64, String> {
-    let fail = || format!("{text} is not a rate such as 6/hour, 1/day or 1/10min");
-    let (count, span) = text.split_once('/').ok_or_else(fail)?;
-    let count: f64 = count.trim().parse().map_err(|_| fail())?;
-    let span = span.trim();
-    let digits = span.find(|c: char| c.is_alphabetic()).ok_or_else(fail)?;
-    let many: f64 = if digits == 0 { 1.0 } else { span[..digits].trim().parse().map_err(|_| fail())? };
-    let hours = match &span[digits..] {
-        "s" | "sec" | "second" | "seconds" => 1.0 / 3600.0,
-        "min" | "minute" | "minutes" => 1.0 / 60.0,
-        "h" | "hour" | "hours" => 1.0,
-        "d" | "day" | "days" => 24.0,
-        "week" | "weeks" => 168.0,
-        _ => return Err(fail()),
-    };
-    let rate = count / (many * hours);
-    if rate.is_finite() && rate > 0.0 { Ok(rate) } else { Err(fail()) }
 }
 
 /// Runs the command.
@@ -266,13 +241,6 @@ pub fn baseline(asked: &str, bundled: Option<PathBuf>, key: &CurveKey) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn rates_are_read_in_the_users_unit() {
-        let rates = ["6/hour", "1/day", "1/10min", "2/week", "0.5 / min"].map(|r| parse_rate(r).unwrap());
-        assert_eq!(rates.map(|r| (r * 1000.0).round() / 1000.0), [6.0, 0.042, 6.0, 0.012, 30.0]);
-        assert!(["6", "x/hour", "0/hour", "-1/h", "1/fortnight", "1/0min"].iter().all(|r| parse_rate(r).is_err()));
-    }
 
     #[test]
     fn shards_are_disjoint_and_complete() {

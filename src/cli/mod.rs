@@ -7,6 +7,7 @@ mod doctor;
 mod evaluate;
 mod exit;
 mod models;
+mod monitor;
 mod one;
 mod progress;
 mod report;
@@ -35,6 +36,7 @@ const EXIT_HELP: &str = "Exit status: 0 done; 1 failed; 2 wrong usage; 3 events 
 enum Command {
     Analyze(analyze::AnalyzeArgs),
     Report(report::ReportArgs),
+    Monitor(monitor::MonitorArgs),
     Calibrate(calibrate::CalibrateArgs),
     Evaluate(evaluate::EvaluateArgs),
     Models(models::ModelsArgs),
@@ -45,9 +47,14 @@ enum Command {
 pub fn main() -> Outcome {
     let cli = Cli::parse();
     let stop = Stop::new();
-    catch_interrupts(&stop);
+    let what = match &cli.command {
+        Command::Monitor(_) => "what waits is still told",
+        _ => "the report will hold what was analysed so far",
+    };
+    catch_interrupts(&stop, what);
     let result = match &cli.command {
         Command::Analyze(args) => analyze::run(args, &stop),
+        Command::Monitor(args) => monitor::run(args, &stop).map(|()| Outcome::Done),
         Command::Calibrate(args) => calibrate::run(args, &stop).map(|()| Outcome::Done),
         Command::Evaluate(args) => evaluate::run(args, &stop),
         Command::Report(args) => report::run(args).map(|()| Outcome::Done),
@@ -77,13 +84,13 @@ fn complain(error: &startle::Error) {
 }
 
 /// The first Ctrl-C (or SIGTERM) ends the input and lets the report be written, the second ends the program now.
-fn catch_interrupts(stop: &Stop) {
+fn catch_interrupts(stop: &Stop, what: &'static str) {
     let stop = stop.clone();
     let handler = move || {
         if stop.requested() {
             std::process::exit(130);
         }
-        eprintln!("\nstartle: stopping; the report will hold what was analysed so far (again: quit now)");
+        eprintln!("\nstartle: stopping; {what} (again: quit now)");
         stop.request();
     };
     if let Err(error) = ctrlc::set_handler(handler) {

@@ -85,6 +85,8 @@ pub enum GapReason {
     Truncated,
     /// Clips were dropped because inference could not keep up (live sources).
     Overload,
+    /// The source went away and came back (live sources).
+    ConnectionLost,
 }
 
 /// One step of a source.

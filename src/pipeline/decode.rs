@@ -1,19 +1,31 @@
 //! The decode stage: source → model clock → model square → windows.
 
-use super::{DecodeSummary, Feed, Open, send};
+use super::{DecodeSummary, Feed, Open};
 use crate::clip::{Change, ClipSpec, CutDetector, ModelFrame, Resizer, Windower, ticks_shown};
 use crate::error::{Error, Result};
 use crate::media::{FrameSource, GapReason, Step};
 use crate::record::Gap;
 use crate::units::{MediaTime, Stop};
-use crossbeam_channel::Sender;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// Takes what the stage has to say; an error ends the stage.
+pub(super) type Outlet<'a> = &'a mut dyn FnMut(Feed) -> Result<()>;
+
 /// Decodes until the end, a stop, or the consumer's end.
-pub(super) fn run(open: Open<'_>, spec: &ClipSpec, cuts: bool, stop: &Stop, out: &Sender<Feed>) -> Result<()> {
-    let mut source = open()?;
-    send(out, Feed::Opened(source.info().clone()))?;
+pub(super) fn run(open: Open<'_>, spec: &ClipSpec, cuts: bool, stop: &Stop, out: Outlet<'_>) -> Result<()> {
+    run_source(open()?.as_mut(), spec, cuts, stop, out)
+}
+
+/// As [`run`], with a source that is open.
+pub(super) fn run_source(
+    source: &mut dyn FrameSource,
+    spec: &ClipSpec,
+    cuts: bool,
+    stop: &Stop,
+    out: Outlet<'_>,
+) -> Result<()> {
+    out(Feed::Opened(source.info().clone()))?;
     let mut stage = Stage {
         spec,
         resizer: Resizer::new(spec),
@@ -29,7 +41,7 @@ pub(super) fn run(open: Open<'_>, spec: &ClipSpec, cuts: bool, stop: &Stop, out:
     let mut fault = None;
     while !stop.requested() {
         match source.next_step() {
-            Ok(Step::Frame { time, end }) => stage.frame(source.as_mut(), time, end)?,
+            Ok(Step::Frame { time, end }) => stage.frame(source, time, end)?,
             Ok(Step::Gap { start, end, reason }) => stage.gap(start, end, reason)?,
             Ok(Step::End) => break,
             Err(Error::Stopped) if stop.requested() => break,
@@ -49,7 +61,7 @@ pub(super) fn run(open: Open<'_>, spec: &ClipSpec, cuts: bool, stop: &Stop, out:
         notes: source.info().notes.clone(),
         fault,
     };
-    send(out, Feed::End(summary))
+    (stage.out)(Feed::End(summary))
 }
 
 struct Stage<'a> {
@@ -63,7 +75,7 @@ struct Stage<'a> {
     origin: Option<MediaTime>,
     /// End of the last frame.
     end: MediaTime,
-    out: &'a Sender<Feed>,
+    out: Outlet<'a>,
     waited: Duration,
 }
 
@@ -113,7 +125,7 @@ impl Stage<'_> {
 
     fn send(&mut self, message: Feed) -> Result<()> {
         let waiting = Instant::now();
-        let sent = send(self.out, message);
+        let sent = (self.out)(message);
         self.waited += waiting.elapsed();
         sent
     }

@@ -1,14 +1,13 @@
 //! The last stage: windows to curve, events and report; tells the sinks.
 
-use super::{DecodeSummary, Feed, Scored};
-use crate::clip::{Clip, ClipSpec, jpeg_base64};
+use super::{DecodeSummary, Feed, Scored, describe};
+use crate::clip::{Clip, ClipSpec};
 use crate::error::{Error, Result};
 use crate::media::GapReason;
 use crate::model::{ModelInfo, WindowErrors};
-use crate::record::{CurvePoint, Event, Gap, HeatMap, InputReport, Report, RunConfig, RunEvent, SCHEMA, Sink, Timings};
+use crate::record::{CurvePoint, Event, Gap, InputReport, Report, RunConfig, RunEvent, SCHEMA, Sink, Timings};
 use crate::surprise::{
-    Assembler, Baseline, Footing, Found, NuisanceModel, Slot, Verdict, VideoSurpriseBuilder, Watch, WatchOptions,
-    hot_region, hottest,
+    Assembler, Baseline, Footing, Found, NuisanceModel, Slot, VideoSurpriseBuilder, Watch, WatchOptions,
 };
 use crossbeam_channel::Receiver;
 use std::time::{Duration, SystemTime};
@@ -176,7 +175,7 @@ impl Recorder {
     fn slot(&mut self, slot: &Slot, sinks: &mut [&mut dyn Sink]) -> Result<()> {
         let judged = self.watch.push(slot);
         self.tell_events(judged.events, sinks)?;
-        let point = self.point(slot, judged.verdict);
+        let point = describe::point(&self.spec, self.size(), slot, judged.verdict);
         tell(sinks, &RunEvent::Point(&point))?;
         self.curve.push(point);
         Ok(())
@@ -184,51 +183,11 @@ impl Recorder {
 
     fn tell_events(&mut self, found: Vec<Found>, sinks: &mut [&mut dyn Sink]) -> Result<()> {
         for found in found {
-            let event = self.event(found)?;
+            let event = describe::event(&self.spec, self.size(), self.events.len() as u32 + 1, found)?;
             tell(sinks, &RunEvent::Event(&event))?;
             self.events.push(event);
         }
         Ok(())
-    }
-
-    fn event(&self, found: Found) -> Result<Event> {
-        let Found { detection, kind, peak, verdict } = found;
-        let (rows, cols) = hot_region(&peak.heat, self.spec.grid());
-        Ok(Event {
-            id: self.events.len() as u32 + 1,
-            kind,
-            onset_s: detection.onset.secs_f64(),
-            peak_s: detection.peak.secs_f64(),
-            end_s: detection.end.secs_f64(),
-            score: peak.surprise,
-            z: verdict.z.unwrap_or(0.0),
-            p_value: verdict.p_value,
-            per_hour: verdict.per_hour,
-            place: self.spec.cell_box(self.size(), rows, cols),
-            thumbnail: jpeg_base64(&peak.frame.preview)?,
-            heat: HeatMap {
-                grid: self.spec.grid() as u16,
-                area: self.spec.visible(self.size().0, self.size().1),
-                values: peak.heat,
-            },
-        })
-    }
-
-    fn point(&self, slot: &Slot, verdict: Verdict) -> CurvePoint {
-        let grid = self.spec.grid();
-        let peak = hottest(&slot.heat).unwrap_or(0);
-        let (row, col) = (peak / grid, peak % grid);
-        CurvePoint {
-            t_s: slot.middle().secs_f64(),
-            surprise: slot.surprise,
-            unadjusted: slot.unadjusted,
-            z: verdict.z,
-            p_value: verdict.p_value,
-            raw: slot.raw,
-            motion: slot.motion,
-            peak_cell: [row as u16, col as u16],
-            peak_box: self.spec.cell_box(self.size(), row..row + 1, col..col + 1),
-        }
     }
 
     fn size(&self) -> (u32, u32) {

@@ -11,7 +11,9 @@
 
 mod batch;
 mod decode;
+mod describe;
 mod judge;
+pub mod live;
 mod score;
 
 use crate::clip::{Clip, ClipSpec};
@@ -154,7 +156,9 @@ impl Stages<'_> {
         let Self { open, batch, scene_cuts, stop } = self;
         let ((clips_in, clips_out), (scores_in, scores_out)) = (bounded(CLIP_QUEUE), bounded(SCORE_QUEUE));
         std::thread::scope(|scope| {
-            let decoding = spawn(scope, "decode", move || decode::run(open, spec, scene_cuts, stop, &clips_in));
+            let decoding = spawn(scope, "decode", move || {
+                decode::run(open, spec, scene_cuts, stop, &mut |feed| send(&clips_in, feed))
+            });
             let scoring = spawn(scope, "score", move || score::run(scorer, batch, &clips_out, &scores_in));
             let consumed = consume(scores_out);
             if consumed.is_err() {

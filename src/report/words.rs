@@ -14,6 +14,7 @@ pub const fn gap(reason: GapReason) -> &'static str {
         GapReason::Corrupt => "frames that can't be decoded",
         GapReason::Truncated => "file is cut off",
         GapReason::Overload => "skipped, inference too slow",
+        GapReason::ConnectionLost => "connection lost",
     }
 }
 

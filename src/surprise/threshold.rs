@@ -27,6 +27,23 @@ pub enum ThresholdRule {
     },
 }
 
+/// An event goes on while the p-value is under this many times the one at which it opened.
+const LOW_P_FACTOR: f32 = 20.0;
+/// And while z is over this share of the one at which it opened.
+const LOW_Z_SHARE: f32 = 0.5;
+
+impl ThresholdRule {
+    /// Opens at a p-value of at most `p`, closes at a much larger one.
+    pub const fn at_p_value(p: f32) -> Self {
+        Self::PValue { high: p, low: (p * LOW_P_FACTOR).min(0.5) }
+    }
+
+    /// Opens at `z`, closes well under it.
+    pub const fn at_z(z: f32) -> Self {
+        Self::Z { high: z, low: z * LOW_Z_SHARE }
+    }
+}
+
 /// With a rate, an event goes on while surprise is over what this share of normal slots reach.
 const LOW_P: f32 = 0.05;
 /// A rate this many times finer than the footage can count is an extrapolation that is told.

@@ -11,7 +11,7 @@
 mod name;
 mod order;
 
-pub use name::unique_slugs;
+pub use name::{redacted, unique_slugs};
 pub use order::natural_order;
 
 use crate::error::{Error, Result};

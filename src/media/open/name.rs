@@ -13,7 +13,7 @@ const SECRET_WORDS: [&str; 10] =
 const HIDDEN: &str = "***";
 
 /// The URL without user name, password and the values of query parameters that look secret.
-pub(super) fn redacted(url: &str) -> String {
+pub fn redacted(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
     let authority_end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, tail) = rest.split_at(authority_end);

@@ -1,0 +1,134 @@
+//! What a monitor tells programs: one JSON object per line.
+//!
+//! `event` (over, with its place and picture), `gap` and `health`. Times named `…_s` count from the camera's first
+//! frame; the others are this machine's, RFC 3339 in UTC.
+
+use crate::pipeline::live::{Health, News, WallTimes};
+use crate::record::{Event, EventKind, Gap};
+use crate::units::PixelBox;
+use serde::Serialize;
+use std::time::SystemTime;
+
+/// One line.
+#[derive(Serialize)]
+struct Line<'a> {
+    #[serde(rename = "type")]
+    what: &'static str,
+    camera: &'a str,
+    /// When the line was written.
+    time: String,
+    #[serde(flatten)]
+    told: Told<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Told<'a> {
+    Event(Alert<'a>),
+    Gap(&'a Gap),
+    Health(&'a Health),
+}
+
+#[derive(Serialize)]
+struct Alert<'a> {
+    id: u32,
+    kind: EventKind,
+    onset: String,
+    peak: String,
+    end: String,
+    onset_s: f64,
+    peak_s: f64,
+    end_s: f64,
+    score: f32,
+    z: f32,
+    p_value: Option<f32>,
+    per_hour: Option<f64>,
+    #[serde(rename = "box")]
+    place: PixelBox,
+    /// JPEG, base64.
+    thumbnail: &'a str,
+}
+
+/// The line for a piece of news, without its line end; `None` for points of the curve.
+pub fn line(camera: &str, news: &News, now: SystemTime) -> Option<String> {
+    let (what, told) = match news {
+        News::Point(_) => return None,
+        News::Event(event, wall) => ("event", Told::Event(alert(event, *wall))),
+        News::Gap(gap) => ("gap", Told::Gap(gap)),
+        News::Health(health) => ("health", Told::Health(health)),
+    };
+    // Plain strings and numbers always serialise.
+    serde_json::to_string(&Line { what, camera, time: rfc3339(now), told }).ok()
+}
+
+fn alert(event: &Event, wall: WallTimes) -> Alert<'_> {
+    Alert {
+        id: event.id,
+        kind: event.kind,
+        onset: rfc3339(wall.onset),
+        peak: rfc3339(wall.peak),
+        end: rfc3339(wall.end),
+        onset_s: event.onset_s,
+        peak_s: event.peak_s,
+        end_s: event.end_s,
+        score: event.score,
+        z: event.z,
+        p_value: event.p_value,
+        per_hour: event.per_hour,
+        place: event.place,
+        thumbnail: &event.thumbnail,
+    }
+}
+
+/// A time of this machine's clock, in UTC with milliseconds.
+pub fn rfc3339(time: SystemTime) -> String {
+    humantime::format_rfc3339_millis(time).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::GapReason;
+    use crate::record::HeatMap;
+    use std::time::Duration;
+
+    fn at(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn an_alert_has_both_clocks_the_place_and_the_picture() {
+        let event = Event {
+            id: 3,
+            kind: EventKind::Spike,
+            onset_s: 1.0,
+            peak_s: 1.5,
+            end_s: 2.0,
+            score: 4.0,
+            z: 9.0,
+            p_value: Some(0.001),
+            per_hour: None,
+            place: [1.0, 2.0, 3.0, 4.0],
+            heat: HeatMap { grid: 1, area: [0.0; 4], values: vec![1.0] },
+            thumbnail: "abc".into(),
+        };
+        let wall = WallTimes { onset: at(1), peak: at(2), end: at(3) };
+        let text = line("gate", &News::Event(Box::new(event), wall), at(4)).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!((json["type"].as_str(), json["camera"].as_str()), (Some("event"), Some("gate")));
+        assert_eq!(json["time"], "1970-01-01T00:00:04.000Z");
+        assert_eq!(json["onset"], "1970-01-01T00:00:01.000Z");
+        assert_eq!((json["peak_s"].as_f64(), json["box"][2].as_f64()), (Some(1.5), Some(3.0)));
+        assert_eq!(json["thumbnail"], "abc");
+        assert!(json.get("heat").is_none());
+    }
+
+    #[test]
+    fn gaps_and_health_are_flat_lines() {
+        let gap = Gap { start_s: 1.0, end_s: 2.0, reason: GapReason::ConnectionLost };
+        let text = line("gate", &News::Gap(gap), at(0)).unwrap();
+        assert!(text.contains(r#""type":"gap""#) && text.contains(r#""reason":"connection-lost""#), "{text}");
+        let text = line("gate", &News::Health(Health::default()), at(0)).unwrap();
+        assert!(text.contains(r#""type":"health""#) && text.contains(r#""state":"opening""#), "{text}");
+    }
+}

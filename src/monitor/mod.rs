@@ -1,0 +1,8 @@
+//! What watching cameras needs beside the engine: which cameras there are, and how alerts are told.
+
+pub mod alert;
+mod config;
+mod rotate;
+
+pub use config::{Camera, MonitorConfig, Point, Region, Threshold};
+pub use rotate::RotatingFile;

@@ -1,0 +1,234 @@
+//! Many cameras, one model: each is decoded on a thread of its own, all share one score thread.
+//!
+//! ```text
+//! [decode camera 1] ──▶ short queue ─╮
+//! [decode camera 2] ──▶ short queue ─┼─▶ [score] fair, batched ──▶ [caller] a Watch per camera ──▶ news
+//! [decode camera n] ──▶ short queue ─╯
+//! [watchman] ends waits that are too long
+//! ```
+//!
+//! Invariants: a camera's fault (it is away, silent, sends garbage, makes the decoder panic) touches no other; a live
+//! camera is never held back: what the model can't keep up with is dropped as whole clips and told as a gap; only the
+//! model's own failure ends the whole.
+
+mod arrival;
+mod queue;
+mod score;
+mod tend;
+mod track;
+
+use super::{DetectionSettings, join, root_cause, spawn};
+use crate::error::Result;
+use crate::media::FrameSource;
+use crate::model::Scorer;
+use crate::record::{CurvePoint, Event, Gap};
+use crate::surprise::Baseline;
+use crate::units::{MediaTime, Stop};
+pub use arrival::ByArrival;
+use crossbeam_channel::{Receiver, bounded};
+use queue::Queues;
+use serde::Serialize;
+use std::time::{Duration, SystemTime};
+use tend::{Pulse, Tender};
+use track::Tracker;
+
+/// How often the watchman looks.
+const ROUND: Duration = Duration::from_millis(50);
+/// Scored things that wait for the caller.
+const SCORE_QUEUE: usize = 64;
+
+/// Opens a source, again and again; the token ends its waits.
+pub type OpenAgain<'a> = Box<dyn FnMut(Stop) -> Result<Box<dyn FrameSource>> + Send + 'a>;
+
+/// At what speed a source is read, and what its end means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// As frames come; an end is a fault, and it is connected anew.
+    Live,
+    /// A file at its own pace, once.
+    Once,
+    /// A file at its own pace, over and over.
+    Loop,
+    /// A file as fast as the model can, once: nothing is dropped.
+    Model,
+}
+
+/// One camera.
+pub struct Camera<'a> {
+    /// Connects to it.
+    pub open: OpenAgain<'a>,
+    /// At what speed.
+    pub pace: Pace,
+    /// Without a frame for so long it is connected anew.
+    pub stall: Duration,
+    /// No event is told that begins so soon after its first frame.
+    pub warm_up: MediaTime,
+    /// How errors become events.
+    pub detection: DetectionSettings,
+    /// What is normal; `None`: the stream so far.
+    pub baseline: Option<&'a Baseline>,
+}
+
+/// Waits between attempts to connect.
+#[derive(Debug, Clone, Copy)]
+pub struct Backoff {
+    /// The first.
+    pub first: Duration,
+    /// Never more.
+    pub longest: Duration,
+    /// A connection that held for so long makes the next wait the first again.
+    pub steady: Duration,
+}
+
+impl Default for Backoff {
+    /// From 1 s, doubling to 60 s; ten seconds are steady.
+    fn default() -> Self {
+        Self { first: Duration::from_secs(1), longest: Duration::from_mins(1), steady: Duration::from_secs(10) }
+    }
+}
+
+/// What all cameras share.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Clips per inference call.
+    pub batch: usize,
+    /// Clips of one camera that wait at most.
+    pub queue: usize,
+    /// Whether scene cuts are looked for.
+    pub scene_cuts: bool,
+    /// Waits between attempts to connect.
+    pub backoff: Backoff,
+    /// Longest time that opening may take (a stall time that is longer counts instead).
+    pub open_limit: Duration,
+    /// After a stop, what waits is still scored for so long.
+    pub drain: Duration,
+    /// Ends the watch.
+    pub stop: Stop,
+}
+
+impl Options {
+    /// Four clips a call, eight waiting, cuts looked for, 20 s to open, 3 s to drain.
+    pub fn new(stop: Stop) -> Self {
+        let (open_limit, drain) = (Duration::from_secs(20), Duration::from_secs(3));
+        Self { batch: 4, queue: 8, scene_cuts: true, backoff: Backoff::default(), open_limit, drain, stop }
+    }
+}
+
+/// What a camera is doing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+pub enum State {
+    /// Connecting.
+    #[default]
+    Opening,
+    /// Frames are expected.
+    Watching,
+    /// Away; the next attempt comes in a while.
+    Waiting {
+        /// How long, seconds.
+        seconds: f64,
+    },
+    /// Nothing follows.
+    Ended,
+}
+
+/// How a camera is.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Health {
+    /// What it is doing.
+    #[serde(flatten)]
+    pub state: State,
+    /// Times it was connected anew.
+    pub reconnects: u64,
+    /// Clips dropped because inference could not keep up.
+    pub dropped: u64,
+    /// Its picture is unlike the baseline's footage: no events are looked for.
+    pub strange: bool,
+    /// What was wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// When an event happened, by this machine's clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WallTimes {
+    /// When the evidence turned.
+    pub onset: SystemTime,
+    /// Largest surprise.
+    pub peak: SystemTime,
+    /// Last slot above the lower threshold.
+    pub end: SystemTime,
+}
+
+/// What there is to tell of a camera. Times count from its first frame and go on while it is away.
+#[derive(Debug, Clone, PartialEq)]
+pub enum News {
+    /// A slot's surprise is final.
+    Point(CurvePoint),
+    /// An event is over.
+    Event(Box<Event>, WallTimes),
+    /// The run of frames is broken.
+    Gap(Gap),
+    /// The camera's health has changed.
+    Health(Health),
+}
+
+/// Watches cameras until all have ended or a stop is asked for; tells `each` what happens, with the camera's index.
+///
+/// # Errors
+/// When the model fails or `each` does; never because of a camera.
+pub fn watch(
+    cameras: Vec<Camera<'_>>,
+    scorer: &mut (dyn Scorer + Send),
+    options: &Options,
+    mut each: impl FnMut(usize, News) -> Result<()>,
+) -> Result<()> {
+    let spec = scorer.spec().clone();
+    let mut trackers: Vec<Tracker> = cameras.iter().map(|camera| Tracker::new(&spec, camera)).collect();
+    let queues = Queues::new(cameras.len(), options);
+    let pulses: Vec<Pulse> = cameras.iter().map(|_| Pulse::new()).collect();
+    let (scores_in, scores_out) = bounded(SCORE_QUEUE);
+    let (queues, spec) = (&queues, &spec);
+    std::thread::scope(|scope| {
+        for ((index, camera), pulse) in cameras.into_iter().enumerate().zip(&pulses) {
+            let tender = Tender { index, camera, queues, pulse, spec, options };
+            if let Err(error) = spawn(scope, "camera", move || {
+                tender.run();
+                Ok(())
+            }) {
+                options.stop.request();
+                (0..pulses.len()).for_each(|camera| queues.end(camera));
+                return Err(error);
+            }
+        }
+        let watching = spawn(scope, "watchman", || {
+            while !queues.all_ended() {
+                pulses.iter().for_each(Pulse::check);
+                std::thread::sleep(ROUND);
+            }
+            Ok(())
+        });
+        let scoring = spawn(scope, "score", move || score::run(scorer, queues, options, &scores_in));
+        let consumed = consume(scores_out, &mut trackers, &mut each);
+        // Without a consumer or a model there is nothing to watch for.
+        if consumed.is_err() {
+            options.stop.request();
+        }
+        let scored = join(scoring, "score");
+        if scored.is_err() {
+            options.stop.request();
+        }
+        root_cause(consumed, [scored, join(watching, "watchman")])
+    })
+}
+
+fn consume(
+    scores: Receiver<score::Scored>,
+    trackers: &mut [Tracker],
+    each: &mut impl FnMut(usize, News) -> Result<()>,
+) -> Result<()> {
+    for (camera, message) in scores {
+        trackers[camera].take(message, &mut |news| each(camera, news))?;
+    }
+    trackers.iter_mut().enumerate().try_for_each(|(camera, tracker)| tracker.finish(&mut |news| each(camera, news)))
+}

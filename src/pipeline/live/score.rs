@@ -1,0 +1,72 @@
+//! The score thread: takes clips from all cameras in turn and scores them together.
+
+use super::Options;
+use super::queue::{Item, Queues};
+use crate::clip::Clip;
+use crate::error::{Error, Result};
+use crate::model::{Scorer, WindowErrors};
+use crate::pipeline::send;
+use crossbeam_channel::Sender;
+use std::time::{Instant, SystemTime};
+
+/// A camera's clip with its errors and the time of its last frame's arrival, or what passes through.
+pub(super) enum Message {
+    Window(Clip, SystemTime, WindowErrors),
+    Pass(Item),
+}
+
+/// What a camera's tracker gets, in order.
+pub(super) type Scored = (usize, Message);
+
+/// Scores until every camera has ended; after a stop what waits is scored for a short time, then dropped.
+pub(super) fn run(
+    scorer: &mut (dyn Scorer + Send),
+    queues: &Queues,
+    options: &Options,
+    out: &Sender<Scored>,
+) -> Result<()> {
+    let mut first = 0;
+    let mut stopped: Option<Instant> = None;
+    while let Some(taken) = queues.take(first, options.batch.max(1)) {
+        first += 1;
+        if options.stop.requested() {
+            let since = *stopped.get_or_insert_with(Instant::now);
+            if since.elapsed() > options.drain {
+                pass(taken, Vec::new(), out)?;
+                continue;
+            }
+        }
+        let clips: Vec<Clip> = taken.iter().filter_map(|(_, item)| clip_of(item)).collect();
+        let scores = if clips.is_empty() { Vec::new() } else { scorer.score(&clips)? };
+        if scores.len() != clips.len() {
+            let reason = format!("{} scores for {} clips", scores.len(), clips.len());
+            return Err(Error::Internal { stage: "score", reason });
+        }
+        pass(taken, scores, out)?;
+    }
+    Ok(())
+}
+
+/// Clips share their frames, so a copy is cheap.
+fn clip_of(item: &Item) -> Option<Clip> {
+    match item {
+        Item::Clip(clip, _) => Some(clip.clone()),
+        _ => None,
+    }
+}
+
+/// Sends everything on in order; clips without scores are left out.
+fn pass(taken: Vec<(usize, Item)>, scores: Vec<WindowErrors>, out: &Sender<Scored>) -> Result<()> {
+    let mut scores = scores.into_iter();
+    for (camera, item) in taken {
+        match item {
+            Item::Clip(clip, arrived) => {
+                if let Some(errors) = scores.next() {
+                    send(out, (camera, Message::Window(clip, arrived, errors)))?;
+                }
+            }
+            other => send(out, (camera, Message::Pass(other)))?,
+        }
+    }
+    Ok(())
+}

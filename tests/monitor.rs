@@ -1,0 +1,208 @@
+//! `startle monitor` as a user runs it: files at their own pace, real senders on this machine, breaks, the end.
+
+mod support;
+
+use serde_json::Value;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+use support::cli::{ffmpeg, startle, testsrc};
+
+/// Longest wait for anything a camera should tell.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+fn parse(text: &str) -> Vec<Value> {
+    text.lines().map(|l| serde_json::from_str(l).unwrap_or_else(|e| panic!("{l}: {e}"))).collect()
+}
+
+fn sample(name: &str) -> String {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("samples").join(name).display().to_string()
+}
+
+/// A process that is ended with the test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// `startle monitor`, and its lines as they come.
+fn monitor(args: &[&str]) -> (Running, Receiver<Value>) {
+    let mut child = Command::new(assert_cmd::cargo::cargo_bin!("startle"))
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .arg("monitor")
+        .args(args)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let (tell, hear) = channel();
+    std::thread::spawn(move || {
+        for line in lines.map_while(Result::ok) {
+            let _ = tell.send(serde_json::from_str(&line).unwrap());
+        }
+    });
+    (Running(child), hear)
+}
+
+/// Reads lines until one is wanted; gives all of them.
+fn until(lines: &Receiver<Value>, what: &str, wanted: impl Fn(&Value) -> bool) -> Vec<Value> {
+    let begun = Instant::now();
+    let mut seen = Vec::new();
+    loop {
+        let left = PATIENCE.saturating_sub(begun.elapsed());
+        let line = lines.recv_timeout(left).unwrap_or_else(|e| panic!("{what}: {e}; seen {seen:?}"));
+        seen.push(line);
+        if seen.last().is_some_and(&wanted) {
+            return seen;
+        }
+    }
+}
+
+fn is_state(line: &Value, state: &str) -> bool {
+    line["type"] == "health" && line["state"] == state
+}
+
+/// Ends it with SIGTERM: within five seconds and with status 0.
+fn terminate(mut running: Running) {
+    let pid = running.0.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    let asked = Instant::now();
+    let status = running.0.wait().unwrap();
+    assert_eq!(status.code(), Some(0));
+    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+}
+
+/// Whether the `ffmpeg` program is there; says so if not.
+fn no_ffmpeg() -> bool {
+    let missing = Command::new("ffmpeg").arg("-version").output().is_err();
+    if missing {
+        eprintln!("skipped: the ffmpeg program is not installed (apt install ffmpeg)");
+    }
+    missing
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Sends a video over and over at its own pace.
+fn sender(video: &Path, encode: &[&str], to: &str) -> Running {
+    let child = Command::new("ffmpeg")
+        .args(["-loglevel", "quiet", "-nostdin", "-re", "-stream_loop", "-1", "-i"])
+        .arg(video)
+        .args(encode)
+        .arg(to)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    Running(child)
+}
+
+#[test]
+fn a_violation_in_a_file_is_an_alert_with_place_picture_and_both_clocks() {
+    let dir = tempfile::tempdir().unwrap();
+    let alerts = dir.path().join("alerts.jsonl");
+    let out = startle()
+        .args(["monitor", "--max-false-alarms", "30/hour", "--alerts", alerts.to_str().unwrap()])
+        .args([sample("colour_0_impossible.mp4"), sample("colour_0_possible.mp4")])
+        .assert()
+        .success();
+    let text = String::from_utf8(out.get_output().stdout.clone()).unwrap();
+    assert_eq!(text, fs::read_to_string(&alerts).unwrap());
+    let lines = parse(&text);
+    let events: Vec<&Value> = lines.iter().filter(|l| l["type"] == "event").collect();
+    assert_eq!(events.len(), 1, "{events:?}");
+    let event = events[0];
+    assert!(event["camera"].as_str().unwrap().contains("colour_0_impossible"));
+    assert!(event["onset_s"].as_f64().unwrap() <= event["peak_s"].as_f64().unwrap());
+    for time in ["time", "onset", "peak", "end"] {
+        assert!(humantime::parse_rfc3339(event[time].as_str().unwrap()).is_ok(), "{time}");
+    }
+    assert_eq!(event["box"].as_array().unwrap().len(), 4);
+    assert!(event["thumbnail"].as_str().unwrap().len() > 200);
+    assert_eq!(lines.iter().filter(|l| is_state(l, "ended")).count(), 2);
+}
+
+#[test]
+fn a_camera_in_the_configuration_that_is_not_there_touches_no_other_and_shows_no_secret() {
+    let dir = tempfile::tempdir().unwrap();
+    let video = testsrc(dir.path(), "yard.mp4", 3, 10);
+    let config = dir.path().join("m.toml");
+    let text = format!(
+        "[defaults]\nbaseline = \"self\"\nz = 8\n[[camera]]\nname = \"gate\"\nurl = \"http://user:word@127.0.0.1:{}/?token=word\"\n\
+         [[camera]]\nname = \"yard\"\nurl = {:?}\n",
+        free_port(),
+        video.display().to_string()
+    );
+    fs::write(&config, text).unwrap();
+    let args = ["--model", "persistence", "--realtime", "--loop", "--config", config.to_str().unwrap()];
+    let (running, lines) = monitor(&args);
+    let mut seen = until(&lines, "the gate is away", |l| l["camera"] == "gate" && is_state(l, "waiting"));
+    seen.extend(until(&lines, "the yard goes round", |l| l["camera"] == "yard" && l["type"] == "gap"));
+    let text: String = seen.iter().map(Value::to_string).collect();
+    assert!(text.contains("can't connect") && !text.contains("word"), "{text}");
+    terminate(running);
+}
+
+/// A sample without a violation, there and back, so that nothing jumps where it begins again.
+fn possible(dir: &Path) -> PathBuf {
+    let path = dir.join("possible.mp4");
+    let there_and_back = "[0]split[a][b];[b]reverse[r];[a][r]concat=n=2:v=1";
+    let input = sample("colour_0_possible.mp4");
+    ffmpeg(&["-i", &input, "-filter_complex", there_and_back, "-pix_fmt", "yuv420p", path.to_str().unwrap()]);
+    path
+}
+
+/// Watches a sender that is killed in the middle and comes back with other footage: connected anew, the break is no
+/// event, and the violation in the footage after it is one.
+fn breaks_and_comes_back(url: &str, mut send: impl FnMut(&Path) -> Running) {
+    let dir = tempfile::tempdir().unwrap();
+    let first = send(&possible(dir.path()));
+    let (running, lines) = monitor(&["--stall", "2", "--max-false-alarms", "30/hour", url]);
+    let mut seen = until(&lines, "connected", |l| is_state(l, "watching"));
+    std::thread::sleep(Duration::from_secs(5));
+    drop(first);
+    seen.extend(until(&lines, "lost", |l| is_state(l, "waiting")));
+    let _second = send(Path::new(&sample("appear_0_impossible.mp4")));
+    seen.extend(until(&lines, "back", |l| l["type"] == "gap" && l["reason"] == "connection-lost"));
+    let gap = seen.last().unwrap().clone();
+    let end_s = gap["end_s"].as_f64().unwrap();
+    assert!(end_s > gap["start_s"].as_f64().unwrap(), "{gap}");
+    seen.extend(until(&lines, "the violation", |l| l["type"] == "event"));
+    let events: Vec<&Value> = seen.iter().filter(|l| l["type"] == "event").collect();
+    // What the break alone would cause shows in the first clip after it.
+    assert!(events.iter().all(|e| e["onset_s"].as_f64().unwrap() > end_s + 0.8), "{gap}: {events:?}");
+    assert!(seen.iter().any(|l| l["reconnects"].as_u64().is_some_and(|n| n > 0)), "{seen:?}");
+    terminate(running);
+}
+
+#[test]
+fn mpeg_ts_over_udp_breaks_and_comes_back() {
+    if no_ffmpeg() {
+        return;
+    }
+    let url = format!("udp://127.0.0.1:{}", free_port());
+    let encode = ["-c:v", "mpeg2video", "-q:v", "2", "-g", "5", "-f", "mpegts"];
+    breaks_and_comes_back(&url, |video| sender(video, &encode, &format!("{url}?pkt_size=1316")));
+}
+
+#[test]
+fn mjpeg_over_http_breaks_and_comes_back() {
+    if no_ffmpeg() {
+        return;
+    }
+    let url = format!("http://127.0.0.1:{}/camera.mjpeg", free_port());
+    let encode = ["-c:v", "mjpeg", "-q:v", "2", "-f", "mpjpeg", "-listen", "1"];
+    breaks_and_comes_back(&url, |video| sender(video, &encode, &url));
+}
