@@ -25,6 +25,8 @@ from typing import Any
 
 import torch
 
+from .vjepa21 import unsupported_parts
+
 Tensors = dict[str, torch.Tensor]
 Shapes = dict[str, tuple[int, ...]]
 
@@ -292,6 +294,9 @@ def read_meta(
     the context with `encoder` and the targets with `target_encoder`.
     """
     state = _load_pt(path)
+    if parts := unsupported_parts(state):
+        lines = "\n  ".join(parts)
+        raise CheckpointError(f"{path.name}: a V-JEPA 2.1 checkpoint, which can't be exported; it has\n  {lines}")
     wanted = [encoder_key] if encoder_only else [encoder_key, "predictor"]
     absent = [key for key in wanted if not isinstance(state.get(key), dict)]
     if absent:

@@ -64,8 +64,8 @@ FAMILIES = {
     "vjepa2": Family("V-JEPA 2", "`transformers.VJEPA2Model`", 4.0, 1),
 }
 """V-JEPA 1 was trained on every 4th frame of 30 per second or so (`sampling_rate: 4` in `configs/pretrain/`), and
-Garrido et al. ask with token 0, that of the first mask (`PredictorMultiMaskWrapper`). V-JEPA 2: trained at 4 frames per
-second; `VJEPA2Model` asks with token 1."""
+Garrido et al. ask with token 0, that of the first mask (`PredictorMultiMaskWrapper`). V-JEPA 2 was trained at 4 frames
+per second; `VJEPA2Model` asks with token 1."""
 
 
 class ParityError(RuntimeError):

@@ -234,7 +234,11 @@ def test_table_is_the_formula():
 
 @pytest.mark.parametrize(
     ("name", "tokens", "width", "layers", "millions"),
-    [("vjepa1-vitl", 1568, 1024, 24, 304), ("vjepa1-vith", 1568, 1280, 32, 632), ("vjepa1-vith-384", 4608, 1280, 32, 632)],
+    [
+        ("vjepa1-vitl", 1568, 1024, 24, 304),
+        ("vjepa1-vith", 1568, 1280, 32, 632),
+        ("vjepa1-vith-384", 4608, 1280, 32, 632),
+    ],
 )
 def test_published_shapes(name, tokens, width, layers, millions):
     config = ARCHITECTURES[name]
