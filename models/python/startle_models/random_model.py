@@ -63,11 +63,12 @@ def save_hugging_face(weights: Weights, folder: Path) -> Path:
 def to_meta(weights: Weights, wrapper: str = "module.backbone.") -> dict[str, Tensors]:
     """The same weights as Meta's training code saves them: `encoder`, `target_encoder`, `predictor`.
 
-    `encoder` holds the same tensors negated, so that a wrong key shows.
+    `encoder` holds the same tensors negated (but not the positions), so that a wrong key shows.
     """
     target = {wrapper + k: v for k, v in _meta_names(weights.encoder, predictor=False).items()}
     predictor = {wrapper + k: v for k, v in _meta_names(weights.predictor, predictor=True).items()}
-    return {"encoder": {k: -v for k, v in target.items()}, "target_encoder": target, "predictor": predictor}
+    encoder = {k: v if k.endswith("pos_embed") else -v for k, v in target.items()}
+    return {"encoder": encoder, "target_encoder": target, "predictor": predictor}
 
 
 def _meta_names(tensors: Tensors, predictor: bool) -> Tensors:

@@ -256,6 +256,8 @@ def test_random_checkpoints_have_the_published_names():
     ours = to_meta(random_weights(CONFIG))
     for key in ("encoder", "target_encoder", "predictor"):
         assert {k: v.shape for k, v in ours[key].items()} == {k: v.shape for k, v in STATE[key].items()}
+    for key in ("encoder", "target_encoder"):
+        assert positions.distance_from_sine(ours[key]["module.backbone.pos_embed"], 3) == 0
 
 
 @pytest.mark.parametrize(
