@@ -1,11 +1,12 @@
-"""Read V-JEPA 2 weights, from either layout, into one strictly checked form.
+"""Read V-JEPA 1 and 2 weights, from either layout, into one strictly checked form.
 
 Two layouts exist:
 
 * Hugging Face `VJEPA2Model`: `config.json` and safetensors, in a folder or on the hub;
 * Meta's own training checkpoints (`.pt`, github.com/facebookresearch/vjepa2, `app/vjepa/train.py`):
   a dictionary with `encoder`, `target_encoder` and `predictor` state dicts, fused QKV weights, and
-  one parameter per mask token.
+  one parameter per mask token. V-JEPA 1 (`.pth.tar`, github.com/facebookresearch/jepa) has the same
+  layout and only this one, and its position tables belong to the model.
 
 Both end as `Weights`, whose tensors carry the Hugging Face names, in float32. A name that is missing,
 unmatched or of the wrong shape is an error that says which: the usual `strict=False` leaves layers
@@ -16,12 +17,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import pickle
 import re
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from .vjepa21 import unsupported_parts
 
 Tensors = dict[str, torch.Tensor]
 Shapes = dict[str, tuple[int, ...]]
@@ -33,11 +37,13 @@ class CheckpointError(ValueError):
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Shape of a V-JEPA 2 encoder and predictor. Names and defaults are those of `VJEPA2Config`.
+    """Shape of a V-JEPA encoder and predictor. Names and defaults are those of `VJEPA2Config`.
 
     Sizes are in pixels (`crop_size`, `patch_size`) or frames (`tubelet_size`, `frames_per_clip`).
+    `model_type` is `vjepa2` (rotary positions) or `vjepa1` (a table of positions for `frames_per_clip`).
     """
 
+    model_type: str = "vjepa2"
     crop_size: int = 256
     patch_size: int = 16
     tubelet_size: int = 2
@@ -57,6 +63,8 @@ class ModelConfig:
     pred_mlp_ratio: float = 4.0
 
     def __post_init__(self) -> None:
+        if self.model_type not in ("vjepa1", "vjepa2"):
+            raise CheckpointError(f"model_type {self.model_type!r} in the configuration, expected 'vjepa2' or 'vjepa1'")
         if self.hidden_act != "gelu":
             raise CheckpointError(f"activation {self.hidden_act!r}: only 'gelu' (exact) can be exported")
         if self.crop_size % self.patch_size:
@@ -71,9 +79,6 @@ class ModelConfig:
     @classmethod
     def from_dict(cls, raw: dict[str, Any]) -> ModelConfig:
         """From the fields of a Hugging Face `config.json`; fields that don't shape the graphs are skipped."""
-        kind = raw.get("model_type", "vjepa2")
-        if kind != "vjepa2":
-            raise CheckpointError(f"model_type {kind!r} in the configuration, expected 'vjepa2'")
         known = {f.name for f in fields(cls)}
         values = {k: v for k, v in raw.items() if k in known and v is not None}
         patch = values.get("patch_size")
@@ -88,11 +93,26 @@ class ModelConfig:
         """Patches along one side of the picture."""
         return self.crop_size // self.patch_size
 
+    @property
+    def rotary(self) -> bool:
+        """Whether positions are rotations of queries and keys, not a table that is added to the tokens."""
+        return self.model_type == "vjepa2"
+
+    @property
+    def tokens_per_clip(self) -> int:
+        """Tokens of a whole clip: the rows of a position table."""
+        return self.frames_per_clip // self.tubelet_size * self.grid**2
+
     def hugging_face(self):
         """The same shape as a `transformers.VJEPA2Config`."""
         from transformers import VJEPA2Config
 
-        return VJEPA2Config(**asdict(self))
+        return VJEPA2Config(**{k: v for k, v in asdict(self).items() if k != "model_type"})
+
+
+_VJEPA1 = ModelConfig(
+    model_type="vjepa1", crop_size=224, frames_per_clip=16, pred_num_attention_heads=16, pred_num_mask_tokens=2
+)
 
 
 ARCHITECTURES: dict[str, ModelConfig] = {
@@ -102,8 +122,12 @@ ARCHITECTURES: dict[str, ModelConfig] = {
     "vitg-384": ModelConfig(
         hidden_size=1408, num_attention_heads=22, num_hidden_layers=40, mlp_ratio=48 / 11, crop_size=384
     ),
+    "vjepa1-vitl": _VJEPA1,
+    "vjepa1-vith": replace(_VJEPA1, hidden_size=1280, num_hidden_layers=32),
+    "vjepa1-vith-384": replace(_VJEPA1, hidden_size=1280, num_hidden_layers=32, crop_size=384),
 }
-"""Shapes of Meta's published checkpoints (`src/hub/backbones.py` and `src/models/vision_transformer.py`)."""
+"""Shapes of Meta's published checkpoints (`src/hub/backbones.py` and `src/models/vision_transformer.py`; V-JEPA 1:
+`configs/pretrain/*.yaml` and `app/vjepa/utils.py`, where the predictor has as many heads as the encoder)."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +154,8 @@ def expected_encoder(config: ModelConfig) -> Shapes:
         "encoder.embeddings.patch_embeddings.proj.weight": (c.hidden_size, *kernel),
         "encoder.embeddings.patch_embeddings.proj.bias": (c.hidden_size,),
     }
+    if not c.rotary:
+        shapes["encoder.embeddings.positions"] = (1, c.tokens_per_clip, c.hidden_size)
     for i in range(c.num_hidden_layers):
         shapes |= _expected_layer(f"encoder.layer.{i}", c.hidden_size, c.mlp_ratio, c.qkv_bias)
     return shapes | _norm("encoder.layernorm", c.hidden_size)
@@ -142,6 +168,8 @@ def expected_predictor(config: ModelConfig) -> Shapes:
         "predictor.embeddings.mask_tokens": (c.pred_num_mask_tokens, 1, 1, c.pred_hidden_size),
         **_linear("predictor.embeddings.predictor_embeddings", c.hidden_size, c.pred_hidden_size),
     }
+    if not c.rotary:
+        shapes["predictor.embeddings.positions"] = (1, c.tokens_per_clip, c.pred_hidden_size)
     for i in range(c.pred_num_hidden_layers):
         shapes |= _expected_layer(f"predictor.layer.{i}", c.pred_hidden_size, c.pred_mlp_ratio, c.qkv_bias)
     shapes |= _norm("predictor.layernorm", c.pred_hidden_size)
@@ -228,6 +256,8 @@ def read_hugging_face(folder: Path, *, encoder_only: bool = False) -> Weights:
     if not config_path.is_file():
         raise CheckpointError(f"{folder.name}: no config.json in the folder")
     config = ModelConfig.from_dict(json.loads(config_path.read_text()))
+    if config.model_type != "vjepa2":
+        raise CheckpointError(f"{folder.name}: model_type {config.model_type!r}; only V-JEPA 2 comes in this layout")
     index = folder / "model.safetensors.index.json"
     names = sorted(set(json.loads(index.read_text())["weight_map"].values())) if index.is_file() else []
     files = [folder / n for n in names] or sorted(folder.glob("*.safetensors"))
@@ -260,16 +290,20 @@ def read_meta(
     """Weights from one of Meta's `.pt` files.
 
     `encoder_key` picks the encoder: upstream's current hub code loads `target_encoder` (the moving
-    average that also made the training targets), its first release loaded `encoder`.
+    average that also made the training targets), its first release loaded `encoder`. Garrido et al. encode
+    the context with `encoder` and the targets with `target_encoder`.
     """
     state = _load_pt(path)
+    if parts := unsupported_parts(state):
+        lines = "\n  ".join(parts)
+        raise CheckpointError(f"{path.name}: a V-JEPA 2.1 checkpoint, which can't be exported; it has\n  {lines}")
     wanted = [encoder_key] if encoder_only else [encoder_key, "predictor"]
     absent = [key for key in wanted if not isinstance(state.get(key), dict)]
     if absent:
         raise CheckpointError(f"{path.name}: no network under {absent}; the file has {sorted(map(str, state))}")
-    tensors = convert_meta_encoder(state[encoder_key])
+    tensors = convert_meta_encoder(state[encoder_key], positions=not config.rotary)
     if not encoder_only:
-        tensors |= convert_meta_predictor(state["predictor"])
+        tensors |= convert_meta_predictor(state["predictor"], positions=not config.rotary)
     origin = f"Meta layout, {path.name} sha256 {sha256_file(path)[:16]}, encoder from key {encoder_key!r}"
     return _split(tensors, config, path.name, origin, encoder_only)
 
@@ -279,30 +313,38 @@ def _load_pt(path: Path) -> dict[str, Any]:
         state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except RuntimeError:  # files of the pre-zip format can't be mapped
         state = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        first = str(error).splitlines()[0]
+        raise CheckpointError(f"{path.name}: not a file of tensors that can be read safely: {first}") from error
     if not isinstance(state, dict):
         raise CheckpointError(f"{path.name}: holds a {type(state).__name__}, expected a dictionary of networks")
     return state
 
 
-def convert_meta_encoder(state: Tensors) -> Tensors:
-    """Meta's encoder state dict under Hugging Face names; unknown names are kept, for the strict check."""
+def convert_meta_encoder(state: Tensors, positions: bool = False) -> Tensors:
+    """Meta's encoder state dict under Hugging Face names; unknown names are kept, for the strict check.
+
+    Without `positions` the position table is dropped: models with rotary positions carry one, unused.
+    """
     renames = (
         (r"^blocks\.", "encoder.layer."),
         (r"^patch_embed\.", "encoder.embeddings.patch_embeddings."),
         (r"^norm\.", "encoder.layernorm."),
+        (r"^pos_embed$", "encoder.embeddings.positions"),
     )
-    return _convert_meta(state, renames, dropped="pos_embed")
+    return _convert_meta(state, renames, dropped=None if positions else "pos_embed")
 
 
-def convert_meta_predictor(state: Tensors) -> Tensors:
+def convert_meta_predictor(state: Tensors, positions: bool = False) -> Tensors:
     """Meta's predictor state dict under Hugging Face names, its mask tokens stacked to [K, 1, 1, P]."""
     renames = (
         (r"^predictor_blocks\.", "predictor.layer."),
         (r"^predictor_embed\.", "predictor.embeddings.predictor_embeddings."),
         (r"^predictor_norm\.", "predictor.layernorm."),
         (r"^predictor_proj\.", "predictor.proj."),
+        (r"^predictor_pos_embed$", "predictor.embeddings.positions"),
     )
-    tensors = _convert_meta(state, renames, dropped="predictor_pos_embed")
+    tensors = _convert_meta(state, renames, dropped=None if positions else "predictor_pos_embed")
     tokens: list[torch.Tensor] = []
     while f"mask_tokens.{len(tokens)}" in tensors:
         tokens.append(tensors.pop(f"mask_tokens.{len(tokens)}"))
@@ -311,11 +353,11 @@ def convert_meta_predictor(state: Tensors) -> Tensors:
     return tensors
 
 
-def _convert_meta(state: Tensors, renames: tuple[tuple[str, str], ...], dropped: str) -> Tensors:
+def _convert_meta(state: Tensors, renames: tuple[tuple[str, str], ...], dropped: str | None) -> Tensors:
     converted: Tensors = {}
     for original, tensor in state.items():
         name = re.sub(r"^(?:module\.|backbone\.)+", "", original)
-        if name == dropped:  # sine table of the variant without rotary positions; unused here
+        if name == dropped:
             continue
         for pattern, new in renames:
             name = re.sub(pattern, new, name)

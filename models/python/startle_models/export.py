@@ -1,9 +1,9 @@
-"""Export a V-JEPA 2 model to a verified bundle.
+"""Export a V-JEPA 1 or 2 model to a verified bundle.
 
     python -m startle_models.export SOURCE --out models/NAME --name NAME [options]
 
 SOURCE is a folder with a Hugging Face `VJEPA2Model` (config.json and safetensors), a hub id, or one
-of Meta's `.pt` checkpoints (with `--arch` or `--config`). The graphs are written to a temporary
+of Meta's `.pt` or `.pth.tar` checkpoints (with `--arch` or `--config`). The graphs are written to a temporary
 folder, compared with PyTorch through ONNX Runtime, and only then moved into place.
 """
 
@@ -24,6 +24,7 @@ import torch
 from . import bundle, reference
 from .checkpoints import ARCHITECTURES, CheckpointError, ModelConfig, Weights, read_weights
 from .onnx_graphs import external_files, quantise, write_encoder, write_predictor
+from .positions import distance_from_sine
 from .vjepa2_lean import ATTENTION_KINDS, LeanEncoder, LeanPredictor
 
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "int8": torch.float32}
@@ -46,6 +47,25 @@ class Limits:
 LIMITS = {"fp32": Limits(1e-4, 1e-5, 1e-4), "fp16": Limits(5e-2, 2e-3, 5e-3), "int8": Limits(1e-1, 1e-2, 2e-2)}
 """Chosen from measurements: fp32 graphs differ by about 1e-6 and 1e-7, fp16 by about 1e-3 and 1e-5. int8 differs by
 some per cent in features; its limit is on surprise, and a processor without the same integer kernels rounds otherwise."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """What differs between the families: texts, and the defaults of `--fps` and `--mask-index`."""
+
+    title: str
+    reference: str
+    fps: float
+    mask_index: int
+
+
+FAMILIES = {
+    "vjepa1": Family("V-JEPA", "`reference_vjepa1.py`", 7.5, 0),
+    "vjepa2": Family("V-JEPA 2", "`transformers.VJEPA2Model`", 4.0, 1),
+}
+"""V-JEPA 1 was trained on every 4th frame of 30 per second or so (`sampling_rate: 4` in `configs/pretrain/`), and
+Garrido et al. ask with token 0, that of the first mask (`PredictorMultiMaskWrapper`). V-JEPA 2 was trained at 4 frames
+per second; `VJEPA2Model` asks with token 1."""
 
 
 class ParityError(RuntimeError):
@@ -111,17 +131,15 @@ def _write_graphs(weights: Weights, target: Weights | None, folder: Path, option
 
 
 def measure(
-    weights: Weights, target: Weights | None, manifest: bundle.Manifest, folder: Path, mask_index: int = 1
+    weights: Weights, target: Weights | None, manifest: bundle.Manifest, folder: Path, mask_index: int
 ) -> Parity:
     """Runs the self-test clip, its prefixes and a batch of two through both; see `Parity`."""
     clip = manifest["clip"]
     inputs = bundle.self_test_input(manifest)
     pixels = torch.from_numpy(inputs)
     session = bundle.Session(folder, manifest)
-    model = reference.hugging_face_model(weights)
-    if mask_index != 1:
-        _choose_mask_token(model, mask_index)
-    separate = reference.hugging_face_encoder(target) if target else None
+    model = reference.load_model(weights, mask_index)
+    separate = reference.load_encoder(target) if target else None
     whole = reference.encode(separate or model.encoder, pixels)
     found, found_stages = session.stages(inputs)
     encoder = relative(found, whole)
@@ -140,14 +158,6 @@ def measure(
         values[length] = float(stage.surprise[0])
         surprise = max(surprise, abs(found_stages[length].surprise - values[length]) / values[length])
     return Parity(encoder, predictor, surprise, values)
-
-
-def _choose_mask_token(model, mask_index: int) -> None:
-    """Makes Hugging Face's predictor, which always asks for token 1, use another one."""
-    tokens = model.predictor.embeddings.mask_tokens
-    wanted = tokens[mask_index % len(tokens)].clone()
-    model.predictor.embeddings.mask_tokens = torch.nn.Parameter(tokens.clone(), requires_grad=False)
-    model.predictor.embeddings.mask_tokens[1 % len(tokens)] = wanted
 
 
 def relative(found: np.ndarray, expected: torch.Tensor) -> float:
@@ -194,6 +204,7 @@ def card(manifest: bundle.Manifest, weights: Weights, options) -> str:
 | licence | {manifest["license"]} |
 | encoder | {encoder} |
 | predictor | {predictor} |
+| positions | {_positions(weights)} |
 | target encoder | {"separate" if "target_encoder" in manifest["graphs"] else "the encoder itself"} |
 | input | {clip["frames_per_clip"]} frames at {clip["model_fps"]:g} per second, {resize}, antialiased bilinear |
 | contexts | {contexts} frames; predicted: {horizon} |
@@ -202,7 +213,7 @@ def card(manifest: bundle.Manifest, weights: Weights, options) -> str:
 
 ## Parity
 
-ONNX Runtime on CPU against PyTorch float32 (`transformers.VJEPA2Model`, context encoded alone), on the
+ONNX Runtime on CPU against PyTorch float32 ({FAMILIES[c.model_type].reference}, context encoded alone), on the
 self-test clip and parts of it:
 
 | figure | largest relative difference |
@@ -223,12 +234,23 @@ Self-test surprise (noise input, seed {manifest["self_test"]["seed"]}):
 {options.notes}"""
 
 
+def _positions(weights: Weights) -> str:
+    if weights.config.rotary:
+        return "rotary"
+    far = max(
+        distance_from_sine(weights.encoder["encoder.embeddings.positions"], weights.config.grid),
+        distance_from_sine(weights.predictor["predictor.embeddings.positions"], weights.config.grid),
+    )
+    return f"the checkpoint's tables; largest difference from the sine-cosine formula: {far:.1e}"
+
+
 def mask_token_report(weights: Weights, mask_index: int) -> str:
     """Which mask token the predictor uses, and how long each is.
 
     Upstream's inference code and `VJEPA2Model` always take token 1, but its training wrapper
     (`PredictorMultiSeqWrapper` in `src/utils/wrappers.py`) numbers tokens by clip length, so a model
     trained with one clip length has trained token 0 only and the others are as initialised: zero.
+    V-JEPA 1 has a token per mask generator, all trained: 0 for 8 small blocks, 1 for 2 large ones.
     """
     tokens = weights.predictor["predictor.embeddings.mask_tokens"].flatten(1)
     norms, used = tokens.norm(dim=1).tolist(), mask_index % len(tokens)
@@ -242,15 +264,17 @@ def mask_token_report(weights: Weights, mask_index: int) -> str:
 
 def build_manifest(args: argparse.Namespace, weights: Weights, target: Weights | None) -> bundle.Manifest:
     """The manifest as far as it is known before the graphs exist; checked."""
-    c, processor = weights.config, weights.processor
+    c, processor, family = weights.config, weights.processor, FAMILIES[weights.config.model_type]
     frames = args.frames or c.frames_per_clip
+    if not c.rotary and frames > c.frames_per_clip:
+        raise CheckpointError(f"{frames} frames: the table of positions ends after {c.frames_per_clip}")
     quarters = [frames * k // 4 // c.tubelet_size * c.tubelet_size for k in (1, 2, 3)]
     clip = {
         "crop_size": c.crop_size,
         "patch_size": c.patch_size,
         "tubelet_size": c.tubelet_size,
         "frames_per_clip": frames,
-        "model_fps": args.fps,
+        "model_fps": args.fps or family.fps,
         "context_lengths": args.contexts or sorted({q for q in quarters if q > 0}),
         **({"horizon": args.horizon} if args.horizon else {}),
         "stride": args.stride or c.tubelet_size,
@@ -270,8 +294,8 @@ def build_manifest(args: argparse.Namespace, weights: Weights, target: Weights |
     return {
         "format": bundle.FORMAT,
         "name": args.name,
-        "family": "vjepa2",
-        "description": args.description,
+        "family": c.model_type,
+        "description": args.description or f"{family.title} world model: encoder and predictor.",
         "source": source,
         "license": args.license,
         "precision": args.precision,
@@ -289,7 +313,7 @@ def read_target(args: argparse.Namespace, config: ModelConfig) -> Weights | None
         return None
     same_shape = config if Path(args.target_source).is_file() else None
     target = read_weights(args.target_source, config=same_shape, encoder_key=args.target_key, encoder_only=True)
-    for name in ("crop_size", "patch_size", "tubelet_size", "in_chans", "hidden_size"):
+    for name in ("model_type", "crop_size", "patch_size", "tubelet_size", "in_chans", "hidden_size"):
         ours, theirs = getattr(config, name), getattr(target.config, name)
         if ours != theirs:
             raise CheckpointError(f"target encoder has {name} {theirs}, the model {ours}")
@@ -303,10 +327,10 @@ def _numbers(kind):
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """Command line options."""
     p = argparse.ArgumentParser(prog="startle_models.export", description=__doc__.splitlines()[0])
-    p.add_argument("source", help="folder with config.json and safetensors, hub id, or Meta .pt file")
+    p.add_argument("source", help="folder with config.json and safetensors, hub id, or Meta .pt or .pth.tar file")
     p.add_argument("--out", type=Path, required=True, help="bundle folder to write")
     p.add_argument("--name", help="bundle name (default: the folder's)")
-    p.add_argument("--description", default="V-JEPA 2 world model: encoder and predictor.")
+    p.add_argument("--description")
     p.add_argument("--license", default="not stated; see the source of the weights")
     p.add_argument("--notes", type=Path, help="Markdown file appended to the model card")
     p.add_argument("--precision", choices=sorted(PRECISIONS), default="fp32")
@@ -320,10 +344,10 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     source.add_argument("--revision", help="hub revision (branch, tag or commit)")
     source.add_argument("--target-source", help="separate encoder for the targets: folder, hub id or .pt file")
     source.add_argument("--target-key", choices=("target_encoder", "encoder"), default="target_encoder")
-    source.add_argument("--mask-index", type=int, default=1, help="mask token, modulo their number (reference: 1)")
+    source.add_argument("--mask-index", type=int, help="mask token, modulo their number (default: 1; V-JEPA 1: 0)")
     clip = p.add_argument_group("clip and pixels")
     clip.add_argument("--frames", type=int, help="frames per clip (default: the configuration's)")
-    clip.add_argument("--fps", type=float, default=4.0, help="model frame rate (V-JEPA 2 was trained at 4)")
+    clip.add_argument("--fps", type=float, help="model frame rate (default: about that of training, 4; V-JEPA 1: 7.5)")
     clip.add_argument("--contexts", type=_numbers(int), help="context lengths in frames, e.g. 4,8,12")
     clip.add_argument("--horizon", type=int, help="predict only this many slots after the context")
     clip.add_argument("--stride", type=int, help="frames between windows (default: the tubelet size)")
@@ -346,6 +370,8 @@ def main(argv: list[str] | None = None) -> int:
         args.notes = "\n" + args.notes.read_text() if args.notes else ""
         weights = read_weights(args.source, config=config, encoder_key=args.encoder_key, revision=args.revision)
         target = read_target(args, weights.config)
+        if args.mask_index is None:
+            args.mask_index = FAMILIES[weights.config.model_type].mask_index
         parity = export(weights, target, build_manifest(args, weights, target), args.out, args)
     except (CheckpointError, ParityError, bundle.BundleError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -1,7 +1,7 @@
-"""V-JEPA 2 checkpoints with random weights, in both layouts: for tests, goldens and rehearsals.
+"""V-JEPA 1 and 2 checkpoints with random weights, in both layouts: for tests, goldens and rehearsals.
 
     python -m startle_models.random_model --arch vitl --layout hf   --out FOLDER
-    python -m startle_models.random_model --arch vitl --layout meta --out FILE.pt
+    python -m startle_models.random_model --arch vitl --layout meta --out FILE.pt   (V-JEPA 1: only this one)
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 
 from .checkpoints import ARCHITECTURES, ModelConfig, Shapes, Tensors, Weights, expected_encoder, expected_predictor
+from .positions import sine_table
 
 
 def random_weights(config: ModelConfig, seed: int = 0) -> Weights:
@@ -21,11 +22,15 @@ def random_weights(config: ModelConfig, seed: int = 0) -> Weights:
 
     Matrices ~ N(0, 1/inputs) so that signals keep their size; biases and mask tokens ~ N(0, 0.1²) and
     N(0, 0.5²); LayerNorm scales ~ 1 + N(0, 0.1²). (The library's own initialisation has zero biases
-    and zero mask tokens, which would hide a mistake in either.)
+    and zero mask tokens, which would hide a mistake in either.) Position tables are the real ones.
     """
     generator = torch.Generator().manual_seed(seed)
     encoder = _fill(expected_encoder(config), generator)
     predictor = _fill(expected_predictor(config), generator)
+    if not config.rotary:
+        slots = config.frames_per_clip // config.tubelet_size
+        encoder["encoder.embeddings.positions"] = sine_table(config.hidden_size, config.grid, slots)
+        predictor["predictor.embeddings.positions"] = sine_table(config.pred_hidden_size, config.grid, slots)
     return Weights(config, encoder, predictor, f"random weights, seed {seed}")
 
 
@@ -49,7 +54,7 @@ def save_hugging_face(weights: Weights, folder: Path) -> Path:
     from safetensors.torch import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
-    config = {"model_type": "vjepa2", "architectures": ["VJEPA2Model"], **asdict(weights.config)}
+    config = {"architectures": ["VJEPA2Model"], **asdict(weights.config)}
     (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n")
     save_file(weights.encoder | weights.predictor, folder / "model.safetensors", metadata={"format": "pt"})
     return folder
@@ -58,11 +63,12 @@ def save_hugging_face(weights: Weights, folder: Path) -> Path:
 def to_meta(weights: Weights, wrapper: str = "module.backbone.") -> dict[str, Tensors]:
     """The same weights as Meta's training code saves them: `encoder`, `target_encoder`, `predictor`.
 
-    `encoder` holds the same tensors negated, so that a wrong key shows.
+    `encoder` holds the same tensors negated (but not the positions), so that a wrong key shows.
     """
     target = {wrapper + k: v for k, v in _meta_names(weights.encoder, predictor=False).items()}
     predictor = {wrapper + k: v for k, v in _meta_names(weights.predictor, predictor=True).items()}
-    return {"encoder": {k: -v for k, v in target.items()}, "target_encoder": target, "predictor": predictor}
+    encoder = {k: v if k.endswith("pos_embed") else -v for k, v in target.items()}
+    return {"encoder": encoder, "target_encoder": target, "predictor": predictor}
 
 
 def _meta_names(tensors: Tensors, predictor: bool) -> Tensors:
@@ -74,6 +80,7 @@ def _meta_names(tensors: Tensors, predictor: bool) -> Tensors:
         "encoder.embeddings.patch_embeddings.": "patch_embed.",
         "predictor.embeddings.predictor_embeddings.": "predictor_embed.",
         "predictor.proj.": "predictor_proj.",
+        f"{own}embeddings.positions": f"{head}pos_embed",
         ".attention.": ".attn.",
     }
     out: Tensors = {}
@@ -107,6 +114,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args(argv)
+    if args.layout == "hf" and not ARCHITECTURES[args.arch].rotary:
+        parser.error("V-JEPA 1 comes in Meta's layout only")
     weights = random_weights(ARCHITECTURES[args.arch], args.seed)
     save = save_hugging_face if args.layout == "hf" else save_meta
     print(save(weights, args.out))

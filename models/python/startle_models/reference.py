@@ -1,7 +1,7 @@
 """The numbers everything else must equal: preprocessing and surprise, in plain PyTorch.
 
 Runs on the modules of `transformers.VJEPA2Model` itself (or of any object whose `encoder` and
-`predictor` are called alike), so that the lean graphs and the Rust program are checked against code
+`predictor` are called alike, such as V-JEPA 1 of `reference_vjepa1.py`), so that the lean graphs and the Rust program are checked against code
 that neither of them shares.
 
 Surprise follows Garrido et al., "Intuitive physics understanding emerges from self-supervised
@@ -22,6 +22,7 @@ import torch
 from torch.nn import functional as F
 
 from .checkpoints import Weights
+from .reference_vjepa1 import vjepa1_encoder, vjepa1_model
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -52,6 +53,29 @@ class Stages:
     def surprise(self) -> torch.Tensor:
         """[B] float64: mean error over the predicted tokens of each window."""
         return self.error.double().mean(dim=(1, 2, 3))
+
+
+def load_model(weights: Weights, mask_index: int) -> JepaModel:
+    """The PyTorch model of `weights`, whose predictor asks with mask token `mask_index` (modulo their number)."""
+    if not weights.config.rotary:
+        return vjepa1_model(weights, mask_index)
+    model = hugging_face_model(weights)
+    if mask_index != 1:
+        _choose_mask_token(model, mask_index)
+    return model
+
+
+def load_encoder(weights: Weights) -> torch.nn.Module:
+    """The PyTorch encoder alone, from `weights` that may have no predictor."""
+    return hugging_face_encoder(weights) if weights.config.rotary else vjepa1_encoder(weights)
+
+
+def _choose_mask_token(model, mask_index: int) -> None:
+    """Makes Hugging Face's predictor, which always asks for token 1, use another one."""
+    tokens = model.predictor.embeddings.mask_tokens
+    wanted = tokens[mask_index % len(tokens)].clone()
+    model.predictor.embeddings.mask_tokens = torch.nn.Parameter(tokens.clone(), requires_grad=False)
+    model.predictor.embeddings.mask_tokens[1 % len(tokens)] = wanted
 
 
 def hugging_face_model(weights: Weights):

@@ -1,4 +1,4 @@
-"""V-JEPA 2 written for export: same numbers as `VJEPA2Model`, about a fifth of the graph nodes.
+"""V-JEPA written for export: same numbers as `VJEPA2Model`, about a fifth of the graph nodes.
 
 What differs from the training code, none of it visible in the results beyond rounding:
 
@@ -9,6 +9,9 @@ What differs from the training code, none of it visible in the results beyond ro
 * the patch embedding is a matrix product (its convolution does not overlap);
 * the predictor does not sort its tokens (attention with explicit positions ignores order);
 * attention can be the fused `com.microsoft.MultiHeadAttention` operator.
+
+V-JEPA 1 has a fixed table of positions, added to the tokens once, in place of rotations; see
+`reference_vjepa1.py`. All else is the same.
 
 With `dtype=torch.float16` the matrix products and attention run in half precision; the residual
 stream, LayerNorm, rotary angles and the graph's inputs and outputs stay float32.
@@ -122,15 +125,17 @@ def _norm(tensors: Tensors, prefix: str, eps: float) -> nn.LayerNorm:
 
 
 class Block(nn.Module):
-    """One pre-norm transformer layer on [B, N, D]."""
+    """One pre-norm transformer layer on [B, N, D]; without `rotary`, queries and keys are not turned."""
 
-    def __init__(self, tensors: Tensors, prefix: str, heads: int, eps: float, rotary: RotaryTable, **kind) -> None:
+    def __init__(
+        self, tensors: Tensors, prefix: str, heads: int, eps: float, rotary: RotaryTable | None, **kind
+    ) -> None:
         super().__init__()
         self.heads, self.attention, self.dtype = heads, kind["attention"], kind["dtype"]
-        self.rotate = rotary.rotate
-        permutation = rotary.permutation()
-        dim = len(permutation)
-        rows = (torch.arange(heads)[:, None] * dim + permutation).flatten()
+        self.rotary, rows = rotary, None
+        if rotary is not None:
+            permutation = rotary.permutation()
+            rows = (torch.arange(heads)[:, None] * len(permutation) + permutation).flatten()
         self.norm1 = _norm(tensors, f"{prefix}.norm1", eps)
         self.query = _linear(tensors, f"{prefix}.attention.query", self.dtype, rows)
         self.key = _linear(tensors, f"{prefix}.attention.key", self.dtype, rows)
@@ -140,10 +145,13 @@ class Block(nn.Module):
         self.fc1 = _linear(tensors, f"{prefix}.mlp.fc1", self.dtype)
         self.fc2 = _linear(tensors, f"{prefix}.mlp.fc2", self.dtype)
 
-    def forward(self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, *angles: torch.Tensor) -> torch.Tensor:
+        """`angles`: the cosine and sine of `RotaryTable.forward`, none without `rotary`."""
         h = self.norm1(x).to(self.dtype)
         attend = _FusedAttention.apply if self.attention == "mha" else _plain_attention
-        query, key = self._turned(self.query(h), cos, sin), self._turned(self.key(h), cos, sin)
+        query, key = self.query(h), self.key(h)
+        if self.rotary is not None:
+            query, key = self._turned(query, *angles), self._turned(key, *angles)
         h = attend(query, key, self.value(h), self.heads)
         x = x + self.proj(h).to(x.dtype)
         h = self.norm2(x).to(self.dtype)
@@ -152,16 +160,16 @@ class Block(nn.Module):
     def _turned(self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
         batch, tokens, width = x.shape
         split = x.reshape(batch, tokens, self.heads, width // self.heads)
-        return self.rotate(split, cos, sin).reshape(batch, tokens, width)
+        return self.rotary.rotate(split, cos, sin).reshape(batch, tokens, width)
 
 
 class _Trunk(nn.Module):
-    """The layers that encoder and predictor share: a rotary table and a stack of blocks."""
+    """The layers that encoder and predictor share: a rotary table (V-JEPA 2 only) and a stack of blocks."""
 
     def __init__(self, tensors: Tensors, prefix: str, width: int, heads: int, layers: int, config: ModelConfig, **kind):
         super().__init__()
         self.dtype = kind["dtype"]
-        self.rotary = RotaryTable(width // heads, config.grid)
+        self.rotary = RotaryTable(width // heads, config.grid) if config.rotary else None
         self.blocks = nn.ModuleList(
             Block(tensors, f"{prefix}.layer.{i}", heads, config.layer_norm_eps, self.rotary, **kind)
             for i in range(layers)
@@ -171,17 +179,17 @@ class _Trunk(nn.Module):
         """Tokens [B, N, width] float32 and their indices [B or 1, N] → [B, N, width] float32."""
         if len(self.blocks) == 0:
             return x
-        cos, sin = self.rotary(positions)
-        cos, sin = cos.to(self.dtype), sin.to(self.dtype)
+        angles = () if self.rotary is None else tuple(a.to(self.dtype) for a in self.rotary(positions))
         for block in self.blocks:
-            x = block(x, cos, sin)
+            x = block(x, *angles)
         return x
 
 
 class LeanEncoder(nn.Module):
     """pixel_values [B, T, 3, H, W], normalised → tokens [B, T/tubelet · g², D], final LayerNorm included.
 
-    T must be a multiple of the tubelet size and H = W = `crop_size`: the reshape fails otherwise.
+    T must be a multiple of the tubelet size and H = W = `crop_size`: the reshape fails otherwise. With a
+    position table, T tokens take its first rows, and more than it has fail.
     """
 
     def __init__(self, config: ModelConfig, tensors: Tensors, *, attention: str = "mha", dtype=torch.float32) -> None:
@@ -191,6 +199,7 @@ class LeanEncoder(nn.Module):
         patch = "encoder.embeddings.patch_embeddings.proj"
         flat = {"p.weight": tensors[f"{patch}.weight"].flatten(1), "p.bias": tensors[f"{patch}.bias"]}
         self.patch = _linear(flat, "p", dtype)
+        self.register_buffer("table", tensors.get("encoder.embeddings.positions"))
         self.trunk = _Trunk(
             tensors, "encoder", config.hidden_size, config.num_attention_heads, config.num_hidden_layers,
             config, attention=attention, dtype=dtype,
@@ -206,6 +215,8 @@ class LeanEncoder(nn.Module):
         x = pixel_values.reshape(batch * slots, c.tubelet_size, c.in_chans, g, p, g, p)
         x = x.permute(0, 3, 5, 2, 1, 4, 6).reshape(batch, slots * g * g, c.in_chans * c.tubelet_size * p * p)
         x = self.patch(x.to(self.dtype)).to(pixel_values.dtype)
+        if self.table is not None:
+            x = x + self.table[:, : x.shape[1]]
         positions = torch.arange(x.shape[1], device=x.device).unsqueeze(0)
         return self.norm(self.trunk(x, positions))
 
@@ -225,6 +236,7 @@ class LeanPredictor(nn.Module):
         self.embed = _linear(tensors, "predictor.embeddings.predictor_embeddings", dtype)
         tokens = tensors["predictor.embeddings.mask_tokens"]
         self.mask_token = nn.Parameter(tokens[mask_index % tokens.shape[0]].reshape(1, 1, -1), requires_grad=False)
+        self.register_buffer("table", tensors.get("predictor.embeddings.positions"))
         self.trunk = _Trunk(
             tensors, "predictor", config.pred_hidden_size, config.pred_num_attention_heads,
             config.pred_num_hidden_layers, config, attention=attention, dtype=dtype,
@@ -235,6 +247,9 @@ class LeanPredictor(nn.Module):
     def forward(self, context: torch.Tensor, context_pos: torch.Tensor, target_pos: torch.Tensor) -> torch.Tensor:
         known = self.embed(context.to(self.dtype)).to(context.dtype)
         unknown = self.mask_token.expand(target_pos.shape[0], target_pos.shape[1], -1)
+        if self.table is not None:
+            known = known + F.embedding(context_pos, self.table[0])
+            unknown = unknown + F.embedding(target_pos, self.table[0])
         x = torch.cat([known, unknown], dim=1)
         x = self.trunk(x, torch.cat([context_pos, target_pos], dim=1))
         x = self.norm(x[:, context.shape[1] :])
