@@ -24,10 +24,10 @@ class NetConfig:
     tubelet: int = 2
     frames: int = 24
     hidden: int = 128
-    layers: int = 6
+    layers: int = 8
     heads: int = 4
     pred_hidden: int = 128
-    pred_layers: int = 5
+    pred_layers: int = 7
     pred_heads: int = 4
     eps: float = 1e-6
 

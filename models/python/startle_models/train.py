@@ -88,7 +88,7 @@ class Trainer:
         self.mean.to(self.device).requires_grad_(False)
         if resume:
             made = self._load(torch.load(saved, weights_only=True, map_location="cpu"))
-        self.clips = Clips(self.cfg, args.seed, rank, args.ranks, made, self.device)
+        self.clips = Clips(self.cfg, args.seed, rank, args.ranks, made, self.device, warm=bool(args.start))
         self.sets = {"full": held_out(self.cfg), "plain": held_out(self.cfg, 64, full=False)} if rank == 0 else {}
         self.sets = {k: v.to(self.device) for k, v in self.sets.items()}
         self.gate: dict[str, float] = {}

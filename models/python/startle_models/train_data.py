@@ -21,8 +21,8 @@ CONTEXT_SLOTS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10)
 CONTEXT_WEIGHTS = (0.01, 0.03, 0.05, 0.27, 0.05, 0.05, 0.05, 0.06, 0.06, 0.37)  # most for those that are used
 HORIZON = 2
 CONTEXTS = (8, 20)   # frames: the contexts that are judged and exported
-EVENTFUL = 0.5       # share of clips in whose first predicted slot something happens
-EVENT_WEIGHTS = (4.0, 1.0)  # of coming out from behind something, and of changes of motion, which are many
+EVENTFUL = 0.6       # share of clips in whose first predicted slot something happens
+EVENT_WEIGHTS = (6.0, 1.0)  # of coming out from behind something, and of changes of motion, which are many
 
 
 def normalise(video):
@@ -31,23 +31,23 @@ def normalise(video):
     return ((video.float() / 255 - mean) / std).permute(0, 1, 4, 2, 3)
 
 
-def curriculum(index: int) -> SceneSpec:
-    """Scene ranges of chunk `index`: plain at first, then of the full variety. In every eight chunks one has simpler
-    scenes, three have screens that things pass behind, one has things in the air."""
+def curriculum(index: int, warm: bool = False) -> SceneSpec:
+    """Scene ranges of chunk `index`: plain at first (unless warm), then of the full variety. In every eight chunks one has
+    simpler scenes, three have screens that things pass behind, one has things in the air."""
     turn = index % 8
-    spec = SceneSpec.curriculum(min(1.0, index * CHUNK / CURRICULUM) * (0.4 if turn == 4 else 1.0))
+    spec = SceneSpec.curriculum((1.0 if warm else min(1.0, index * CHUNK / CURRICULUM)) * (0.4 if turn == 4 else 1.0))
     if turn in (1, 3, 7):
         return dataclasses.replace(spec, screens=1.0, airborne=0.15, entering=0.5, hung=0.03,
                                    stages=(0.85, 0.04, 0.03, 0.03, 0.05), second_stage=0.05)
     return dataclasses.replace(spec, airborne=0.8, resting=0.05) if turn == 5 else spec
 
 
-def chunk_video(index: int, seed: int, cfg: NetConfig, device="cpu"):
+def chunk_video(index: int, seed: int, cfg: NetConfig, device="cpu", warm: bool = False):
     """Chunk `index` of the training stream: CHUNK videos and their events [CHUNK, VIDEO_FRAMES, 2], a function of (seed,
-    index) alone. A quarter of the chunks stems from sources of 6 to 30 frames a second, some pass a real encoder."""
+    index, warm) alone. A quarter of the chunks stems from sources of 6 to 30 frames a second, some pass a real encoder."""
     g = torch.Generator().manual_seed(seed * 1_000_003 + index)
     source_fps = float(6 + 24 * torch.rand(1, generator=g)) if index % 8 in (2, 3) else None
-    spec, size = curriculum(index), (cfg.crop, cfg.crop)
+    spec, size = curriculum(index, warm), (cfg.crop, cfg.crop)
     if index % CODEC_EVERY:
         return lawful_video_with_events(CHUNK, VIDEO_FRAMES, FPS, *size, g, spec, source_fps, device)
     video, moments = lawful_video_with_events(CHUNK, VIDEO_FRAMES, FPS, *CODEC_SIZE, g, spec, source_fps, device)
@@ -59,12 +59,14 @@ def chunk_video(index: int, seed: int, cfg: NetConfig, device="cpu"):
 class Clips:
     """Random clips out of a ring of videos; `reuse` clips are drawn per generated video.
 
-    Rank r of n makes the chunks r, r + n, … of the stream. made: chunks that earlier pieces of the run made.
+    Rank r of n makes the chunks r, r + n, … of the stream. made: chunks that earlier pieces of the run made;
+    warm: the net has had its curriculum.
     """
 
     def __init__(self, cfg: NetConfig, seed: int, rank: int = 0, ranks: int = 1, made: int = 0, device="cpu",
-                 capacity: int = 4096, first: int = 8, reuse: float = 20.0):
+                 warm: bool = False, capacity: int = 4096, first: int = 8, reuse: float = 20.0):
         self.cfg, self.seed, self.rank, self.ranks, self.device = cfg, seed, rank, ranks, device
+        self.warm = warm
         self.made, self.reuse, self.due, self.have, self.next = made, reuse, 0.0, 0, 0
         self.ring = torch.zeros(capacity, VIDEO_FRAMES, cfg.crop, cfg.crop, 3, dtype=torch.uint8, device=device)
         self.weight = torch.zeros(capacity, VIDEO_FRAMES)
@@ -72,7 +74,7 @@ class Clips:
             self._add()
 
     def _add(self):
-        video, moments = chunk_video(self.made * self.ranks + self.rank, self.seed, self.cfg, self.device)
+        video, moments = chunk_video(self.made * self.ranks + self.rank, self.seed, self.cfg, self.device, self.warm)
         self.ring[self.next:self.next + CHUNK] = video
         self.weight[self.next:self.next + CHUNK] = (moments.cpu() * torch.tensor(EVENT_WEIGHTS)).amax(-1)
         self.next = (self.next + CHUNK) % len(self.ring)
