@@ -203,7 +203,7 @@ fn videos_without_a_score_are_left_out() {
     assert_eq!(row(&evaluation, "all").headline(MODEL), None);
     assert!(evaluation.best.is_empty() && evaluation.worst.is_empty());
     let dir = tempfile::tempdir().unwrap();
-    assert_eq!(write_all(&evaluation, &cases, dir.path()).unwrap().len(), 3);
+    assert_eq!(write_all(&evaluation, &cases, dir.path()).unwrap().len(), 4);
     assert!(!table(&of(&[])).is_empty());
     write_all(&of(&[]), &[], dir.path()).unwrap();
 }
@@ -325,7 +325,7 @@ fn outputs_are_whole_and_say_the_same() {
     let dir = std::env::var_os("STARTLE_EVALUATION_PAGE").map_or(dir.path().to_owned(), Into::into);
     let paths = write_all(&evaluation, &cases, &dir).unwrap();
     let names: Vec<_> = paths.iter().map(|p| p.file_name().unwrap().to_string_lossy().into_owned()).collect();
-    assert_eq!(names, ["evaluation.json", "cases.parquet", "evaluation.html"]);
+    assert_eq!(names, ["evaluation.json", "cases.parquet", "evaluation.html", "evaluation.md"]);
     let read: Evaluation = serde_json::from_slice(&std::fs::read(&paths[0]).unwrap()).unwrap();
     assert_eq!(read, evaluation);
     let file = SerializedFileReader::new(std::fs::File::open(&paths[1]).unwrap()).unwrap();

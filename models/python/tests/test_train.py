@@ -68,7 +68,7 @@ def test_saved_folders_load_strictly(net, tmp_path):
 
     save_hf(net, tmp_path, {"clips": 0})
     save_random(net.cfg, tmp_path)
-    for name, layers in (("hf", 6), ("hf_target", 0), ("hf_random", 6)):
+    for name, layers in (("hf", net.cfg.layers), ("hf_target", 0), ("hf_random", net.cfg.layers)):
         model, info = VJEPA2Model.from_pretrained(tmp_path / name, output_loading_info=True)
         assert not info["missing_keys"] and not info["unexpected_keys"] and not info["mismatched_keys"]
         assert len(model.encoder.layer) == layers
