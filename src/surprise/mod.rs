@@ -38,9 +38,10 @@ pub use tail::Tail;
 pub use threshold::{ThresholdRule, Thresholds};
 pub use watch::{EventKind, Found, Judged, Watch, WatchOptions};
 
-/// Share of a slot's tokens whose mean is the slot's surprise. A small object touches few tokens and the plain mean
-/// drowns it; a single token is at the mercy of noise. 5–10 % did best among the statistics compared on the bundled
-/// models' twins (model card of `startle-s1`).
+/// Share of a slot's tokens whose mean is the slot's surprise. A small object touches few tokens and the plain mean of a
+/// fine grid drowns it; a single token is at the mercy of noise. On the bundled model's coarse grid the ways that were
+/// compared (mean, top-k, max; mean absolute error, energy, Mahalanobis) differ by less than can be measured:
+/// `reports/benchmark/reductions.md`.
 pub const DEFAULT_TOP_FRACTION: f32 = 0.06;
 
 /// Tokens that make the top-k mean of a slot with `tokens` tokens: at least one.
