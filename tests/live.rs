@@ -1,6 +1,9 @@
 //! Many cameras over painted scenes: fair, bounded, and no fault of one touches another.
 
-use startle::clip::{Clip, ClipSpec, ResizeRule};
+mod painted;
+
+use painted::{FPS, SIDE, info, spec};
+use startle::clip::{Clip, ClipSpec};
 use startle::media::{FrameSource, GapReason, Picture, Step, VideoInfo};
 use startle::model::persistence::Persistence;
 use startle::model::{ModelInfo, Scorer, WindowErrors};
@@ -13,24 +16,6 @@ use startle::{Error, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
-
-const SIDE: u32 = 32;
-const FPS: i64 = 20;
-
-fn spec() -> ClipSpec {
-    ClipSpec {
-        crop_size: SIDE,
-        patch_size: 8,
-        tubelet_size: 2,
-        frames_per_clip: 8,
-        model_fps: 10.0,
-        context_lengths: vec![4],
-        horizon: Some(1),
-        stride: 2,
-        resize: ResizeRule::Squash,
-        resize_size: SIDE,
-    }
-}
 
 /// How a painted camera ends.
 #[derive(Clone, Copy)]
@@ -55,15 +40,7 @@ struct Painted {
 }
 
 fn painted(frames: i64, teleport: i64, nap: Duration, ending: Ending, stop: Stop) -> Painted {
-    let info = VideoInfo {
-        width: SIDE,
-        height: SIDE,
-        nominal_fps: FPS as f64,
-        duration_s: None,
-        codec: "painted".into(),
-        pixel_format: "rgb24".into(),
-        notes: Vec::new(),
-    };
+    let info = info(None);
     Painted { info, frames, next: 0, teleport, nap, ending, stop, decoded: Arc::default() }
 }
 

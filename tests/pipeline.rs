@@ -1,6 +1,9 @@
 //! The whole engine over painted scenes with known answers: no files, no weights.
 
-use startle::clip::{Clip, ClipSpec, ResizeRule};
+mod painted;
+
+use painted::{FPS, SIDE, info, spec};
+use startle::clip::{Clip, ClipSpec};
 use startle::media::{FrameSource, GapReason, Picture, Step, VideoInfo};
 use startle::model::persistence::Persistence;
 use startle::model::{ModelInfo, Scorer, WindowErrors};
@@ -12,24 +15,6 @@ use startle::{Error, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-
-const SIDE: u32 = 32;
-const FPS: i64 = 20;
-
-fn spec() -> ClipSpec {
-    ClipSpec {
-        crop_size: SIDE,
-        patch_size: 8,
-        tubelet_size: 2,
-        frames_per_clip: 8,
-        model_fps: 10.0,
-        context_lengths: vec![4],
-        horizon: Some(1),
-        stride: 2,
-        resize: ResizeRule::Squash,
-        resize_size: SIDE,
-    }
-}
 
 /// What the painter does at a frame.
 type Script = Box<dyn Fn(usize) -> Option<Step> + Send>;
@@ -48,15 +33,7 @@ struct Painted {
 
 impl Painted {
     fn new(frames: usize, place: impl Fn(usize) -> (u32, u32) + Send + 'static) -> Self {
-        let info = VideoInfo {
-            width: SIDE,
-            height: SIDE,
-            nominal_fps: FPS as f64,
-            duration_s: Some(frames as f64 / FPS as f64),
-            codec: "painted".into(),
-            pixel_format: "rgb24".into(),
-            notes: Vec::new(),
-        };
+        let info = info(Some(frames as f64 / FPS as f64));
         Self {
             info,
             frames,

@@ -196,6 +196,18 @@ impl Clip {
     }
 }
 
+/// A frame of one pixel at `time`.
+#[cfg(test)]
+pub(crate) fn frame_for_tests(time: MediaTime) -> ModelFrame {
+    picture_for_tests(time, Picture::new(1, 1, vec![0; 3]))
+}
+
+/// A frame that shows `square`, unchanged from the one before.
+#[cfg(test)]
+pub(crate) fn picture_for_tests(time: MediaTime, square: Picture) -> ModelFrame {
+    ModelFrame { time, preview: square.clone(), square, change: Change::default(), key: false }
+}
+
 #[cfg(test)]
 pub(crate) fn spec_for_tests() -> ClipSpec {
     ClipSpec {

@@ -52,21 +52,13 @@ impl Windower {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Change, spec_for_tests};
+    use super::super::{frame_for_tests, spec_for_tests};
     use super::*;
-    use crate::media::Picture;
     use crate::units::MediaTime;
     use proptest::prelude::*;
 
     fn frame(index: i64) -> Arc<ModelFrame> {
-        let dot = || Picture::new(1, 1, vec![0; 3]);
-        Arc::new(ModelFrame {
-            time: MediaTime::from_nanos(index),
-            square: dot(),
-            preview: dot(),
-            change: Change::default(),
-            key: false,
-        })
+        Arc::new(frame_for_tests(MediaTime::from_nanos(index)))
     }
 
     proptest! {

@@ -51,7 +51,7 @@ impl Scorer for MotionEnergy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clip::{Change, ModelFrame, spec_for_tests};
+    use crate::clip::{Change, ModelFrame, picture_for_tests, spec_for_tests};
     use crate::media::Picture;
     use crate::units::MediaTime;
     use std::sync::Arc;
@@ -59,15 +59,9 @@ mod tests {
     #[test]
     fn a_slot_has_the_mean_motion_of_its_frames_everywhere() {
         let frames = (0..8_u8).map(|index| {
-            let square = Picture::new(16, 16, vec![0; 16 * 16 * 3]);
-            let motion = f32::from(index) / 10.0;
-            Arc::new(ModelFrame {
-                time: MediaTime::ZERO,
-                preview: square.clone(),
-                square,
-                change: Change { motion, ..Change::default() },
-                key: false,
-            })
+            let change = Change { motion: f32::from(index) / 10.0, ..Change::default() };
+            let still = picture_for_tests(MediaTime::ZERO, Picture::new(16, 16, vec![0; 16 * 16 * 3]));
+            Arc::new(ModelFrame { change, ..still })
         });
         let clip = Clip { segment: 0, start_tick: 0, frames: frames.collect() };
         let scored = MotionEnergy::new(spec_for_tests()).unwrap().score(&[clip]).unwrap();

@@ -130,7 +130,7 @@ impl Scorer for Persistence {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clip::{Change, ModelFrame, spec_for_tests};
+    use crate::clip::{picture_for_tests, spec_for_tests};
     use crate::media::Picture;
     use crate::units::MediaTime;
     use std::sync::Arc;
@@ -145,14 +145,7 @@ mod tests {
                     *value = 151;
                 }
             }
-            let square = Picture::new(16, 16, rgb);
-            Arc::new(ModelFrame {
-                time: MediaTime::ZERO,
-                preview: square.clone(),
-                square,
-                change: Change::default(),
-                key: false,
-            })
+            Arc::new(picture_for_tests(MediaTime::ZERO, Picture::new(16, 16, rgb)))
         });
         Clip { segment: 0, start_tick: 0, frames: frames.collect() }
     }

@@ -74,7 +74,7 @@ impl Scorer for SecondDifference {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clip::{Change, ModelFrame, spec_for_tests};
+    use crate::clip::{picture_for_tests, spec_for_tests};
     use crate::media::Picture;
     use crate::units::MediaTime;
     use std::sync::Arc;
@@ -85,14 +85,7 @@ mod tests {
             let mut rgb = vec![levels[index / 2]; 16 * 16 * 3];
             let place = (4 * 16 + 8) * 3;
             rgb[place..place + 3].fill(levels[index / 2] + 40);
-            let square = Picture::new(16, 16, rgb);
-            Arc::new(ModelFrame {
-                time: MediaTime::ZERO,
-                preview: square.clone(),
-                square,
-                change: Change::default(),
-                key: false,
-            })
+            Arc::new(picture_for_tests(MediaTime::ZERO, Picture::new(16, 16, rgb)))
         });
         Clip { segment: 0, start_tick: 0, frames: frames.collect() }
     }

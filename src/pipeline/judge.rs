@@ -6,9 +6,7 @@ use crate::error::{Error, Result};
 use crate::media::GapReason;
 use crate::model::{ModelInfo, WindowErrors};
 use crate::record::{CurvePoint, Event, Gap, InputReport, Report, RunConfig, RunEvent, SCHEMA, Sink, Timings};
-use crate::surprise::{
-    Assembler, Baseline, Footing, Found, NuisanceModel, Slot, VideoSurpriseBuilder, Watch, WatchOptions,
-};
+use crate::surprise::{Assembler, Baseline, Found, Slot, VideoSurpriseBuilder, Watch, WatchOptions};
 use crossbeam_channel::Receiver;
 use std::time::{Duration, SystemTime};
 
@@ -45,8 +43,6 @@ impl Recorder {
         baseline: Option<&Baseline>,
         mut config: RunConfig,
     ) -> Self {
-        let footing = baseline.map_or_else(Footing::identity, |b| b.footing().clone());
-        let nuisances = baseline.map_or_else(NuisanceModel::identity, |b| *b.nuisances());
         let watch = Watch::new(baseline, &settings.watch);
         let thresholds = watch.thresholds().clone();
         config.threshold = thresholds.in_surprise.then_some(thresholds.high);
@@ -58,7 +54,7 @@ impl Recorder {
             spec: spec.clone(),
             model,
             config,
-            assembler: Assembler::new(spec, footing, nuisances, settings.top_fraction),
+            assembler: Assembler::on_baseline(spec, baseline, settings.top_fraction),
             watch,
             video: VideoSurpriseBuilder::default(),
             input: None,

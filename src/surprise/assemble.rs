@@ -1,7 +1,7 @@
 //! Overlapping windows to a sequence of slots: every slot of the video is predicted by several windows and contexts,
 //! at several horizons; this brings them together.
 
-use super::{Footing, NuisanceModel, Nuisances, WindowErrors, top_count, top_k_mean};
+use super::{Baseline, Footing, NuisanceModel, Nuisances, WindowErrors, top_count, top_k_mean};
 use crate::clip::{Clip, ClipSpec, ModelFrame};
 use crate::units::MediaTime;
 use std::collections::VecDeque;
@@ -68,6 +68,15 @@ impl Assembler {
     pub fn new(spec: &ClipSpec, footing: Footing, nuisances: NuisanceModel, top_fraction: f32) -> Self {
         let top = top_count(spec.tokens_per_slot(), top_fraction);
         Self { spec: spec.clone(), footing, nuisances, top, segment: 0, front: 0, pending: VecDeque::new() }
+    }
+
+    /// As a baseline says; without one, errors and surprise are left as they are.
+    pub fn on_baseline(spec: &ClipSpec, baseline: Option<&Baseline>, top_fraction: f32) -> Self {
+        let (footing, nuisances) = baseline.map_or_else(
+            || (Footing::identity(), NuisanceModel::identity()),
+            |b| (b.footing().clone(), *b.nuisances()),
+        );
+        Self::new(spec, footing, nuisances, top_fraction)
     }
 
     /// Takes the next window; gives the slots that became final, in order of time.
@@ -166,15 +175,10 @@ fn clip_frames<'a>(clip: &'a Clip, spec: &ClipSpec, slot: usize) -> &'a [Arc<Mod
 mod tests {
     use super::super::ContextErrors;
     use super::*;
-    use crate::clip::{Change, spec_for_tests};
-    use crate::media::Picture;
+    use crate::clip::{frame_for_tests, spec_for_tests};
 
     fn clip(spec: &ClipSpec, segment: u32, start_tick: u64) -> Clip {
-        let dot = || Picture::new(1, 1, vec![0; 3]);
-        let frame = |i: u64| {
-            let time = spec.tick_time(start_tick + i);
-            Arc::new(ModelFrame { time, square: dot(), preview: dot(), change: Change::default(), key: false })
-        };
+        let frame = |i: u64| Arc::new(frame_for_tests(spec.tick_time(start_tick + i)));
         Clip { segment, start_tick, frames: (0..u64::from(spec.frames_per_clip)).map(frame).collect() }
     }
 

@@ -5,28 +5,28 @@ use crate::clip::{Clip, ClipSpec};
 
 /// Collects the windows of normal videos.
 ///
-/// Memory: eight bytes per token error and a few hundred per window, about 50 MB an hour of footage for the bundled model.
+/// Memory: four bytes per token error and a few kilobytes per window; as much again while the footing is made.
 pub struct Learner {
     spec: ClipSpec,
-    footing: FootingBuilder,
     windows: Vec<(usize, Clip, WindowErrors)>,
 }
 
 impl Learner {
     /// For the windows of one model.
     pub fn new(spec: &ClipSpec) -> Self {
-        Self { spec: spec.clone(), footing: FootingBuilder::default(), windows: Vec::new() }
+        Self { spec: spec.clone(), windows: Vec::new() }
     }
 
     /// Takes the next window of a video; the windows of one video follow each other.
     pub fn push(&mut self, video: usize, clip: &Clip, window: &WindowErrors) {
-        self.footing.push(&self.spec, window);
         self.windows.push((video, clip.without_pixels(), window.clone()));
     }
 
     /// How errors are brought to one scale; for a fixed camera, in every place.
     pub fn footing(&self, fixed_camera: bool) -> Footing {
-        self.footing.footing(fixed_camera.then_some(self.spec.tokens_per_slot()))
+        let mut builder = FootingBuilder::default();
+        self.windows.iter().for_each(|(_, _, window)| builder.push(&self.spec, window));
+        builder.footing(fixed_camera.then_some(self.spec.tokens_per_slot()))
     }
 
     /// The slots of every unbroken run.

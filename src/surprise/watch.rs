@@ -207,8 +207,7 @@ mod tests {
     use super::super::baseline::tests::baseline;
     use super::super::{Nuisances, ThresholdRule, uniform};
     use super::*;
-    use crate::clip::{Change, ModelFrame};
-    use crate::media::Picture;
+    use crate::clip::frame_for_tests;
     use proptest::prelude::*;
     use std::sync::{Arc, LazyLock};
 
@@ -218,9 +217,7 @@ mod tests {
     const SLOT: i64 = 200_000_000;
 
     fn slot(index: usize, surprise: f32) -> Slot {
-        let dot = || Picture::new(1, 1, vec![0; 3]);
         let start = MediaTime::from_nanos(index as i64 * SLOT);
-        let frame = ModelFrame { time: start, square: dot(), preview: dot(), change: Change::default(), key: false };
         Slot {
             segment: 0,
             start,
@@ -231,7 +228,7 @@ mod tests {
             raw: surprise,
             motion: 0.0,
             heat: vec![surprise],
-            frame: Arc::new(frame),
+            frame: Arc::new(frame_for_tests(start)),
         }
     }
 

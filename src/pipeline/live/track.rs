@@ -6,7 +6,7 @@ use super::{Camera, Health, News, State, WallTimes};
 use crate::clip::ClipSpec;
 use crate::error::Result;
 use crate::pipeline::describe;
-use crate::surprise::{Assembler, Baseline, Footing, Found, NuisanceModel, Slot, Watch};
+use crate::surprise::{Assembler, Found, Slot, Watch};
 use crate::units::MediaTime;
 use std::time::{Duration, SystemTime};
 
@@ -28,11 +28,9 @@ pub(super) struct Tracker {
 
 impl Tracker {
     pub(super) fn new(spec: &ClipSpec, camera: &Camera<'_>) -> Self {
-        let footing = camera.baseline.map_or_else(Footing::identity, |b| b.footing().clone());
-        let nuisances = camera.baseline.map_or_else(NuisanceModel::identity, |b: &Baseline| *b.nuisances());
         Self {
             spec: spec.clone(),
-            assembler: Assembler::new(spec, footing, nuisances, camera.detection.top_fraction),
+            assembler: Assembler::on_baseline(spec, camera.baseline, camera.detection.top_fraction),
             watch: Watch::new(camera.baseline, &camera.detection.watch),
             warm_up: camera.warm_up,
             size: (1, 1),
