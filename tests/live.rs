@@ -8,7 +8,7 @@ use startle::media::{FrameSource, GapReason, Picture, Step, VideoInfo};
 use startle::model::persistence::Persistence;
 use startle::model::{ModelInfo, Scorer, WindowErrors};
 use startle::pipeline::DetectionSettings;
-use startle::pipeline::live::{Backoff, Camera, News, Options, Pace, State, watch};
+use startle::pipeline::live::{Backoff, Camera, News, Options, Pace, Phase, State, watch};
 use startle::record::{Event, Gap};
 use startle::surprise::{ThresholdRule, WatchOptions};
 use startle::units::{MediaTime, Stop};
@@ -123,6 +123,7 @@ fn options(stop: &Stop) -> Options {
 #[derive(Default)]
 struct Heard {
     points: usize,
+    begun: Vec<Event>,
     events: Vec<Event>,
     gaps: Vec<Gap>,
     reasons: Vec<String>,
@@ -134,8 +135,9 @@ struct Heard {
 impl Heard {
     fn take(&mut self, news: News) {
         match news {
-            News::Point(_) => self.points += 1,
-            News::Event(event, _) => self.events.push(*event),
+            News::Moment(_) => self.points += 1,
+            News::Incident(incident) if incident.phase == Phase::Begun => self.begun.push(incident.event),
+            News::Incident(incident) => self.events.push(incident.event),
             News::Gap(gap) => self.gaps.push(gap),
             News::Health(health) => {
                 self.reasons.extend(health.reason);
@@ -195,7 +197,9 @@ fn a_file_gives_each_camera_its_event_and_ends() {
         teleports.map(|at| camera(Pace::Model, move |_, stop| Ok(painted(240, at, Duration::ZERO, Ending::End, stop))));
     let heard = run(cameras.into(), &mut model(), &options(&Stop::new()), |_| false);
     for (heard, at) in heard.iter().zip(teleports) {
-        assert_eq!((heard.events.len(), heard.dropped, heard.ended), (1, 0, true));
+        assert_eq!((heard.begun.len(), heard.events.len(), heard.dropped, heard.ended), (1, 1, 0, true));
+        let (begun, over) = (&heard.begun[0], &heard.events[0]);
+        assert_eq!((begun.id, begun.onset_s), (over.id, over.onset_s));
         assert!((heard.events[0].peak_s - at as f64 / 20.0).abs() <= 0.2, "{}", heard.events[0].peak_s);
     }
 }
@@ -229,8 +233,8 @@ fn what_the_model_cannot_keep_up_with_is_dropped_oldest_first_and_is_no_event() 
     let mut heard = Heard::default();
     let mut latest: f64 = 0.0;
     watch(vec![fast], &mut slow, &options, |_, news| {
-        if let News::Point(point) = &news {
-            latest = latest.max(decoded.load(Ordering::Relaxed) as f64 / FPS as f64 - point.t_s);
+        if let News::Moment(moment) = &news {
+            latest = latest.max(decoded.load(Ordering::Relaxed) as f64 / FPS as f64 - moment.point.t_s);
         }
         heard.take(news);
         if heard.dropped > 100 {
@@ -340,7 +344,7 @@ fn a_fault_of_the_model_or_of_the_listener_ends_the_watch() {
     let error = watch(endless(), &mut Broken(model()), &options(&Stop::new()), |_, _| Ok(())).unwrap_err();
     assert!(error.to_string().contains("the graph broke"), "{error}");
     let error = watch(endless(), &mut model(), &options(&Stop::new()), |_, news| match news {
-        News::Point(_) => Err(Error::output("alerts", std::io::Error::other("disk full"))),
+        News::Moment(_) => Err(Error::output("alerts", std::io::Error::other("disk full"))),
         _ => Ok(()),
     });
     assert!(error.unwrap_err().to_string().contains("disk full"));

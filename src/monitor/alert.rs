@@ -1,10 +1,10 @@
 //! What a monitor tells programs: one JSON object per line.
 //!
-//! `event` (over, with its place and picture), `gap` and `health`. Times named `…_s` count from the camera's first
+//! `event` (when it begins and when it is over, with its place and picture), `gap` and `health`. Times named `…_s` count from the camera's first
 //! frame; the others are this machine's, RFC 3339 in UTC.
 
-use crate::pipeline::live::{Health, News, WallTimes};
-use crate::record::{Event, EventKind, Gap};
+use crate::pipeline::live::{Health, Incident, News, Phase};
+use crate::record::{EventKind, Gap};
 use crate::units::PixelBox;
 use serde::Serialize;
 use std::time::SystemTime;
@@ -31,6 +31,9 @@ enum Told<'a> {
 
 #[derive(Serialize)]
 struct Alert<'a> {
+    /// The same in both phases, and in no other event.
+    incident: String,
+    phase: Phase,
     id: u32,
     kind: EventKind,
     onset: String,
@@ -52,8 +55,8 @@ struct Alert<'a> {
 /// The line for a piece of news, without its line end; `None` for points of the curve.
 pub fn line(camera: &str, news: &News, now: SystemTime) -> Option<String> {
     let (what, told) = match news {
-        News::Point(_) => return None,
-        News::Event(event, wall) => ("event", Told::Event(alert(event, *wall))),
+        News::Moment(_) => return None,
+        News::Incident(incident) => ("event", Told::Event(alert(camera, incident))),
         News::Gap(gap) => ("gap", Told::Gap(gap)),
         News::Health(health) => ("health", Told::Health(health)),
     };
@@ -61,8 +64,20 @@ pub fn line(camera: &str, news: &News, now: SystemTime) -> Option<String> {
     serde_json::to_string(&Line { what, camera, time: rfc3339(now), told }).ok()
 }
 
-fn alert(event: &Event, wall: WallTimes) -> Alert<'_> {
+/// A name for an incident that no other has and that is fit for a file: its camera, its onset by this machine's clock
+/// and its number.
+pub fn incident_id(camera: &str, incident: &Incident) -> String {
+    let fit = |c: char| if c.is_ascii_alphanumeric() || "-_".contains(c) { c } else { '-' };
+    let camera: String = camera.chars().map(fit).collect();
+    let onset: String = rfc3339(incident.wall.onset).chars().filter(|c| !"-:".contains(*c)).collect();
+    format!("{camera}-{onset}-{}", incident.event.id)
+}
+
+fn alert<'a>(camera: &str, incident: &'a Incident) -> Alert<'a> {
+    let Incident { phase, event, wall } = incident;
     Alert {
+        incident: incident_id(camera, incident),
+        phase: *phase,
         id: event.id,
         kind: event.kind,
         onset: rfc3339(wall.onset),
@@ -89,7 +104,8 @@ pub fn rfc3339(time: SystemTime) -> String {
 mod tests {
     use super::*;
     use crate::media::GapReason;
-    use crate::record::HeatMap;
+    use crate::pipeline::live::WallTimes;
+    use crate::record::{Event, HeatMap};
     use std::time::Duration;
 
     fn at(seconds: u64) -> SystemTime {
@@ -113,7 +129,15 @@ mod tests {
             thumbnail: "abc".into(),
         };
         let wall = WallTimes { onset: at(1), peak: at(2), end: at(3) };
-        let text = line("gate", &News::Event(Box::new(event), wall), at(4)).unwrap();
+        let news = |phase| News::Incident(Box::new(Incident { phase, event: event.clone(), wall }));
+        let json_of = |phase| -> serde_json::Value {
+            serde_json::from_str(&line("the gate", &news(phase), at(4)).unwrap()).unwrap()
+        };
+        let (begun, over) = (json_of(Phase::Begun), json_of(Phase::Over));
+        assert_eq!((begun["phase"].as_str(), over["phase"].as_str()), (Some("begun"), Some("over")));
+        assert_eq!(begun["incident"], over["incident"]);
+        assert_eq!(begun["incident"], "the-gate-19700101T000001.000Z-3");
+        let text = line("gate", &news(Phase::Over), at(4)).unwrap();
         let json: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!((json["type"].as_str(), json["camera"].as_str()), (Some("event"), Some("gate")));
         assert_eq!(json["time"], "1970-01-01T00:00:04.000Z");

@@ -2,7 +2,9 @@
 
 pub mod alert;
 mod config;
+mod hear;
 mod rotate;
 
 pub use config::{Camera, MonitorConfig, Point, Region, Threshold};
+pub use hear::{Heard, Listener};
 pub use rotate::RotatingFile;

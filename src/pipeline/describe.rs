@@ -21,8 +21,13 @@ pub(super) fn event(spec: &ClipSpec, size: (u32, u32), id: u32, found: Found) ->
         per_hour: verdict.per_hour,
         place: spec.cell_box(size, rows, cols),
         thumbnail: jpeg_base64(&peak.frame.preview)?,
-        heat: HeatMap { grid: spec.grid() as u16, area: spec.visible(size.0, size.1), values: peak.heat },
+        heat: heat(spec, size, peak.heat),
     })
+}
+
+/// Every token's surprise.
+pub(super) fn heat(spec: &ClipSpec, size: (u32, u32), values: Vec<f32>) -> HeatMap {
+    HeatMap { grid: spec.grid() as u16, area: spec.visible(size.0, size.1), values }
 }
 
 /// A point of the curve.

@@ -35,6 +35,8 @@ pub struct Detection {
 pub struct Update {
     /// An event that is over.
     pub closed: Option<Detection>,
+    /// An event that is sure since this slot: at or above `high`, and longer than the shortest; told once.
+    pub opened: Option<Detection>,
     /// The slot is the (new) peak of the open event.
     pub is_peak: bool,
 }
@@ -52,6 +54,8 @@ enum State {
 pub struct Detector {
     options: DetectorOptions,
     state: State,
+    /// The open event was told.
+    told: bool,
     /// No event opens before.
     rests_until: Option<MediaTime>,
 }
@@ -62,17 +66,30 @@ impl Detector {
         Self {
             options: DetectorOptions { low: options.low.min(options.high), ..options },
             state: State::Quiet,
+            told: false,
             rests_until: None,
         }
     }
 
     /// Takes the score of the slot `[start, end)`; `None` is a slot about which nothing is known yet.
-    pub fn push(&mut self, (start, end): (MediaTime, MediaTime), score: Option<f32>) -> Update {
+    pub fn push(&mut self, slot: (MediaTime, MediaTime), score: Option<f32>) -> Update {
+        let mut update = self.advance(slot, score);
+        if let State::Open(open) = self.state
+            && !self.told
+            && self.long_enough(&open)
+        {
+            self.told = true;
+            update.opened = Some(open);
+        }
+        update
+    }
+
+    fn advance(&mut self, (start, end): (MediaTime, MediaTime), score: Option<f32>) -> Update {
         let DetectorOptions { high, low, merge, .. } = self.options;
         let score = score.unwrap_or(f32::NEG_INFINITY);
         let middle = start.midpoint(end);
         let fresh = |onset| Detection { onset, peak: middle, end, score };
-        let mut update = Update { closed: None, is_peak: false };
+        let mut update = Update { closed: None, opened: None, is_peak: false };
         if let State::Open(open) = &mut self.state {
             if score >= low {
                 open.end = end;
@@ -93,6 +110,7 @@ impl Detector {
         let rests = self.rests_until.is_some_and(|until| start < until);
         self.state = if score >= high && !rests {
             update.is_peak = true;
+            self.told = false;
             State::Open(fresh(onset))
         } else if score >= low {
             State::Raised(onset)
@@ -113,9 +131,13 @@ impl Detector {
         matches!(self.state, State::Open(_))
     }
 
+    fn long_enough(&self, event: &Detection) -> bool {
+        event.end.since(event.onset) >= self.options.min_duration
+    }
+
     /// An event that is over, if it was long enough.
     fn admit(&mut self, event: Detection) -> Option<Detection> {
-        if event.end.since(event.onset) < self.options.min_duration {
+        if !self.long_enough(&event) {
             return None;
         }
         self.rests_until = Some(event.end.plus(self.options.cool_down));

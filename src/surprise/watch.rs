@@ -50,6 +50,8 @@ pub struct Judged {
     pub verdict: Verdict,
     /// Events that are over.
     pub events: Vec<Found>,
+    /// An event that has begun, as far as it is known; told once, by its onset the same as the one in `events` later.
+    pub opened: Option<Found>,
 }
 
 /// Judges a stream.
@@ -129,11 +131,17 @@ impl Watch {
         if update.is_peak {
             self.peak = Some((slot.clone(), verdict));
         }
+        let mut opened = update.opened.and_then(|d| found(d, EventKind::Spike, self.peak.clone()));
         if let Some(slow) = &mut self.slow {
-            let closed = if self.spikes.is_open() || strange { slow.end() } else { slow.push(slot, verdict) };
-            events.extend(closed);
+            if self.spikes.is_open() || strange {
+                events.extend(slow.end());
+            } else {
+                let (closed, begun) = slow.push(slot, verdict);
+                events.extend(closed);
+                opened = opened.or(begun);
+            }
         }
-        Judged { verdict, events }
+        Judged { verdict, events, opened }
     }
 
     /// Where the stream's own past, once there is enough of it, puts a rate of events per second.
@@ -154,16 +162,18 @@ fn found(detection: Detection, kind: EventKind, peak: Option<(Slot, Verdict)>) -
 }
 
 impl SlowWatch {
-    fn push(&mut self, slot: &Slot, verdict: Verdict) -> Option<Found> {
+    /// An event that is over, and one that has begun.
+    fn push(&mut self, slot: &Slot, verdict: Verdict) -> (Option<Found>, Option<Found>) {
         let sum = self.sum.push(slot.surprise);
         let update = self.detector.push((slot.start, slot.end), Some(sum));
         let closed = update.closed.and_then(|d| self.found(d));
-        if sum == 0.0 {
+        if sum == 0.0 && !self.detector.is_open() {
             self.best = None;
         } else if self.best.as_ref().is_none_or(|(best, _)| slot.surprise > best.surprise) {
             self.best = Some((slot.clone(), verdict));
         }
-        closed
+        let opened = update.opened.and_then(|d| found(d, EventKind::Slow, self.best.clone()));
+        (closed, opened)
     }
 
     fn end(&mut self) -> Option<Found> {
@@ -204,14 +214,16 @@ impl World {
 
 #[cfg(test)]
 mod tests {
-    use super::super::baseline::tests::baseline;
-    use super::super::{Nuisances, ThresholdRule, uniform};
+    use super::super::baseline::tests::{key, normal as footage};
+    use super::super::{Footing, Nuisances, ThresholdRule, uniform};
     use super::*;
     use crate::clip::frame_for_tests;
     use proptest::prelude::*;
     use std::sync::{Arc, LazyLock};
 
-    static WORLD: LazyLock<Baseline> = LazyLock::new(baseline);
+    /// Enough footage (nearly an hour) that what is promised is known to better than a factor of two.
+    static WORLD: LazyLock<Baseline> =
+        LazyLock::new(|| Baseline::learn(key(), Footing::identity(), &footage(160, 100), 0.2, "test".into()).unwrap());
 
     /// Slots of 0.2 s, as the baseline of the tests has them.
     const SLOT: i64 = 200_000_000;
@@ -259,7 +271,7 @@ mod tests {
         let mut curve: Vec<f32> = (0..36_000).map(normal).collect(); // two hours
         let mut watch = Watch::new(Some(&WORLD), &hourly(6.0));
         let false_alarms = run(&mut watch, &curve).len();
-        assert!(false_alarms <= 24, "12 were promised, {false_alarms} seen");
+        assert!((3..=24).contains(&false_alarms), "12 were promised, {false_alarms} seen");
         assert!(watch.strange().is_empty());
         let high = watch.thresholds().high;
         let planted: Vec<usize> = (1..20).map(|i| i * 1800 + 7 * i).collect();
@@ -316,6 +328,24 @@ mod tests {
             };
             let whole = told(&mut start(), &curve);
             prop_assert_eq!(&told(&mut start(), &curve[..cut])[..], &whole[..cut]);
+        }
+
+        /// Whatever was told as begun is told as over, once, with the same onset; and nothing else is.
+        #[test]
+        fn what_begins_ends(curve in prop::collection::vec(prop_oneof![0.01f32..3.0, 5.0f32..60.0], 1..200), long in any::<bool>()) {
+            let min_duration = MediaTime::from_nanos(if long { 2 * SLOT } else { 0 });
+            let mut watch = Watch::new(Some(&WORLD), &WatchOptions { min_duration, ..hourly(600.0) });
+            let (mut begun, mut over) = (Vec::new(), Vec::new());
+            for (i, s) in curve.iter().enumerate() {
+                let judged = watch.push(&slot(i, *s));
+                over.extend(judged.events);
+                begun.extend(judged.opened);
+            }
+            over.extend(watch.end_segment());
+            let key = |f: &Found| (f.detection.onset, f.kind);
+            let mut over: Vec<_> = over.iter().map(key).collect();
+            over.sort_by_key(|o| o.0);
+            prop_assert_eq!(begun.iter().map(key).collect::<Vec<_>>(), over);
         }
 
         /// Against its own past, a curve and its multiple are the same.

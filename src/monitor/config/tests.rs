@@ -1,6 +1,9 @@
 //! Tests of the configuration.
 
 use super::*;
+use crate::media::open::Input;
+use crate::units::MediaTime;
+use std::time::Duration;
 
 fn from(text: &str) -> Result<MonitorConfig> {
     MonitorConfig::from_toml(text, "m.toml", &|name| (name == "GATE").then(|| "rtsp://u:word@gate/1".to_owned()))

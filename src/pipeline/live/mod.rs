@@ -18,16 +18,18 @@ mod tend;
 mod track;
 
 use super::{DetectionSettings, join, root_cause, spawn};
+use crate::clip::ModelFrame;
 use crate::error::Result;
 use crate::media::FrameSource;
 use crate::model::Scorer;
-use crate::record::{CurvePoint, Event, Gap};
+use crate::record::{CurvePoint, Event, Gap, HeatMap};
 use crate::surprise::Baseline;
 use crate::units::{MediaTime, Stop};
 pub use arrival::ByArrival;
 use crossbeam_channel::{Receiver, bounded};
 use queue::Queues;
 use serde::Serialize;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tend::{Pulse, Tender};
 use track::Tracker;
@@ -160,13 +162,51 @@ pub struct WallTimes {
     pub end: SystemTime,
 }
 
-/// What there is to tell of a camera. Times count from its first frame and go on while it is away.
+/// A slot's surprise, final, with what it was seen in.
+#[derive(Debug, Clone)]
+pub struct Moment {
+    /// The point of the curve.
+    pub point: CurvePoint,
+    /// The slot's middle by this machine's clock.
+    pub wall: SystemTime,
+    /// When the newest frame behind it arrived.
+    pub arrived: SystemTime,
+    /// The slot's last frame; its `preview` is a small picture of the whole.
+    pub frame: Arc<ModelFrame>,
+    /// The surprise of every token.
+    pub heat: HeatMap,
+    /// Where events open and close, on the scale of the surprise (of `z` where the thresholds are in it).
+    pub levels: (f32, f32),
+}
+
+/// How far an incident is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// It has reached its threshold; peak and end are those so far.
+    Begun,
+    /// It is over.
+    Over,
+}
+
+/// An event of a camera: told when it begins and again, under the same number, when it is over.
 #[derive(Debug, Clone, PartialEq)]
+pub struct Incident {
+    /// How far it is.
+    pub phase: Phase,
+    /// The event as far as it is known; its `id` counts the camera's events.
+    pub event: Event,
+    /// Its times by this machine's clock; the onset is the same in both phases.
+    pub wall: WallTimes,
+}
+
+/// What there is to tell of a camera. Times count from its first frame and go on while it is away.
+#[derive(Debug, Clone)]
 pub enum News {
     /// A slot's surprise is final.
-    Point(CurvePoint),
-    /// An event is over.
-    Event(Box<Event>, WallTimes),
+    Moment(Box<Moment>),
+    /// An event has begun or is over.
+    Incident(Box<Incident>),
     /// The run of frames is broken.
     Gap(Gap),
     /// The camera's health has changed.

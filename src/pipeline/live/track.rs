@@ -2,16 +2,25 @@
 
 use super::queue::Item;
 use super::score::Message;
-use super::{Camera, Health, News, State, WallTimes};
+use super::{Camera, Health, Incident, Moment, News, Phase, State, WallTimes};
 use crate::clip::ClipSpec;
 use crate::error::Result;
 use crate::pipeline::describe;
-use crate::surprise::{Assembler, Found, Slot, Watch};
+use crate::surprise::{Assembler, EventKind, Found, Slot, Watch};
 use crate::units::MediaTime;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 /// Hears what there is to tell.
 type Each<'a> = &'a mut dyn FnMut(News) -> Result<()>;
+
+/// An incident that was told.
+struct Begun {
+    onset: MediaTime,
+    kind: EventKind,
+    id: u32,
+    wall: SystemTime,
+}
 
 /// Judges one camera.
 pub(super) struct Tracker {
@@ -21,6 +30,8 @@ pub(super) struct Tracker {
     warm_up: MediaTime,
     size: (u32, u32),
     events: u32,
+    /// What has begun and is not over: when it began by both clocks, what it is, its number.
+    open: Vec<Begun>,
     health: Health,
     /// A time of the camera's clock and of this machine's.
     anchor: (MediaTime, SystemTime),
@@ -35,6 +46,7 @@ impl Tracker {
             warm_up: camera.warm_up,
             size: (1, 1),
             events: 0,
+            open: Vec::new(),
             health: Health::default(),
             anchor: (MediaTime::ZERO, SystemTime::now()),
         }
@@ -80,14 +92,24 @@ impl Tracker {
         for slot in self.assembler.finish() {
             self.slot(&slot, each)?;
         }
-        let events = self.watch.end_segment();
-        self.tell(events, each)
+        let over = self.watch.end_segment();
+        over.into_iter().try_for_each(|found| self.tell(Phase::Over, found, each))
     }
 
     fn slot(&mut self, slot: &Slot, each: Each<'_>) -> Result<()> {
         let judged = self.watch.push(slot);
-        self.tell(judged.events, each)?;
-        each(News::Point(describe::point(&self.spec, self.size, slot, judged.verdict)))?;
+        judged.events.into_iter().try_for_each(|found| self.tell(Phase::Over, found, each))?;
+        let thresholds = self.watch.thresholds();
+        let moment = Moment {
+            point: describe::point(&self.spec, self.size, slot, judged.verdict),
+            wall: self.wall(slot.middle()),
+            arrived: self.anchor.1,
+            frame: Arc::clone(&slot.frame),
+            heat: describe::heat(&self.spec, self.size, slot.heat.clone()),
+            levels: (thresholds.high, thresholds.low),
+        };
+        each(News::Moment(Box::new(moment)))?;
+        judged.opened.into_iter().try_for_each(|found| self.tell(Phase::Begun, found, each))?;
         let strange = self.watch.strange().last().is_some_and(|(_, end)| *end == slot.end);
         if strange != self.health.strange {
             self.health.strange = strange;
@@ -96,16 +118,26 @@ impl Tracker {
         Ok(())
     }
 
-    fn tell(&mut self, found: Vec<Found>, each: Each<'_>) -> Result<()> {
-        for found in found.into_iter().filter(|found| found.detection.onset >= self.warm_up) {
-            self.events += 1;
-            let times = found.detection;
-            let wall =
-                WallTimes { onset: self.wall(times.onset), peak: self.wall(times.peak), end: self.wall(times.end) };
-            let event = describe::event(&self.spec, self.size, self.events, found)?;
-            each(News::Event(Box::new(event), wall))?;
+    fn tell(&mut self, phase: Phase, found: Found, each: Each<'_>) -> Result<()> {
+        let (times, kind) = (found.detection, found.kind);
+        if times.onset < self.warm_up {
+            return Ok(());
         }
-        Ok(())
+        let known = self.open.iter().position(|b| b.onset == times.onset && b.kind == kind);
+        let begun = if let Some(at) = known {
+            self.open.swap_remove(at)
+        } else {
+            self.events += 1;
+            Begun { onset: times.onset, kind, id: self.events, wall: self.wall(times.onset) }
+        };
+        // Distances by the camera's own clock: arrivals jitter.
+        let later = |time: MediaTime| begun.wall + Duration::from_nanos(time.since(times.onset).nanos().unsigned_abs());
+        let wall = WallTimes { onset: begun.wall, peak: later(times.peak), end: later(times.end) };
+        let event = describe::event(&self.spec, self.size, begun.id, found)?;
+        if phase == Phase::Begun {
+            self.open.push(begun);
+        }
+        each(News::Incident(Box::new(Incident { phase, event, wall })))
     }
 
     /// This machine's time of a time of the camera's.

@@ -1,27 +1,31 @@
 //! `startle monitor`: cameras and other endless sources to alerts.
 
+mod lines;
+
 use super::analyze::{baseline, parse_share};
 use super::args::ModelArgs;
 use clap::Args;
+use lines::Lines;
 use startle::media::FrameSource;
 use startle::media::ffmpeg::{FfmpegSource, OpenOptions};
 use startle::media::open::{Input, expand};
 use startle::model::bundle::ModelBundle;
-use startle::monitor::{Camera, MonitorConfig, RotatingFile, Threshold, alert};
+use startle::monitor::{Camera, Heard, Listener, MonitorConfig, RotatingFile, Threshold};
 use startle::pipeline::DetectionSettings;
-use startle::pipeline::live::{self, ByArrival, Health, News, Options, Pace, State};
+use startle::pipeline::live::{self, ByArrival, Options, Pace};
 use startle::surprise::{Baseline, DEFAULT_TOP_FRACTION, WatchOptions};
 use startle::units::{MediaTime, Stop, per_hour};
-use startle::{Error, Result, report};
+use startle::{Error, Result};
 use std::collections::HashMap;
-use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 /// Bytes in a megabyte of `--alerts-size`.
 const MEGABYTE: u64 = 1_000_000;
+/// How long each listener may take to finish.
+const FINISH: Duration = Duration::from_secs(1);
 
-/// Watch cameras and other live streams: an alert as soon as an event is over.
+/// Watch cameras and other live streams: an alert as soon as an event begins, and when it is over.
 ///
 /// Alerts, breaks and the cameras' health go to standard output, one JSON object per line; standard error says the same
 /// for people. A camera that goes away is connected anew. Ctrl-C or SIGTERM end it with status 0.
@@ -101,7 +105,7 @@ pub fn run(args: &MonitorArgs, stop: &Stop) -> Result<()> {
             eprintln!("startle: camera {}: `region` is not used yet, the whole picture is watched", camera.name);
         }
     }
-    let mut told = Told::new(args, stop)?;
+    let mut listeners = listeners(args, stop)?;
     let mut scorer = model.scorer()?;
     let watched = cameras.iter().map(|camera| {
         let baseline = baselines.get(camera.baseline.as_str()).and_then(Option::as_ref);
@@ -109,13 +113,23 @@ pub fn run(args: &MonitorArgs, stop: &Stop) -> Result<()> {
     });
     let options =
         Options { batch: usize::from(args.model.batch), queue: usize::from(args.queue), ..Options::new(stop.clone()) };
-    let result = live::watch(watched.collect(), scorer.as_mut(), &options, |camera, news| {
-        told.take(&cameras[camera].name, &news)
+    let watched = live::watch(watched.collect(), scorer.as_mut(), &options, |index, news| {
+        let heard = Heard { index, camera: &cameras[index], news: &news, at: SystemTime::now() };
+        listeners.iter_mut().try_for_each(|listener| listener.take(heard))
     });
-    match result {
-        Err(Error::Stopped) => Ok(()),
-        other => other,
+    // All are finished, whatever becomes of one of them; what ended the watch outranks what that led to.
+    let finished: Vec<Result<()>> = listeners.iter_mut().map(|listener| listener.finish(FINISH)).collect();
+    match watched {
+        Ok(()) | Err(Error::Stopped) => finished.into_iter().collect(),
+        failed => failed,
     }
+}
+
+/// Who hears the news.
+fn listeners(args: &MonitorArgs, stop: &Stop) -> Result<Vec<Box<dyn Listener>>> {
+    let open = |path: &PathBuf| RotatingFile::open(path, u64::from(args.alerts_size) * MEGABYTE, args.alerts_keep);
+    let file = args.alerts.as_ref().map(open).transpose()?;
+    Ok(vec![Box::new(Lines::new(file, !args.quiet, stop.clone()))])
 }
 
 /// The cameras that were named, one way or the other.
@@ -175,80 +189,4 @@ fn watched<'a>(camera: &'a Camera, baseline: Option<&'a Baseline>, args: &Monito
 /// Pictures in a row over HTTP carry no timestamps.
 fn is_http(input: &Input) -> bool {
     matches!(input, Input::Url(url) if url.starts_with("http://") || url.starts_with("https://"))
-}
-
-/// Where news goes.
-struct Told {
-    file: Option<RotatingFile>,
-    people: bool,
-    closed: bool,
-    stop: Stop,
-}
-
-impl Told {
-    fn new(args: &MonitorArgs, stop: &Stop) -> Result<Self> {
-        let open = |path: &PathBuf| RotatingFile::open(path, u64::from(args.alerts_size) * MEGABYTE, args.alerts_keep);
-        let file = args.alerts.as_ref().map(open).transpose()?;
-        Ok(Self { file, people: !args.quiet, closed: false, stop: stop.clone() })
-    }
-
-    fn take(&mut self, camera: &str, news: &News) -> Result<()> {
-        let now = SystemTime::now();
-        let Some(line) = alert::line(camera, news, now) else { return Ok(()) };
-        if let Some(file) = &mut self.file {
-            file.line(&line)?;
-        }
-        if self.people {
-            eprintln!("{} {camera}: {}", alert::rfc3339(now), words(news));
-        }
-        if self.closed {
-            return Ok(());
-        }
-        let mut out = std::io::stdout().lock();
-        match writeln!(out, "{line}").and_then(|()| out.flush()) {
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => {
-                self.closed = true;
-                self.stop.request();
-                Ok(())
-            }
-            other => other.map_err(|e| Error::output("standard output", e)),
-        }
-    }
-}
-
-/// A piece of news for people.
-fn words(news: &News) -> String {
-    match news {
-        News::Point(_) => String::new(),
-        News::Event(event, wall) => {
-            let [x0, y0, x1, y1] = event.place.map(f32::round);
-            let rate = event.per_hour.map_or(String::new(), |r| format!(", normal footage: {} per hour", number(r)));
-            format!(
-                "EVENT {} for {:.1} s, surprise {:.1} (z = {:.1}{rate}), at x {x0}–{x1}, y {y0}–{y1}",
-                alert::rfc3339(wall.onset),
-                event.end_s - event.onset_s,
-                event.score,
-                event.z
-            )
-        }
-        News::Gap(gap) => format!("gap of {:.1} s: {}", gap.end_s - gap.start_s, report::words::gap(gap.reason)),
-        News::Health(health) => health_words(health),
-    }
-}
-
-fn number(value: f64) -> String {
-    report::words::number(value)
-}
-
-fn health_words(health: &Health) -> String {
-    let Health { state, reconnects, dropped, strange, reason } = health;
-    let reason = reason.as_ref().map_or(String::new(), |r| format!(": {r}"));
-    let state = match state {
-        State::Opening => "connecting".into(),
-        State::Watching if *strange => "watching, but unlike the baseline's footage: no events are looked for".into(),
-        State::Watching => "watching".into(),
-        State::Waiting { seconds } => format!("away, next attempt in {seconds:.0} s{reason}"),
-        State::Ended => format!("ended{reason}"),
-    };
-    format!("{state} ({reconnects} reconnects, {dropped} clips dropped)")
 }

@@ -1,0 +1,205 @@
+//! One camera: its settings as they are written, and with the defaults filled in.
+
+use super::place::{Place, hide, read};
+use super::values::{Polygon, Positive, Rate, Seconds, Share};
+use crate::error::Result;
+use crate::media::open::{Input, parse};
+use crate::surprise::ThresholdRule;
+use crate::units::MediaTime;
+use serde::Deserialize;
+use std::ops::Range;
+use std::path::Path;
+use std::time::Duration;
+use toml::Spanned;
+
+/// What a camera that says nothing else gets.
+const DEFAULT_THRESHOLD: Threshold = Threshold::Rate(1.0 / 24.0);
+/// Seconds without a frame after which a camera is connected anew.
+const DEFAULT_STALL_S: f64 = 10.0;
+/// Spikes closer than this are one event, seconds.
+const DEFAULT_MERGE_S: f64 = 0.5;
+/// When a surprise is an event.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Threshold {
+    /// So many events an hour on normal footage.
+    Rate(f64),
+    /// At this p-value.
+    PValue(f32),
+    /// At so many robust standard deviations.
+    Z(f32),
+}
+
+impl Threshold {
+    /// As the detector takes it.
+    pub const fn rule(self) -> ThresholdRule {
+        match self {
+            Self::Rate(per_hour) => ThresholdRule::Rate { per_hour },
+            Self::PValue(p) => ThresholdRule::at_p_value(p),
+            Self::Z(z) => ThresholdRule::at_z(z),
+        }
+    }
+}
+
+/// A point of the picture: `[x, y]`, both 0..1 from the upper left.
+pub type Point = [f32; 2];
+/// A polygon: at least three points.
+pub type Region = Vec<Point>;
+
+/// One camera, with the defaults filled in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Camera {
+    /// Its name in alerts; no other camera has it.
+    pub name: String,
+    /// Where its picture comes from. `Display` hides its credentials; `Debug` does not.
+    pub input: Input,
+    /// When a surprise is an event.
+    pub threshold: Threshold,
+    /// `bundle`, `self` or a file.
+    pub baseline: String,
+    /// No alert so soon after the start.
+    pub warm_up: MediaTime,
+    /// Without a frame for so long it is connected anew.
+    pub stall: Duration,
+    /// After an event none opens for so long.
+    pub cool_down: MediaTime,
+    /// Spikes closer than this are one event.
+    pub merge: MediaTime,
+    /// The parts of the picture to watch; none: all of it.
+    pub region: Vec<Region>,
+}
+
+impl Camera {
+    /// A camera of this name with the defaults.
+    pub fn new(name: String, input: Input) -> Self {
+        Settings::default().camera(name, input)
+    }
+}
+
+/// What `[defaults]` holds; a camera overrides it key by key.
+#[derive(Default, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Settings {
+    max_false_alarms: Option<Rate>,
+    p_value: Option<Share>,
+    z: Option<Positive>,
+    baseline: Option<String>,
+    warm_up_s: Option<Seconds>,
+    stall_s: Option<Seconds>,
+    cool_down_s: Option<Seconds>,
+    merge_s: Option<Seconds>,
+    region: Option<Vec<Polygon>>,
+}
+
+/// One `[[camera]]`. Serde can't flatten and refuse unknown keys at once, so the settings stand here again.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WrittenCamera {
+    pub(super) name: Spanned<String>,
+    url: Option<Spanned<String>>,
+    url_env: Option<Spanned<String>>,
+    url_file: Option<Spanned<String>>,
+    max_false_alarms: Option<Rate>,
+    p_value: Option<Share>,
+    z: Option<Positive>,
+    baseline: Option<String>,
+    warm_up_s: Option<Seconds>,
+    stall_s: Option<Seconds>,
+    cool_down_s: Option<Seconds>,
+    merge_s: Option<Seconds>,
+    region: Option<Vec<Polygon>>,
+}
+
+impl WrittenCamera {
+    /// Its own settings where it has them, else the defaults; a threshold of any kind replaces the default one.
+    pub(super) fn settings(&self, defaults: &Settings) -> Settings {
+        let defaults = defaults.clone();
+        let own = self.max_false_alarms.is_some() || self.p_value.is_some() || self.z.is_some();
+        let (rate, p_value, z) = if own {
+            (self.max_false_alarms, self.p_value, self.z)
+        } else {
+            (defaults.max_false_alarms, defaults.p_value, defaults.z)
+        };
+        Settings {
+            max_false_alarms: rate,
+            p_value,
+            z,
+            baseline: self.baseline.clone().or(defaults.baseline),
+            warm_up_s: self.warm_up_s.or(defaults.warm_up_s),
+            stall_s: self.stall_s.or(defaults.stall_s),
+            cool_down_s: self.cool_down_s.or(defaults.cool_down_s),
+            merge_s: self.merge_s.or(defaults.merge_s),
+            region: self.region.clone().or(defaults.region),
+        }
+    }
+}
+
+impl Settings {
+    pub(super) fn thresholds(&self) -> usize {
+        [self.max_false_alarms.is_some(), self.p_value.is_some(), self.z.is_some()].into_iter().filter(|t| *t).count()
+    }
+
+    pub(super) fn camera(self, name: String, input: Input) -> Camera {
+        let seconds = |s: Option<Seconds>, default: f64| s.map_or(default, |s| s.0);
+        let time = |s, default| MediaTime::from_secs_f64(seconds(s, default));
+        let threshold = match (self.max_false_alarms, self.p_value, self.z) {
+            (Some(rate), ..) => Threshold::Rate(rate.0),
+            (None, Some(p), _) => Threshold::PValue(p.0),
+            (None, None, Some(z)) => Threshold::Z(z.0),
+            (None, None, None) => DEFAULT_THRESHOLD,
+        };
+        Camera {
+            name,
+            input,
+            threshold,
+            baseline: self.baseline.unwrap_or_else(|| "bundle".into()),
+            warm_up: time(self.warm_up_s, 0.0),
+            stall: Duration::from_secs_f64(seconds(self.stall_s, DEFAULT_STALL_S)),
+            cool_down: time(self.cool_down_s, 0.0),
+            merge: time(self.merge_s, DEFAULT_MERGE_S),
+            region: self.region.unwrap_or_default().into_iter().map(|p| p.0).collect(),
+        }
+    }
+}
+
+impl WrittenCamera {
+    /// Where the picture comes from: exactly one of `url`, `url_env` and `url_file`.
+    pub(super) fn input(
+        &self,
+        place: &Place<'_>,
+        span: Range<usize>,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Input> {
+        let name = self.name.get_ref();
+        match (&self.url, &self.url_env, &self.url_file) {
+            (Some(url), None, None) => one_input(url.get_ref()).map_err(|e| place.error(Some(url.span()), &e)),
+            (None, Some(variable), None) => {
+                let unset = format!("url_env: the environment variable {} is not set", variable.get_ref());
+                let url = env(variable.get_ref()).ok_or_else(|| place.error(Some(variable.span()), &unset))?;
+                secret_input(&url).map_err(|e| place.error(Some(variable.span()), &format!("url_env: {e}")))
+            }
+            (None, None, Some(path)) => {
+                let fail = |e: &str| place.error(Some(path.span()), &format!("url_file: {e}"));
+                let text = read(Path::new(path.get_ref())).map_err(|e| fail(&e.to_string()))?;
+                secret_input(text.trim()).map_err(|e| fail(&e))
+            }
+            _ => Err(place.error(Some(span), &format!("camera \"{name}\" needs one of url, url_env and url_file"))),
+        }
+    }
+}
+
+/// The one input that a name gives.
+fn one_input(name: &str) -> Result<Input, String> {
+    let mut inputs = parse(name).map_err(|e| format!("url: {}", hide(&e.to_string())))?;
+    match (inputs.pop(), inputs.len()) {
+        (Some(input), 0) => Ok(input),
+        _ => Err(format!("url: \"{name}\" names several videos: give each a camera of its own")),
+    }
+}
+
+/// A URL that must not be shown, not even in part.
+fn secret_input(url: &str) -> Result<Input, String> {
+    match parse(url).ok().as_deref() {
+        Some([Input::Url(url)]) => Ok(Input::Url(url.clone())),
+        _ => Err("what is there is not a URL such as rtsp://camera/stream".into()),
+    }
+}

@@ -1,0 +1,98 @@
+//! `monitor.toml`: which cameras to watch, and how.
+//!
+//! ```toml
+//! [defaults]
+//! max_false_alarms = "1/day"
+//! stall_s = 10
+//!
+//! [[camera]]
+//! name = "gate"
+//! url_env = "GATE_URL"
+//! region = [[[0.0, 0.4], [1.0, 0.4], [1.0, 1.0], [0.0, 1.0]]]
+//! ```
+//!
+//! Invariants: an unknown key is refused; every message names the file, the line and the key; a URL that is given in
+//! the environment or in a file of its own appears nowhere, one in the configuration only without its secrets.
+
+mod camera;
+mod place;
+mod values;
+
+pub use camera::{Camera, Point, Region, Threshold};
+
+use crate::error::Result;
+use camera::{Settings, WrittenCamera};
+use place::{Place, read};
+use serde::Deserialize;
+use std::collections::HashMap;
+use std::path::Path;
+use toml::Spanned;
+
+/// The cameras of a configuration, in its order; never empty, names unique.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MonitorConfig {
+    /// The cameras.
+    pub cameras: Vec<Camera>,
+}
+
+/// The file as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    #[serde(default)]
+    defaults: Settings,
+    #[serde(default)]
+    camera: Vec<Spanned<WrittenCamera>>,
+}
+
+impl MonitorConfig {
+    /// Reads a configuration file.
+    ///
+    /// # Errors
+    /// [`Error::Input`] when a file can't be read, [`Error::Config`] with file, line and key for the first thing that
+    /// is wrong in it.
+    pub fn load(path: &Path) -> Result<Self> {
+        let text = read(path)?;
+        Self::from_toml(&text, &path.display().to_string(), &|name| std::env::var(name).ok())
+    }
+
+    /// Reads a configuration; `file` is its name in messages, `env` looks up environment variables.
+    ///
+    /// # Errors
+    /// As [`MonitorConfig::load`].
+    pub fn from_toml(text: &str, file: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Self> {
+        let place = Place { text, file };
+        let written: Written = toml::from_str(text).map_err(|e| place.of(&e))?;
+        if written.defaults.thresholds() > 1 {
+            return Err(place.error(None, "[defaults] has several of max_false_alarms, p_value and z: keep one"));
+        }
+        if written.camera.is_empty() {
+            return Err(place.error(None, "no camera: add a [[camera]] with a name and a url"));
+        }
+        let mut lines: HashMap<String, usize> = HashMap::new();
+        let mut cameras = Vec::new();
+        for spanned in written.camera {
+            let span = spanned.span();
+            let camera = spanned.into_inner();
+            let name = camera.name.get_ref().clone();
+            if name.is_empty() {
+                return Err(place.error(Some(camera.name.span()), "the name is empty: name the camera"));
+            }
+            if let Some(line) = lines.insert(name.clone(), place.line(camera.name.span())) {
+                let words = format!("two cameras are called \"{name}\" (the other in line {line}): rename one");
+                return Err(place.error(Some(camera.name.span()), &words));
+            }
+            let input = camera.input(&place, span.clone(), env)?;
+            let settings = camera.settings(&written.defaults);
+            if settings.thresholds() > 1 {
+                let words = format!("camera \"{name}\" has several of max_false_alarms, p_value and z: keep one");
+                return Err(place.error(Some(span), &words));
+            }
+            cameras.push(settings.camera(name, input));
+        }
+        Ok(Self { cameras })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,81 @@
+//! Values that are checked as they are read.
+
+use super::camera::{Point, Region};
+use crate::units::per_hour;
+use serde::{Deserialize, Deserializer, de};
+
+/// Longest time that may be set, seconds: a day.
+const LONGEST_S: f64 = 86_400.0;
+
+/// Events per hour, written as `1/day`.
+#[derive(Clone, Copy)]
+pub(super) struct Rate(pub(super) f64);
+
+/// A share in (0, 1].
+#[derive(Clone, Copy)]
+pub(super) struct Share(pub(super) f32);
+
+/// A positive number.
+#[derive(Clone, Copy)]
+pub(super) struct Positive(pub(super) f32);
+
+/// Seconds, up to a day.
+#[derive(Clone, Copy)]
+pub(super) struct Seconds(pub(super) f64);
+
+/// At least three points in the picture.
+#[derive(Clone)]
+pub(super) struct Polygon(pub(super) Region);
+
+impl<'de> Deserialize<'de> for Rate {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
+        per_hour(&String::deserialize(from)?).map(Self).map_err(de::Error::custom)
+    }
+}
+
+impl<'de> Deserialize<'de> for Share {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
+        let value = f32::deserialize(from)?;
+        let fine = value > 0.0 && value <= 1.0;
+        if fine { Ok(Self(value)) } else { Err(de::Error::custom(format!("{value} does not lie in (0, 1]"))) }
+    }
+}
+
+impl<'de> Deserialize<'de> for Positive {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
+        let value = f32::deserialize(from)?;
+        let fine = value > 0.0 && value.is_finite();
+        if fine { Ok(Self(value)) } else { Err(de::Error::custom(format!("{value} is not a positive number"))) }
+    }
+}
+
+impl<'de> Deserialize<'de> for Seconds {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
+        let value = f64::deserialize(from)?;
+        let fine = (0.0..=LONGEST_S).contains(&value);
+        if fine { Ok(Self(value)) } else { Err(de::Error::custom(format!("{value} does not lie in 0..{LONGEST_S} s"))) }
+    }
+}
+
+impl<'de> Deserialize<'de> for Polygon {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
+        let points = Region::deserialize(from)?;
+        let inside = points.iter().flatten().all(|v| (0.0..=1.0).contains(v));
+        if points.len() < 3 {
+            return Err(de::Error::custom("a polygon of the region needs at least three points"));
+        }
+        if !inside {
+            return Err(de::Error::custom("a point of the region lies outside 0..1 (shares of width and height)"));
+        }
+        if area(&points) < 1e-4 {
+            return Err(de::Error::custom("a polygon of the region has no area"));
+        }
+        Ok(Self(points))
+    }
+}
+
+/// Area of a polygon (the shoelace formula).
+fn area(points: &[Point]) -> f32 {
+    let next = points.iter().cycle().skip(1);
+    points.iter().zip(next).map(|(a, b)| a[0] * b[1] - b[0] * a[1]).sum::<f32>().abs() / 2.0
+}

@@ -1,0 +1,40 @@
+//! Who wants to hear what happens: lines, deliveries, recordings, the dashboard.
+
+use super::Camera;
+use crate::error::Result;
+use crate::pipeline::live::News;
+use std::time::{Duration, SystemTime};
+
+/// A piece of news.
+#[derive(Clone, Copy)]
+pub struct Heard<'a> {
+    /// The camera's index.
+    pub index: usize,
+    /// Whose news it is.
+    pub camera: &'a Camera,
+    /// What happened.
+    pub news: &'a News,
+    /// When it was told.
+    pub at: SystemTime,
+}
+
+/// Hears everything that happens, in order, on one thread.
+///
+/// Implementers: return soon; what takes time (the network, a disk) is done elsewhere. What fails in a way that goes on
+/// is kept and tried again; an error ends the whole watch.
+pub trait Listener {
+    /// Takes the next piece of news.
+    ///
+    /// # Errors
+    /// When nothing sensible can be done without it.
+    fn take(&mut self, heard: Heard<'_>) -> Result<()>;
+
+    /// Nothing follows: finishes what is begun, but takes no longer than `limit`.
+    ///
+    /// # Errors
+    /// When something that was taken is lost.
+    fn finish(&mut self, limit: Duration) -> Result<()> {
+        let _ = limit;
+        Ok(())
+    }
+}
