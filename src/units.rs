@@ -152,6 +152,11 @@ impl Stop {
         self.own.store(true, Ordering::Relaxed);
     }
 
+    /// The flag that [`Stop::request`] raises, for who can raise nothing else (a signal handler).
+    pub fn flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.own)
+    }
+
     /// Whether a stop was asked for.
     pub fn requested(&self) -> bool {
         self.parents.iter().chain([&self.own]).any(|flag| flag.load(Ordering::Relaxed))

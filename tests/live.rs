@@ -1,178 +1,23 @@
 //! Many cameras over painted scenes: fair, bounded, and no fault of one touches another.
 
+#[path = "painted/camera.rs"]
+mod cameras;
 mod painted;
 
-use painted::{FPS, SIDE, info, spec};
+use cameras::{Ending, Heard, Painted, camera, model, options, painted as scene, run};
+use painted::FPS;
+use startle::Error;
+use startle::Result;
 use startle::clip::{Clip, ClipSpec};
-use startle::media::{FrameSource, GapReason, Picture, Step, VideoInfo};
+use startle::media::GapReason;
 use startle::model::persistence::Persistence;
 use startle::model::{ModelInfo, Scorer, WindowErrors};
-use startle::pipeline::DetectionSettings;
-use startle::pipeline::live::{Backoff, Camera, News, Options, Pace, Phase, State, watch};
-use startle::record::{Event, Gap};
-use startle::surprise::{ThresholdRule, WatchOptions};
+use startle::pipeline::live::{Backoff, News, Options, Pace, watch};
+use startle::record::Gap;
 use startle::units::{MediaTime, Stop};
-use startle::{Error, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
-
-/// How a painted camera ends.
-#[derive(Clone, Copy)]
-enum Ending {
-    End,
-    Error,
-    /// Waits until it is stopped.
-    Silence,
-    Panic,
-}
-
-/// A bright square that teleports at a frame, `nap` between frames.
-struct Painted {
-    info: VideoInfo,
-    frames: i64,
-    next: i64,
-    teleport: i64,
-    nap: Duration,
-    ending: Ending,
-    stop: Stop,
-    decoded: Arc<AtomicI64>,
-}
-
-fn painted(frames: i64, teleport: i64, nap: Duration, ending: Ending, stop: Stop) -> Painted {
-    let info = info(None);
-    Painted { info, frames, next: 0, teleport, nap, ending, stop, decoded: Arc::default() }
-}
-
-fn time(frame: i64) -> MediaTime {
-    MediaTime::from_nanos(frame * 1_000_000_000 / FPS)
-}
-
-impl FrameSource for Painted {
-    fn info(&self) -> &VideoInfo {
-        &self.info
-    }
-
-    fn next_step(&mut self) -> Result<Step> {
-        if self.next >= self.frames {
-            return match self.ending {
-                Ending::End => Ok(Step::End),
-                Ending::Error => Err(Error::input("painted", "the cable is out")),
-                Ending::Panic => panic!("garbage"),
-                Ending::Silence => {
-                    while !self.stop.requested() {
-                        std::thread::sleep(Duration::from_millis(2));
-                    }
-                    Err(Error::Stopped)
-                }
-            };
-        }
-        if !self.nap.is_zero() {
-            std::thread::sleep(self.nap);
-        }
-        self.next += 1;
-        self.decoded.store(self.next, Ordering::Relaxed);
-        Ok(Step::Frame { time: time(self.next - 1), end: time(self.next) })
-    }
-
-    fn picture(&mut self) -> Result<Picture> {
-        let x0 = if self.next <= self.teleport { 0 } else { 16 };
-        let rgb = (0..SIDE * SIDE).flat_map(|i| {
-            let (x, y) = (i % SIDE, i / SIDE);
-            [if (x0..x0 + 8).contains(&x) && y < 8 { 240 } else { 40 }; 3]
-        });
-        Ok(Picture::new(SIDE, SIDE, rgb.collect()))
-    }
-
-    fn frames_decoded(&self) -> u64 {
-        self.next as u64
-    }
-}
-
-/// A camera whose `n`-th connection (from 0) `open` makes.
-fn camera<'a>(pace: Pace, mut open: impl FnMut(usize, Stop) -> Result<Painted> + Send + 'a) -> Camera<'a> {
-    let mut connection = 0;
-    Camera {
-        open: Box::new(move |stop| {
-            connection += 1;
-            Ok(Box::new(open(connection - 1, stop)?))
-        }),
-        pace,
-        stall: Duration::from_millis(250),
-        warm_up: MediaTime::ZERO,
-        detection: DetectionSettings {
-            top_fraction: 0.06,
-            watch: WatchOptions {
-                rule: ThresholdRule::at_z(8.0),
-                merge: MediaTime::from_nanos(500_000_000),
-                min_duration: MediaTime::ZERO,
-                cool_down: MediaTime::ZERO,
-            },
-        },
-        baseline: None,
-    }
-}
-
-fn options(stop: &Stop) -> Options {
-    let (first, longest) = (Duration::from_millis(5), Duration::from_millis(20));
-    let backoff = Backoff { first, longest, steady: Duration::from_millis(10) };
-    Options { backoff, ..Options::new(stop.clone()) }
-}
-
-/// What was told of one camera.
-#[derive(Default)]
-struct Heard {
-    points: usize,
-    begun: Vec<Event>,
-    events: Vec<Event>,
-    gaps: Vec<Gap>,
-    reasons: Vec<String>,
-    reconnects: u64,
-    dropped: u64,
-    ended: bool,
-}
-
-impl Heard {
-    fn take(&mut self, news: News) {
-        match news {
-            News::Moment(_) => self.points += 1,
-            News::Incident(incident) if incident.phase == Phase::Begun => self.begun.push(incident.event),
-            News::Incident(incident) => self.events.push(incident.event),
-            News::Gap(gap) => self.gaps.push(gap),
-            News::Health(health) => {
-                self.reasons.extend(health.reason);
-                self.reconnects = health.reconnects;
-                self.dropped = health.dropped;
-                self.ended = health.state == State::Ended;
-            }
-        }
-    }
-}
-
-/// Watches until `enough` or all have ended.
-fn run(
-    cameras: Vec<Camera<'_>>,
-    scorer: &mut (dyn Scorer + Send),
-    options: &Options,
-    enough: impl Fn(&[Heard]) -> bool,
-) -> Vec<Heard> {
-    let mut heard: Vec<Heard> = cameras.iter().map(|_| Heard::default()).collect();
-    let begun = Instant::now();
-    watch(cameras, scorer, options, |camera, news| {
-        heard[camera].take(news);
-        if enough(&heard) || begun.elapsed() > Duration::from_mins(1) {
-            options.stop.request();
-        }
-        Ok(())
-    })
-    .unwrap();
-    assert!(begun.elapsed() < Duration::from_mins(1), "it was never enough");
-    heard
-}
-
-fn model() -> Persistence {
-    Persistence::new(spec()).unwrap()
-}
 
 /// A model that takes its time for each call.
 struct Slow(Persistence, Duration);
@@ -194,7 +39,7 @@ impl Scorer for Slow {
 fn a_file_gives_each_camera_its_event_and_ends() {
     let teleports = [160, 100, 200];
     let cameras =
-        teleports.map(|at| camera(Pace::Model, move |_, stop| Ok(painted(240, at, Duration::ZERO, Ending::End, stop))));
+        teleports.map(|at| camera(Pace::Model, move |_, stop| Ok(scene(240, at, Duration::ZERO, Ending::End, stop))));
     let heard = run(cameras.into(), &mut model(), &options(&Stop::new()), |_| false);
     for (heard, at) in heard.iter().zip(teleports) {
         assert_eq!((heard.begun.len(), heard.events.len(), heard.dropped, heard.ended), (1, 1, 0, true));
@@ -207,10 +52,10 @@ fn a_file_gives_each_camera_its_event_and_ends() {
 #[test]
 fn a_camera_that_floods_does_not_starve_the_others() {
     let stop = Stop::new();
-    let flood = camera(Pace::Live, |_, stop| Ok(painted(i64::MAX, i64::MAX, Duration::ZERO, Ending::End, stop)));
+    let flood = camera(Pace::Live, |_, stop| Ok(scene(i64::MAX, i64::MAX, Duration::ZERO, Ending::End, stop)));
     let calm = || {
         let nap = Duration::from_millis(2);
-        camera(Pace::Live, move |_, stop| Ok(painted(i64::MAX, i64::MAX, nap, Ending::End, stop)))
+        camera(Pace::Live, move |_, stop| Ok(scene(i64::MAX, i64::MAX, nap, Ending::End, stop)))
     };
     let mut slow = Slow(model(), Duration::from_millis(20));
     let heard = run(vec![flood, calm(), calm()], &mut slow, &options(&stop), |h| h[1].points > 60);
@@ -225,14 +70,14 @@ fn what_the_model_cannot_keep_up_with_is_dropped_oldest_first_and_is_no_event() 
     // A hundred clips a second, of which the model can do about ten: 0.8 s may wait.
     let decoded = Arc::new(AtomicI64::new(0));
     let fast = camera(Pace::Live, |_, stop| {
-        let source = painted(i64::MAX, i64::MAX, Duration::from_millis(2), Ending::End, stop);
+        let source = scene(i64::MAX, i64::MAX, Duration::from_millis(2), Ending::End, stop);
         Ok(Painted { decoded: Arc::clone(&decoded), ..source })
     });
     let options = Options { batch: 1, ..options(&stop) };
     let mut slow = Slow(model(), Duration::from_millis(15));
     let mut heard = Heard::default();
     let mut latest: f64 = 0.0;
-    watch(vec![fast], &mut slow, &options, |_, news| {
+    watch(vec![fast], &mut slow, &options, |_: usize, news: News| {
         if let News::Moment(moment) = &news {
             latest = latest.max(decoded.load(Ordering::Relaxed) as f64 / FPS as f64 - moment.point.t_s);
         }
@@ -261,10 +106,10 @@ fn a_lost_connection_comes_back_and_its_break_is_no_event() {
                 return Err(Error::input("rtsp://***@gate", "can't connect"));
             }
             let teleport = if n % 2 == 0 { 10_000 } else { 0 };
-            Ok(painted(120, teleport, Duration::from_micros(200), ending, stop))
+            Ok(scene(120, teleport, Duration::from_micros(200), ending, stop))
         });
         let steady =
-            camera(Pace::Live, |_, stop| Ok(painted(i64::MAX, i64::MAX, Duration::from_millis(2), Ending::End, stop)));
+            camera(Pace::Live, |_, stop| Ok(scene(i64::MAX, i64::MAX, Duration::from_millis(2), Ending::End, stop)));
         let heard = run(vec![away, steady], &mut model(), &options(&stop), |h| h[0].reconnects >= 4);
         assert!(heard[0].events.is_empty(), "{:?}", heard[0].events);
         assert!(heard[0].reasons.iter().any(|r| r.contains("can't connect")), "{:?}", heard[0].reasons);
@@ -284,7 +129,7 @@ fn a_lost_connection_comes_back_and_its_break_is_no_event() {
 
 #[test]
 fn warm_up_keeps_early_events_back() {
-    let mut early = camera(Pace::Model, |_, stop| Ok(painted(240, 160, Duration::ZERO, Ending::End, stop)));
+    let mut early = camera(Pace::Model, |_, stop| Ok(scene(240, 160, Duration::ZERO, Ending::End, stop)));
     early.warm_up = MediaTime::from_secs_f64(9.0);
     let heard = run(vec![early], &mut model(), &options(&Stop::new()), |_| false);
     assert!(heard[0].events.is_empty() && heard[0].points > 50);
@@ -292,7 +137,7 @@ fn warm_up_keeps_early_events_back() {
 
 #[test]
 fn a_file_at_its_own_pace_takes_its_own_time() {
-    let file = camera(Pace::Once, |_, stop| Ok(painted(40, 1000, Duration::ZERO, Ending::End, stop)));
+    let file = camera(Pace::Once, |_, stop| Ok(scene(40, 1000, Duration::ZERO, Ending::End, stop)));
     let begun = Instant::now();
     let heard = run(vec![file], &mut model(), &options(&Stop::new()), |_| false);
     let took = begun.elapsed().as_secs_f64();
@@ -303,15 +148,15 @@ fn a_file_at_its_own_pace_takes_its_own_time() {
 #[test]
 fn a_stop_ends_everything_within_five_seconds() {
     let stop = Stop::new();
-    let flood = || camera(Pace::Live, |_, stop| Ok(painted(i64::MAX, i64::MAX, Duration::ZERO, Ending::End, stop)));
-    let silent = camera(Pace::Live, |_, stop| Ok(painted(1, 1, Duration::ZERO, Ending::Silence, stop)));
+    let flood = || camera(Pace::Live, |_, stop| Ok(scene(i64::MAX, i64::MAX, Duration::ZERO, Ending::End, stop)));
+    let silent = camera(Pace::Live, |_, stop| Ok(scene(1, 1, Duration::ZERO, Ending::Silence, stop)));
     let closed = camera(Pace::Live, |_, _| Err(Error::input("x", "can't connect")));
     let mut options = options(&stop);
     options.backoff = Backoff::default();
     let mut slow = Slow(model(), Duration::from_millis(700));
     let mut asked = None;
     let mut heard = 0;
-    watch(vec![flood(), silent, closed, flood()], &mut slow, &options, |_, _| {
+    watch(vec![flood(), silent, closed, flood()], &mut slow, &options, |_: usize, _: News| {
         heard += 1;
         if heard == 20 {
             stop.request();
@@ -339,11 +184,11 @@ fn a_fault_of_the_model_or_of_the_listener_ends_the_watch() {
     }
     let endless = || {
         let nap = Duration::from_millis(1);
-        vec![camera(Pace::Live, move |_, stop| Ok(painted(i64::MAX, i64::MAX, nap, Ending::End, stop)))]
+        vec![camera(Pace::Live, move |_, stop| Ok(scene(i64::MAX, i64::MAX, nap, Ending::End, stop)))]
     };
-    let error = watch(endless(), &mut Broken(model()), &options(&Stop::new()), |_, _| Ok(())).unwrap_err();
+    let error = watch(endless(), &mut Broken(model()), &options(&Stop::new()), |_: usize, _: News| Ok(())).unwrap_err();
     assert!(error.to_string().contains("the graph broke"), "{error}");
-    let error = watch(endless(), &mut model(), &options(&Stop::new()), |_, news| match news {
+    let error = watch(endless(), &mut model(), &options(&Stop::new()), |_: usize, news: News| match news {
         News::Moment(_) => Err(Error::output("alerts", std::io::Error::other("disk full"))),
         _ => Ok(()),
     });

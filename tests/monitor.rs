@@ -171,7 +171,7 @@ fn possible(dir: &Path) -> PathBuf {
 fn breaks_and_comes_back(url: &str, mut send: impl FnMut(&Path) -> Running) {
     let dir = tempfile::tempdir().unwrap();
     let first = send(&possible(dir.path()));
-    let (running, lines) = monitor(&["--stall", "2", "--max-false-alarms", "30/hour", url]);
+    let (running, lines) = monitor(&["--stall", "2", "--max-false-alarms", "30/hour", "--baseline", "bundle", url]);
     let mut seen = until(&lines, "connected", |l| is_state(l, "watching"));
     std::thread::sleep(Duration::from_secs(5));
     drop(first);

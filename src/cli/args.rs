@@ -86,6 +86,14 @@ impl ChosenModel {
         }
     }
 
+    /// Predicts the slot after the longest context alone: for live streams, see [`ClipSpec::prompt`].
+    pub fn be_prompt(&mut self) {
+        match &mut self.source {
+            Source::Bundle(bundle) => bundle.be_prompt(),
+            Source::Persistence(spec) => *spec = spec.prompt(),
+        }
+    }
+
     /// Intra-op threads of each scorer.
     pub const fn threads(&self) -> usize {
         self.options.threads

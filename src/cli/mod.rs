@@ -15,8 +15,12 @@ mod resume;
 
 use clap::{Parser, Subcommand};
 use exit::Outcome;
+use signal_hook::consts::{SIGHUP, SIGTERM};
+use signal_hook::flag::{register, register_conditional_shutdown};
 use startle::units::Stop;
 use std::error::Error as _;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// Watches video and says when and where something happened that should not be possible.
 ///
@@ -51,10 +55,11 @@ pub fn main() -> Outcome {
         Command::Monitor(_) => "what waits is still told",
         _ => "the report will hold what was analysed so far",
     };
-    catch_interrupts(&stop, what);
+    let hang_up = matches!(cli.command, Command::Monitor(_)).then(Arc::<AtomicBool>::default);
+    catch_interrupts(&stop, what, hang_up.clone());
     let result = match &cli.command {
         Command::Analyze(args) => analyze::run(args, &stop),
-        Command::Monitor(args) => monitor::run(args, &stop).map(|()| Outcome::Done),
+        Command::Monitor(args) => monitor::run(args, &stop, hang_up.unwrap_or_default()).map(|()| Outcome::Done),
         Command::Calibrate(args) => calibrate::run(args, &stop).map(|()| Outcome::Done),
         Command::Evaluate(args) => evaluate::run(args, &stop),
         Command::Report(args) => report::run(args).map(|()| Outcome::Done),
@@ -83,8 +88,10 @@ fn complain(error: &startle::Error) {
     }
 }
 
-/// The first Ctrl-C (or SIGTERM) ends the input and lets the report be written, the second ends the program now.
-fn catch_interrupts(stop: &Stop, what: &'static str) {
+/// The first Ctrl-C (or SIGTERM) ends the input and lets the report be written, the second ends the program now. A SIGHUP
+/// does the same, or raises `hang_up` where that is given.
+fn catch_interrupts(stop: &Stop, what: &'static str, hang_up: Option<Arc<AtomicBool>>) {
+    let flag = stop.flag();
     let stop = stop.clone();
     let handler = move || {
         if stop.requested() {
@@ -95,5 +102,13 @@ fn catch_interrupts(stop: &Stop, what: &'static str) {
     };
     if let Err(error) = ctrlc::set_handler(handler) {
         eprintln!("startle: Ctrl-C will end the program without a report: {error}");
+    }
+    let ends = [Some(SIGTERM), hang_up.is_none().then_some(SIGHUP)];
+    let raised = ends.into_iter().flatten().flat_map(|signal| {
+        [register_conditional_shutdown(signal, 130, Arc::clone(&flag)), register(signal, Arc::clone(&flag))]
+    });
+    let reload = hang_up.map(|flag| register(SIGHUP, flag));
+    for error in raised.chain(reload).filter_map(Result::err) {
+        eprintln!("startle: a signal will end the program without a report: {error}");
     }
 }

@@ -1,12 +1,14 @@
 //! From decoded pictures to clips: the model's clock, its picture size, scene cuts and windows.
 
 mod cut;
+mod region;
 mod resample;
 mod resize;
 mod thumbnail;
 mod window;
 
 pub use cut::{Change, CutDetector};
+pub use region::{Point, Region};
 pub use resample::ticks_shown;
 pub use resize::Resizer;
 pub use thumbnail::jpeg_base64;
@@ -98,6 +100,14 @@ impl ClipSpec {
             return fail(format!("resize_size {} is smaller than crop_size {}", self.resize_size, self.crop_size));
         }
         Ok(())
+    }
+
+    /// For live streams: the longest context and the slot after it alone, so that a slot is judged as soon as its last
+    /// frame is there and no later window has anything to add.
+    #[must_use]
+    pub fn prompt(&self) -> Self {
+        let context_lengths = vec![self.frames_per_clip - self.tubelet_size];
+        Self { context_lengths, horizon: Some(1), ..self.clone() }
     }
 
     /// Tokens along one side of the picture.

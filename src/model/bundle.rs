@@ -67,6 +67,11 @@ impl ModelBundle {
         Ok(())
     }
 
+    /// Predicts the slot after the longest context alone, see [`ClipSpec::prompt`].
+    pub fn be_prompt(&mut self) {
+        self.spec = self.spec.prompt();
+    }
+
     /// From 8-bit values to the model's.
     pub fn normalizer(&self) -> Normalizer {
         Normalizer::new(self.manifest.preprocess.mean, self.manifest.preprocess.std)
@@ -134,7 +139,7 @@ pub fn sha256_file(path: &Path) -> std::io::Result<String> {
 }
 
 /// Bytes in hexadecimal.
-pub(super) fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text

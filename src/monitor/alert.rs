@@ -52,10 +52,10 @@ struct Alert<'a> {
     thumbnail: &'a str,
 }
 
-/// The line for a piece of news, without its line end; `None` for points of the curve.
+/// The line for a piece of news, without its line end; `None` for points of the curve and what was learnt.
 pub fn line(camera: &str, news: &News, now: SystemTime) -> Option<String> {
     let (what, told) = match news {
-        News::Moment(_) => return None,
+        News::Moment(_) | News::Learnt(_) => return None,
         News::Incident(incident) => ("event", Told::Event(alert(camera, incident))),
         News::Gap(gap) => ("gap", Told::Gap(gap)),
         News::Health(health) => ("health", Told::Health(health)),

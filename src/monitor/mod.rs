@@ -3,8 +3,10 @@
 pub mod alert;
 mod config;
 mod hear;
+mod memory;
 mod rotate;
 
-pub use config::{Camera, MonitorConfig, Point, Region, Threshold};
+pub use config::{Camera, MonitorConfig, Schedule, Threshold};
 pub use hear::{Heard, Listener};
+pub use memory::Memory;
 pub use rotate::RotatingFile;

@@ -56,6 +56,8 @@ pub struct Assembler {
     footing: Footing,
     nuisances: NuisanceModel,
     top: usize,
+    /// The tokens that count; empty: all.
+    watched: Vec<bool>,
     segment: u32,
     /// Index within the segment of `pending`'s front.
     front: u64,
@@ -67,7 +69,16 @@ impl Assembler {
     /// is not impossible but only lively.
     pub fn new(spec: &ClipSpec, footing: Footing, nuisances: NuisanceModel, top_fraction: f32) -> Self {
         let top = top_count(spec.tokens_per_slot(), top_fraction);
-        Self { spec: spec.clone(), footing, nuisances, top, segment: 0, front: 0, pending: VecDeque::new() }
+        Self {
+            spec: spec.clone(),
+            footing,
+            nuisances,
+            top,
+            watched: Vec::new(),
+            segment: 0,
+            front: 0,
+            pending: VecDeque::new(),
+        }
     }
 
     /// As a baseline says; without one, errors and surprise are left as they are.
@@ -77,6 +88,16 @@ impl Assembler {
             |b| (b.footing().clone(), *b.nuisances()),
         );
         Self::new(spec, footing, nuisances, top_fraction)
+    }
+
+    /// From now on only these tokens count, row-major: the others surprise nobody. The number of tokens whose mean is a
+    /// slot's surprise stays that of the whole picture.
+    ///
+    /// # Panics
+    /// When there are not as many as a slot has tokens (a fault of the program).
+    pub fn watch_only(&mut self, tokens: Vec<bool>) {
+        assert_eq!(tokens.len(), self.spec.tokens_per_slot(), "tokens of a mask");
+        self.watched = tokens;
     }
 
     /// Takes the next window; gives the slots that became final, in order of time.
@@ -92,7 +113,8 @@ impl Assembler {
             for (offset, errors) in context.errors.chunks_exact(self.spec.tokens_per_slot()).enumerate() {
                 let slot = context.first_slot + offset;
                 let horizon = slot - first_horizon;
-                let heat = self.footing.apply(context.context, horizon, errors);
+                let mut heat = self.footing.apply(context.context, horizon, errors);
+                heat.iter_mut().zip(&self.watched).filter(|(_, watched)| !**watched).for_each(|(h, _)| *h = 0.0);
                 self.add(clip_slot + slot as u64, (clip, slot), errors, heat);
             }
         }

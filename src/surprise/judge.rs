@@ -1,21 +1,6 @@
 //! What a slot's surprise means: against a calibration sample, or against the stream so far.
 
-use super::{Baseline, MERGE_S, Tail, location_scale};
-use std::collections::VecDeque;
-
-/// Slots of the past that a stream without a baseline is compared with.
-const MEMORY: usize = 600;
-/// Slots that must have been seen before the stream's own past says anything: enough for a median absolute deviation
-/// that one odd slot does not move.
-const WARM_UP: usize = 12;
-
-/// Slots whose z make the tail of a stream's own past: an hour of the bundled model's.
-const HISTORY: usize = 18_000;
-/// Slots after which the tail is first fitted, and then fitted again.
-pub(super) const FIRST_FIT: usize = 300;
-/// A slot teaches no more than what the past reaches so many times an hour: an event must not become normal, but what
-/// recurs may.
-const TEACHES_MOST: f64 = 1.0;
+use super::{Baseline, Past, Tail, location_scale};
 
 /// A surprise value and its meaning.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -44,21 +29,6 @@ pub enum Judge {
     },
     /// Against the stream so far.
     Running(Past),
-}
-
-/// What a stream without a baseline has shown of itself.
-///
-/// Source: DSPOT (Siffer et al., KDD 2017, section 4.3): drift is taken out by the recent past, the tail of what is left is
-/// fitted anew as the stream goes on, and an event hardly teaches (there it does not at all, and the tail shrinks).
-#[derive(Debug, Clone, Default)]
-pub struct Past {
-    /// Surprises of the last [`MEMORY`] slots: median and spread of now.
-    recent: VecDeque<f32>,
-    /// z of the last [`HISTORY`] slots that were no events.
-    z: VecDeque<f32>,
-    tail: Option<Tail>,
-    /// Slots since the tail was fitted.
-    since_fit: usize,
 }
 
 impl Judge {
@@ -91,7 +61,7 @@ impl Judge {
     pub fn z_at_rate(&self, rate: f64) -> Option<f32> {
         match self {
             Self::Calibrated { .. } => None,
-            Self::Running(past) => past.tail.map(|tail| tail.level(rate)),
+            Self::Running(past) => past.z_at_rate(rate),
         }
     }
 
@@ -121,34 +91,6 @@ impl Judge {
             Self::Running(_) => None,
         }
     }
-}
-impl Past {
-    fn push(&mut self, surprise: f32, slot_s: f64) -> Verdict {
-        let seen: Vec<f32> = self.recent.iter().copied().collect();
-        let known = if seen.len() < WARM_UP { None } else { location_scale(&seen) };
-        keep(&mut self.recent, surprise, MEMORY);
-        let z = known.map(|(location, scale)| (surprise - location) / scale);
-        let per_hour = z.and_then(|z| self.tail.map(|tail| tail.rate(z) * 3600.0));
-        if let Some(z) = z {
-            let most = self.tail.map_or(z, |tail| tail.level(TEACHES_MOST / 3600.0));
-            keep(&mut self.z, z.min(most), HISTORY);
-            self.since_fit += 1;
-        }
-        if self.z.len() >= FIRST_FIT && (self.tail.is_none() || self.since_fit >= FIRST_FIT) {
-            let run: Vec<f32> = self.z.iter().copied().collect();
-            self.tail = Tail::fit(&[run], slot_s, MERGE_S);
-            self.since_fit = 0;
-        }
-        Verdict { z, p_value: None, per_hour }
-    }
-}
-
-/// Adds to a memory of the last `most` values.
-fn keep(memory: &mut VecDeque<f32>, value: f32, most: usize) {
-    if memory.len() == most {
-        memory.pop_front();
-    }
-    memory.push_back(value);
 }
 
 /// `(1 + #{sample ≥ value}) / (n + 1)`: the split-conformal p-value (Vovk et al., *Algorithmic Learning in a Random
@@ -183,8 +125,9 @@ mod tests {
     fn a_stream_without_a_baseline_warms_up_first() {
         let mut judge = Judge::running();
         let verdicts: Vec<_> = (0..40).map(|i| judge.push(1.0 + (i % 5) as f32 * 0.1, 0.2)).collect();
-        assert!(verdicts[..WARM_UP].iter().all(|v| v.z.is_none()));
-        assert!(verdicts[WARM_UP..].iter().all(|v| v.z.unwrap() < 3.0));
+        let known = verdicts.iter().position(|v| v.z.is_some()).unwrap();
+        assert_eq!(known, 12);
+        assert!(verdicts[known..].iter().all(|v| v.z.unwrap() < 3.0));
         assert!(judge.push(9.0, 0.2).z.unwrap() > 10.0);
     }
 

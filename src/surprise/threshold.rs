@@ -1,6 +1,6 @@
 //! Where events open and close: thresholds with a meaning.
 
-use super::judge::FIRST_FIT as OWN_SLOTS;
+use super::past::FIRST_FIT as OWN_SLOTS;
 use super::{Baseline, Judge};
 
 /// Where events open (`high`) and close (`low`).

@@ -3,7 +3,7 @@
 
 use super::slow::Cusum;
 use super::{
-    Baseline, Detection, Detector, DetectorOptions, Judge, Martingale, Slot, ThresholdRule, Thresholds, Verdict,
+    Baseline, Detection, Detector, DetectorOptions, Judge, Martingale, Past, Slot, ThresholdRule, Thresholds, Verdict,
 };
 use crate::units::MediaTime;
 
@@ -85,7 +85,19 @@ impl Watch {
     /// Against a baseline, or against the stream's own past.
     pub fn new(baseline: Option<&Baseline>, options: &WatchOptions) -> Self {
         let judge = baseline.map_or_else(Judge::running, Judge::calibrated);
+        Self::with_judge(judge, baseline, options)
+    }
+
+    /// Against the stream's own past, as far as it is known already.
+    pub fn going_on(past: Past, options: &WatchOptions) -> Self {
+        Self::with_judge(Judge::Running(past), None, options)
+    }
+
+    fn with_judge(mut judge: Judge, baseline: Option<&Baseline>, options: &WatchOptions) -> Self {
         let thresholds = Thresholds::new(&judge, baseline, options.rule);
+        if let Judge::Running(past) = &mut judge {
+            past.tells(thresholds.own_rate);
+        }
         let detector = |high: f32, low: f32| {
             let WatchOptions { merge, min_duration, cool_down, .. } = *options;
             Detector::new(DetectorOptions { high, low, merge, min_duration, cool_down })
@@ -108,6 +120,14 @@ impl Watch {
     /// Where events open and close, and what that promises.
     pub const fn thresholds(&self) -> &Thresholds {
         &self.thresholds
+    }
+
+    /// What the stream has shown of itself; `None` when it is judged by a baseline.
+    pub const fn past(&self) -> Option<&Past> {
+        match &self.judge {
+            Judge::Running(past) => Some(past),
+            Judge::Calibrated { .. } => None,
+        }
     }
 
     /// Stretches in which the stream was not like the footage of the baseline: no event was looked for.

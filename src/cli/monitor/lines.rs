@@ -5,6 +5,7 @@ use startle::pipeline::live::{Health, Incident, News, Phase, State};
 use startle::units::Stop;
 use startle::{Error, Result, report};
 use std::io::{ErrorKind, Write};
+use std::time::Duration;
 
 /// Writes a line for each piece of news.
 pub(super) struct Lines {
@@ -48,10 +49,26 @@ impl Listener for Lines {
     }
 }
 
+/// A listener whose failures are told and end nothing.
+pub(super) struct Lenient<L>(pub(super) L);
+
+impl<L: Listener> Listener for Lenient<L> {
+    fn take(&mut self, heard: Heard<'_>) -> Result<()> {
+        self.0.take(heard).or_else(|error| {
+            eprintln!("startle: {error}");
+            Ok(())
+        })
+    }
+
+    fn finish(&mut self, limit: Duration) -> Result<()> {
+        self.0.finish(limit)
+    }
+}
+
 /// A piece of news for people.
 pub(super) fn words(news: &News) -> String {
     match news {
-        News::Moment(_) => String::new(),
+        News::Moment(_) | News::Learnt(_) => String::new(),
         News::Incident(incident) => {
             let Incident { phase, event, wall } = incident.as_ref();
             let [x0, y0, x1, y1] = event.place.map(f32::round);
@@ -77,11 +94,12 @@ fn number(value: f64) -> String {
 }
 
 fn health_words(health: &Health) -> String {
-    let Health { state, reconnects, dropped, strange, reason } = health;
+    let Health { state, reconnects, dropped, strange, learning, reason } = health;
     let reason = reason.as_ref().map_or(String::new(), |r| format!(": {r}"));
     let state = match state {
         State::Opening => "connecting".into(),
         State::Watching if *strange => "watching, but unlike the baseline's footage: no events are looked for".into(),
+        State::Watching if *learning => "watching and learning what is normal: no events are told yet".into(),
         State::Watching => "watching".into(),
         State::Waiting { seconds } => format!("away, next attempt in {seconds:.0} s{reason}"),
         State::Ended => format!("ended{reason}"),

@@ -1,24 +1,24 @@
 //! `startle monitor`: cameras and other endless sources to alerts.
 
+mod cameras;
 mod lines;
+mod reload;
 
-use super::analyze::{baseline, parse_share};
+use super::analyze::parse_share;
 use super::args::ModelArgs;
+use cameras::Yard;
 use clap::Args;
-use lines::Lines;
-use startle::media::FrameSource;
-use startle::media::ffmpeg::{FfmpegSource, OpenOptions};
-use startle::media::open::{Input, expand};
-use startle::model::bundle::ModelBundle;
-use startle::monitor::{Camera, Heard, Listener, MonitorConfig, RotatingFile, Threshold};
-use startle::pipeline::DetectionSettings;
-use startle::pipeline::live::{self, ByArrival, Options, Pace};
-use startle::surprise::{Baseline, DEFAULT_TOP_FRACTION, WatchOptions};
-use startle::units::{MediaTime, Stop, per_hour};
+use lines::{Lenient, Lines};
+use reload::Control;
+use startle::monitor::{Listener, RotatingFile};
+use startle::pipeline::live::{self, Options};
+use startle::surprise::DEFAULT_TOP_FRACTION;
+use startle::units::{Stop, per_hour};
 use startle::{Error, Result};
-use std::collections::HashMap;
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 /// Bytes in a megabyte of `--alerts-size`.
 const MEGABYTE: u64 = 1_000_000;
@@ -28,7 +28,8 @@ const FINISH: Duration = Duration::from_secs(1);
 /// Watch cameras and other live streams: an alert as soon as an event begins, and when it is over.
 ///
 /// Alerts, breaks and the cameras' health go to standard output, one JSON object per line; standard error says the same
-/// for people. A camera that goes away is connected anew. Ctrl-C or SIGTERM end it with status 0.
+/// for people. A camera that goes away is connected anew. Ctrl-C or SIGTERM end it with status 0; SIGHUP reads the
+/// configuration again: cameras that did not change go on undisturbed.
 #[derive(Debug, Args)]
 pub struct MonitorArgs {
     /// Cameras: URLs (rtsp://, http://, udp://, …) or files.
@@ -61,12 +62,17 @@ pub struct MonitorArgs {
     /// Events that normal footage may cause, for each camera, for example 1/day.
     #[arg(long, value_name = "RATE", default_value = "1/day", value_parser = per_hour)]
     pub max_false_alarms: f64,
-    /// What normal looks like: `bundle`, `self` or a file made by `startle calibrate`.
-    #[arg(long, default_value = "bundle", value_name = "bundle|self|FILE")]
-    pub baseline: String,
-    /// No alert in the first seconds of each camera.
-    #[arg(long, value_name = "SECONDS", default_value_t = 0.0, value_parser = parse_seconds)]
-    pub warm_up: f64,
+    /// What normal looks like: `adaptive` (what the camera itself has shown, kept from run to run), `self` (the same,
+    /// from this run alone), `bundle` or a file made by `startle calibrate` [default: adaptive; bundle for files that are
+    /// not played in real time].
+    #[arg(long, value_name = "adaptive|self|bundle|FILE")]
+    pub baseline: Option<String>,
+    /// Footage that each camera must have shown before it alerts [default: 600 with an adaptive baseline, else 0].
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
+    pub warm_up: Option<f64>,
+    /// Where is kept what adaptive cameras have shown [default: startle/cameras in the user's folder for states].
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
     /// Without a frame for so long a camera is connected anew.
     #[arg(long, value_name = "SECONDS", default_value_t = 10.0, value_parser = parse_seconds)]
     pub stall: f64,
@@ -90,103 +96,32 @@ fn parse_seconds(text: &str) -> Result<f64, String> {
     }
 }
 
-/// Runs the command.
-pub fn run(args: &MonitorArgs, stop: &Stop) -> Result<()> {
-    let cameras = cameras(args)?;
-    let model = args.model.choose(1)?;
-    let key = model.curve_key(args.top)?;
-    let mut baselines: HashMap<&str, Option<Baseline>> = HashMap::new();
-    for camera in &cameras {
-        if !baselines.contains_key(camera.baseline.as_str()) {
-            let bundled = model.bundle().and_then(ModelBundle::baseline_path);
-            baselines.insert(&camera.baseline, baseline(&camera.baseline, bundled, &key)?.0);
-        }
-        if !camera.region.is_empty() {
-            eprintln!("startle: camera {}: `region` is not used yet, the whole picture is watched", camera.name);
-        }
-    }
-    let mut listeners = listeners(args, stop)?;
-    let mut scorer = model.scorer()?;
-    let watched = cameras.iter().map(|camera| {
-        let baseline = baselines.get(camera.baseline.as_str()).and_then(Option::as_ref);
-        watched(camera, baseline, args)
-    });
+/// Runs the command; `hang_up` is raised by a SIGHUP.
+pub fn run(args: &MonitorArgs, stop: &Stop, hang_up: Arc<AtomicBool>) -> Result<()> {
+    let cameras = cameras::named(args)?;
+    let yard = Yard::open(args, &cameras)?;
+    let mut listeners = listeners(args, stop, &yard)?;
+    let mut scorer = yard.scorer()?;
+    let watched = cameras.iter().map(|camera| yard.watched(camera)).collect::<Result<_>>()?;
     let options =
         Options { batch: usize::from(args.model.batch), queue: usize::from(args.queue), ..Options::new(stop.clone()) };
-    let watched = live::watch(watched.collect(), scorer.as_mut(), &options, |index, news| {
-        let heard = Heard { index, camera: &cameras[index], news: &news, at: SystemTime::now() };
-        listeners.iter_mut().try_for_each(|listener| listener.take(heard))
-    });
+    let control = Control::new(args.config.as_deref(), cameras, &yard, &mut listeners, hang_up);
+    let ended = live::watch(watched, scorer.as_mut(), &options, control);
     // All are finished, whatever becomes of one of them; what ended the watch outranks what that led to.
     let finished: Vec<Result<()>> = listeners.iter_mut().map(|listener| listener.finish(FINISH)).collect();
-    match watched {
+    match ended {
         Ok(()) | Err(Error::Stopped) => finished.into_iter().collect(),
         failed => failed,
     }
 }
 
 /// Who hears the news.
-fn listeners(args: &MonitorArgs, stop: &Stop) -> Result<Vec<Box<dyn Listener>>> {
+fn listeners(args: &MonitorArgs, stop: &Stop, yard: &Yard<'_>) -> Result<Vec<Box<dyn Listener>>> {
     let open = |path: &PathBuf| RotatingFile::open(path, u64::from(args.alerts_size) * MEGABYTE, args.alerts_keep);
     let file = args.alerts.as_ref().map(open).transpose()?;
-    Ok(vec![Box::new(Lines::new(file, !args.quiet, stop.clone()))])
-}
-
-/// The cameras that were named, one way or the other.
-fn cameras(args: &MonitorArgs) -> Result<Vec<Camera>> {
-    if let Some(path) = &args.config {
-        return Ok(MonitorConfig::load(path)?.cameras);
+    let mut listeners: Vec<Box<dyn Listener>> = vec![Box::new(Lines::new(file, !args.quiet, stop.clone()))];
+    if let Some(memory) = yard.memory() {
+        listeners.push(Box::new(Lenient(memory.clone())));
     }
-    let mut seen: HashMap<String, usize> = HashMap::new();
-    let named = |input: Input| {
-        let name = input.to_string();
-        let times = seen.entry(name.clone()).and_modify(|n| *n += 1).or_insert(1);
-        // Two URLs that differ in what is hidden only.
-        let name = if *times > 1 { format!("{name} ({times})") } else { name };
-        Camera {
-            threshold: Threshold::Rate(args.max_false_alarms),
-            baseline: args.baseline.clone(),
-            warm_up: MediaTime::from_secs_f64(args.warm_up),
-            stall: Duration::from_secs_f64(args.stall),
-            ..Camera::new(name, input)
-        }
-    };
-    Ok(expand(&args.sources)?.into_iter().map(named).collect())
-}
-
-/// A camera as the engine takes it.
-fn watched<'a>(camera: &'a Camera, baseline: Option<&'a Baseline>, args: &MonitorArgs) -> live::Camera<'a> {
-    let pace = match camera.input {
-        Input::Url(_) => Pace::Live,
-        _ if args.realtime && args.again => Pace::Loop,
-        _ if args.realtime => Pace::Once,
-        _ => Pace::Model,
-    };
-    let timeout = camera.stall.max(Duration::from_secs(1));
-    live::Camera {
-        open: Box::new(move |stop| {
-            let options = OpenOptions { stop, timeout, threads: 1, ..OpenOptions::default() };
-            let source = Box::new(FfmpegSource::open(&camera.input, &options)?);
-            let untimed = is_http(&camera.input) && source.info().codec == "mjpeg";
-            Ok(if untimed { Box::new(ByArrival::new(source)) } else { source })
-        }),
-        pace,
-        stall: camera.stall,
-        warm_up: camera.warm_up,
-        detection: DetectionSettings {
-            top_fraction: args.top,
-            watch: WatchOptions {
-                rule: camera.threshold.rule(),
-                merge: camera.merge,
-                min_duration: MediaTime::ZERO,
-                cool_down: camera.cool_down,
-            },
-        },
-        baseline,
-    }
-}
-
-/// Pictures in a row over HTTP carry no timestamps.
-fn is_http(input: &Input) -> bool {
-    matches!(input, Input::Url(url) if url.starts_with("http://") || url.starts_with("https://"))
+    Ok(listeners)
 }

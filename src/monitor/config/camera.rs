@@ -1,7 +1,9 @@
 //! One camera: its settings as they are written, and with the defaults filled in.
 
 use super::place::{Place, hide, read};
-use super::values::{Polygon, Positive, Rate, Seconds, Share};
+use super::schedule::Schedule;
+use super::values::{Fps, Polygon, Positive, Rate, Seconds, Share, Week};
+use crate::clip::Region;
 use crate::error::Result;
 use crate::media::open::{Input, parse};
 use crate::surprise::ThresholdRule;
@@ -40,11 +42,6 @@ impl Threshold {
     }
 }
 
-/// A point of the picture: `[x, y]`, both 0..1 from the upper left.
-pub type Point = [f32; 2];
-/// A polygon: at least three points.
-pub type Region = Vec<Point>;
-
 /// One camera, with the defaults filled in.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Camera {
@@ -54,10 +51,14 @@ pub struct Camera {
     pub input: Input,
     /// When a surprise is an event.
     pub threshold: Threshold,
-    /// `bundle`, `self` or a file.
-    pub baseline: String,
-    /// No alert so soon after the start.
-    pub warm_up: MediaTime,
+    /// What normal looks like; `None`: the default of how it is played.
+    pub baseline: Option<String>,
+    /// No alert before so much was seen; `None`: the default of the baseline.
+    pub warm_up: Option<MediaTime>,
+    /// Frames per second of its clock; `None`: the model's.
+    pub fps: Option<f64>,
+    /// When alerts are wanted.
+    pub schedule: Schedule,
     /// Without a frame for so long it is connected anew.
     pub stall: Duration,
     /// After an event none opens for so long.
@@ -83,6 +84,8 @@ pub(super) struct Settings {
     p_value: Option<Share>,
     z: Option<Positive>,
     baseline: Option<String>,
+    fps: Option<Fps>,
+    schedule: Option<Week>,
     warm_up_s: Option<Seconds>,
     stall_s: Option<Seconds>,
     cool_down_s: Option<Seconds>,
@@ -102,6 +105,8 @@ pub(super) struct WrittenCamera {
     p_value: Option<Share>,
     z: Option<Positive>,
     baseline: Option<String>,
+    fps: Option<Fps>,
+    schedule: Option<Week>,
     warm_up_s: Option<Seconds>,
     stall_s: Option<Seconds>,
     cool_down_s: Option<Seconds>,
@@ -124,6 +129,8 @@ impl WrittenCamera {
             p_value,
             z,
             baseline: self.baseline.clone().or(defaults.baseline),
+            fps: self.fps.or(defaults.fps),
+            schedule: self.schedule.clone().or(defaults.schedule),
             warm_up_s: self.warm_up_s.or(defaults.warm_up_s),
             stall_s: self.stall_s.or(defaults.stall_s),
             cool_down_s: self.cool_down_s.or(defaults.cool_down_s),
@@ -151,8 +158,10 @@ impl Settings {
             name,
             input,
             threshold,
-            baseline: self.baseline.unwrap_or_else(|| "bundle".into()),
-            warm_up: time(self.warm_up_s, 0.0),
+            baseline: self.baseline,
+            warm_up: self.warm_up_s.map(|s| MediaTime::from_secs_f64(s.0)),
+            fps: self.fps.map(|fps| fps.0),
+            schedule: self.schedule.unwrap_or_default().0,
             stall: Duration::from_secs_f64(seconds(self.stall_s, DEFAULT_STALL_S)),
             cool_down: time(self.cool_down_s, 0.0),
             merge: time(self.merge_s, DEFAULT_MERGE_S),

@@ -16,9 +16,11 @@
 
 mod camera;
 mod place;
+mod schedule;
 mod values;
 
-pub use camera::{Camera, Point, Region, Threshold};
+pub use camera::{Camera, Threshold};
+pub use schedule::Schedule;
 
 use crate::error::Result;
 use camera::{Settings, WrittenCamera};

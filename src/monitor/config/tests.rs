@@ -41,10 +41,10 @@ fn a_camera_overrides_the_defaults_key_by_key() {
     assert_eq!(gate.threshold, Threshold::Rate(2.0 / 24.0));
     assert_eq!((gate.stall, gate.merge), (Duration::from_secs(5), MediaTime::from_secs_f64(1.5)));
     assert_eq!(gate.region, [vec![[0.0, 0.4], [1.0, 0.4], [1.0, 1.0]]]);
-    assert_eq!((gate.baseline.as_str(), yard.baseline.as_str()), ("bundle", "self"));
+    assert_eq!((gate.baseline.as_deref(), yard.baseline.as_deref()), (None, Some("self")));
     assert_eq!(yard.threshold, Threshold::Z(9.0));
     assert_eq!((yard.stall, yard.merge), (Duration::from_secs(20), MediaTime::from_secs_f64(1.5)));
-    assert_eq!((yard.warm_up, yard.cool_down), (MediaTime::from_secs_f64(60.0), MediaTime::from_secs_f64(30.0)));
+    assert_eq!((yard.warm_up, yard.cool_down), (Some(MediaTime::from_secs_f64(60.0)), MediaTime::from_secs_f64(30.0)));
 }
 
 #[test]

@@ -1,11 +1,14 @@
 //! Values that are checked as they are read.
 
-use super::camera::{Point, Region};
+use super::schedule::Schedule;
+use crate::clip::{Point, Region};
 use crate::units::per_hour;
 use serde::{Deserialize, Deserializer, de};
 
 /// Longest time that may be set, seconds: a day.
 const LONGEST_S: f64 = 86_400.0;
+/// Frames per second that a camera's clock may have.
+const FPS: std::ops::RangeInclusive<f64> = 0.1..=120.0;
 
 /// Events per hour, written as `1/day`.
 #[derive(Clone, Copy)]
@@ -22,6 +25,14 @@ pub(super) struct Positive(pub(super) f32);
 /// Seconds, up to a day.
 #[derive(Clone, Copy)]
 pub(super) struct Seconds(pub(super) f64);
+
+/// Frames per second.
+#[derive(Clone, Copy)]
+pub(super) struct Fps(pub(super) f64);
+
+/// Spans of the week.
+#[derive(Clone, Default)]
+pub(super) struct Week(pub(super) Schedule);
 
 /// At least three points in the picture.
 #[derive(Clone)]
@@ -54,6 +65,25 @@ impl<'de> Deserialize<'de> for Seconds {
         let value = f64::deserialize(from)?;
         let fine = (0.0..=LONGEST_S).contains(&value);
         if fine { Ok(Self(value)) } else { Err(de::Error::custom(format!("{value} does not lie in 0..{LONGEST_S} s"))) }
+    }
+}
+
+impl<'de> Deserialize<'de> for Fps {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
+        let value = f64::deserialize(from)?;
+        let fine = FPS.contains(&value);
+        if fine {
+            Ok(Self(value))
+        } else {
+            Err(de::Error::custom(format!("{value} frames a second do not lie in {FPS:?}")))
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Week {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
+        let spans = Vec::<String>::deserialize(from)?.iter().map(|span| span.parse()).collect::<Result<_, _>>();
+        spans.map(|spans| Self(Schedule(spans))).map_err(de::Error::custom)
     }
 }
 

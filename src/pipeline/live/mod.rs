@@ -14,25 +14,26 @@
 mod arrival;
 mod queue;
 mod score;
+mod station;
 mod tend;
 mod track;
 
 use super::{DetectionSettings, join, root_cause, spawn};
-use crate::clip::ModelFrame;
+use crate::clip::{ClipSpec, ModelFrame, Region};
 use crate::error::Result;
 use crate::media::FrameSource;
 use crate::model::Scorer;
 use crate::record::{CurvePoint, Event, Gap, HeatMap};
-use crate::surprise::Baseline;
+use crate::surprise::{Baseline, Past};
 use crate::units::{MediaTime, Stop};
 pub use arrival::ByArrival;
-use crossbeam_channel::{Receiver, bounded};
+use crossbeam_channel::bounded;
 use queue::Queues;
 use serde::Serialize;
-use std::sync::Arc;
+use station::Station;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
-use tend::{Pulse, Tender};
-use track::Tracker;
+use tend::Pulse;
 
 /// How often the watchman looks.
 const ROUND: Duration = Duration::from_millis(50);
@@ -41,6 +42,9 @@ const SCORE_QUEUE: usize = 64;
 
 /// Opens a source, again and again; the token ends its waits.
 pub type OpenAgain<'a> = Box<dyn FnMut(Stop) -> Result<Box<dyn FrameSource>> + Send + 'a>;
+
+/// Whether somebody wants to hear of an event that begins at this time.
+pub type OnDuty<'a> = Box<dyn Fn(SystemTime) -> bool + Send + 'a>;
 
 /// At what speed a source is read, and what its end means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,12 +67,28 @@ pub struct Camera<'a> {
     pub pace: Pace,
     /// Without a frame for so long it is connected anew.
     pub stall: Duration,
-    /// No event is told that begins so soon after its first frame.
+    /// No event is told that begins so soon after its first frame; with a past, before so much of it was seen in all.
     pub warm_up: MediaTime,
     /// How errors become events.
     pub detection: DetectionSettings,
     /// What is normal; `None`: the stream so far.
-    pub baseline: Option<&'a Baseline>,
+    pub baseline: Option<Arc<Baseline>>,
+    /// What this camera has shown of itself in earlier runs: it is judged by its own past, and the baseline only brings
+    /// its errors to one scale. `None`: the baseline judges.
+    pub past: Option<Past>,
+    /// Frames per second of its clock; `None`: the model's.
+    pub fps: Option<f64>,
+    /// The parts of the picture to watch; none: all of it.
+    pub region: Vec<Region>,
+    /// Whether an event that begins at a time is told.
+    pub on_duty: OnDuty<'a>,
+}
+
+impl Camera<'_> {
+    /// The model's clips on this camera's clock.
+    fn spec(&self, model: &ClipSpec) -> ClipSpec {
+        ClipSpec { model_fps: self.fps.unwrap_or(model.model_fps), ..model.clone() }
+    }
 }
 
 /// Waits between attempts to connect.
@@ -146,6 +166,8 @@ pub struct Health {
     pub dropped: u64,
     /// Its picture is unlike the baseline's footage: no events are looked for.
     pub strange: bool,
+    /// It warms up: its curve is shown, no events are told.
+    pub learning: bool,
     /// What was wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -211,45 +233,71 @@ pub enum News {
     Gap(Gap),
     /// The camera's health has changed.
     Health(Health),
+    /// What the camera has shown of itself so far, from time to time: to be kept for the next run.
+    Learnt(Box<Past>),
 }
 
-/// Watches cameras until all have ended or a stop is asked for; tells `each` what happens, with the camera's index.
+/// Who hears the news, and says which cameras come and go.
+pub trait Host<'a> {
+    /// Takes a piece of news; cameras count in the order in which they were given or added.
+    ///
+    /// # Errors
+    /// What must end the watch.
+    fn news(&mut self, camera: usize, news: News) -> Result<()>;
+
+    /// Which cameras come and go; asked several times a second.
+    fn changes(&mut self) -> Vec<Change<'a>> {
+        Vec::new()
+    }
+}
+
+impl<F: FnMut(usize, News) -> Result<()>> Host<'_> for F {
+    fn news(&mut self, camera: usize, news: News) -> Result<()> {
+        self(camera, news)
+    }
+}
+
+/// A camera comes or goes while the others are watched.
+pub enum Change<'a> {
+    /// One more; its index is the next one.
+    Add(Box<Camera<'a>>),
+    /// This one ends; what was seen of it is still told.
+    Remove(usize),
+}
+
+/// Watches cameras until all have ended or a stop is asked for; tells the host what happens.
 ///
 /// # Errors
-/// When the model fails or `each` does; never because of a camera.
-pub fn watch(
-    cameras: Vec<Camera<'_>>,
+/// When the model fails or the host does; never because of a camera.
+pub fn watch<'a>(
+    cameras: Vec<Camera<'a>>,
     scorer: &mut (dyn Scorer + Send),
     options: &Options,
-    mut each: impl FnMut(usize, News) -> Result<()>,
+    mut host: impl Host<'a>,
 ) -> Result<()> {
-    let spec = scorer.spec().clone();
-    let mut trackers: Vec<Tracker> = cameras.iter().map(|camera| Tracker::new(&spec, camera)).collect();
-    let queues = Queues::new(cameras.len(), options);
-    let pulses: Vec<Pulse> = cameras.iter().map(|_| Pulse::new()).collect();
+    let model = scorer.spec().clone();
+    let queues = Queues::new(options);
+    let pulses: Mutex<Vec<Arc<Pulse>>> = Mutex::default();
     let (scores_in, scores_out) = bounded(SCORE_QUEUE);
-    let (queues, spec) = (&queues, &spec);
+    let (queues, pulses) = (&queues, &pulses);
     std::thread::scope(|scope| {
-        for ((index, camera), pulse) in cameras.into_iter().enumerate().zip(&pulses) {
-            let tender = Tender { index, camera, queues, pulse, spec, options };
-            if let Err(error) = spawn(scope, "camera", move || {
-                tender.run();
-                Ok(())
-            }) {
-                options.stop.request();
-                (0..pulses.len()).for_each(|camera| queues.end(camera));
-                return Err(error);
-            }
+        let mut station = Station { scope, queues, pulses, options, model, posts: Vec::new() };
+        let started = cameras.into_iter().try_for_each(|camera| station.add(camera));
+        if started.is_err() {
+            options.stop.request();
+            station.end_all();
+            return started;
         }
         let watching = spawn(scope, "watchman", || {
             while !queues.all_ended() {
-                pulses.iter().for_each(Pulse::check);
+                pulses.lock().unwrap_or_else(PoisonError::into_inner).iter().for_each(|pulse| pulse.check());
                 std::thread::sleep(ROUND);
             }
             Ok(())
         });
         let scoring = spawn(scope, "score", move || score::run(scorer, queues, options, &scores_in));
-        let consumed = consume(scores_out, &mut trackers, &mut each);
+        let consumed = station.consume(&scores_out, &mut host);
+        drop(scores_out);
         // Without a consumer or a model there is nothing to watch for.
         if consumed.is_err() {
             options.stop.request();
@@ -260,15 +308,4 @@ pub fn watch(
         }
         root_cause(consumed, [scored, join(watching, "watchman")])
     })
-}
-
-fn consume(
-    scores: Receiver<score::Scored>,
-    trackers: &mut [Tracker],
-    each: &mut impl FnMut(usize, News) -> Result<()>,
-) -> Result<()> {
-    for (camera, message) in scores {
-        trackers[camera].take(message, &mut |news| each(camera, news))?;
-    }
-    trackers.iter_mut().enumerate().try_for_each(|(camera, tracker)| tracker.finish(&mut |news| each(camera, news)))
 }

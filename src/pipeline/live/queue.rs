@@ -46,14 +46,19 @@ pub(super) struct Queues {
     lines: Mutex<Vec<Line>>,
     changed: Condvar,
     capacity: usize,
-    stop: Stop,
 }
 
 impl Queues {
-    pub(super) fn new(cameras: usize, options: &Options) -> Self {
-        let lines = (0..cameras).map(|_| Line::default()).collect();
+    pub(super) fn new(options: &Options) -> Self {
         let capacity = options.queue.max(2);
-        Self { lines: Mutex::new(lines), changed: Condvar::new(), capacity, stop: options.stop.clone() }
+        Self { lines: Mutex::default(), changed: Condvar::new(), capacity }
+    }
+
+    /// One more camera; gives its index.
+    pub(super) fn add(&self) -> usize {
+        let mut lines = self.lock();
+        lines.push(Line::default());
+        lines.len() - 1
     }
 
     /// Puts something that is no clip.
@@ -85,10 +90,10 @@ impl Queues {
     ///
     /// # Errors
     /// [`Error::Stopped`] when a stop was asked for meanwhile.
-    pub(super) fn put_clip_patiently(&self, camera: usize, clip: Clip) -> Result<()> {
+    pub(super) fn put_clip_patiently(&self, camera: usize, clip: Clip, stop: &Stop) -> Result<()> {
         let mut lines = self.lock();
         while lines[camera].clips >= self.capacity {
-            if self.stop.requested() {
+            if stop.requested() {
                 return Err(Error::Stopped);
             }
             lines = self.changed.wait_timeout(lines, NAP).unwrap_or_else(PoisonError::into_inner).0;

@@ -1,7 +1,7 @@
 //! The score thread: takes clips from all cameras in turn and scores them together.
 
-use super::Options;
 use super::queue::{Item, Queues};
+use super::{Options, State};
 use crate::clip::Clip;
 use crate::error::{Error, Result};
 use crate::model::{Scorer, WindowErrors};
@@ -13,6 +13,13 @@ use std::time::{Instant, SystemTime};
 pub(super) enum Message {
     Window(Clip, SystemTime, WindowErrors),
     Pass(Item),
+}
+
+impl Message {
+    /// Whether it tells that the camera is in this state.
+    pub(super) fn tells(&self, state: State) -> bool {
+        matches!(self, Self::Pass(Item::Health(health)) if health.state == state)
+    }
 }
 
 /// What a camera's tracker gets, in order.

@@ -9,7 +9,7 @@ use crate::pipeline::{Feed, decode};
 use crate::units::{MediaTime, Stop};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Longest sleep between looks at the stop token.
@@ -64,9 +64,11 @@ pub(super) struct Tender<'a, 'b> {
     pub(super) index: usize,
     pub(super) camera: Camera<'b>,
     pub(super) queues: &'a Queues,
-    pub(super) pulse: &'a Pulse,
-    pub(super) spec: &'a ClipSpec,
+    pub(super) pulse: Arc<Pulse>,
+    pub(super) spec: ClipSpec,
     pub(super) options: &'a Options,
+    /// Ends this camera alone.
+    pub(super) stop: Stop,
 }
 
 /// The camera's own clock, which goes on while it is away.
@@ -83,13 +85,13 @@ impl Tender<'_, '_> {
     pub(super) fn run(mut self) {
         let (mut clock, mut health, mut failures) = (Clock::default(), Health::default(), 0);
         let mut ending = None;
-        while !self.options.stop.requested() {
+        while !self.stop.requested() {
             self.tell(&mut health, State::Opening, None);
             let started = Instant::now();
             let outcome = self.connection(&mut clock, &mut health);
             let stalled = self.pulse.stalled.load(Ordering::Relaxed);
             self.pulse.relax();
-            if self.options.stop.requested() {
+            if self.stop.requested() {
                 break;
             }
             let reason = match outcome {
@@ -112,7 +114,7 @@ impl Tender<'_, '_> {
             failures += 1;
             let reason = reason.unwrap_or_else(|| "the stream ended".into());
             self.tell(&mut health, State::Waiting { seconds: wait.as_secs_f64() }, Some(reason));
-            nap(wait, &self.options.stop);
+            nap(wait, &self.stop);
             health.reconnects += 1;
         }
         self.tell(&mut health, State::Ended, ending);
@@ -127,12 +129,12 @@ impl Tender<'_, '_> {
 
     /// One connection from open to end; gives what ended it early. A panic is a fault like any other.
     fn connection(&mut self, clock: &mut Clock, health: &mut Health) -> Result<Option<String>> {
-        let stop = self.options.stop.child();
+        let stop = self.stop.child();
         self.pulse.begin(stop.clone());
         let mut fault = None;
         let (queues, index, pulse, pace, stall) =
-            (self.queues, self.index, self.pulse, self.camera.pace, self.camera.stall);
-        let (spec, options) = (self.spec, self.options);
+            (self.queues, self.index, &*self.pulse, self.camera.pace, self.camera.stall);
+        let (spec, options) = (&self.spec, self.options);
         let open = &mut self.camera.open;
         let mut opener = || -> Result<Box<dyn FrameSource>> {
             pulse.allow(options.open_limit.max(stall));
@@ -144,7 +146,7 @@ impl Tender<'_, '_> {
             match feed {
                 Feed::Opened(info) => queues.put(index, Item::Opened(info)),
                 Feed::Gap(gap) => queues.put(index, Item::Gap(gap)),
-                Feed::Clip(clip) if pace == Pace::Model => queues.put_clip_patiently(index, clip)?,
+                Feed::Clip(clip) if pace == Pace::Model => queues.put_clip_patiently(index, clip, &stop)?,
                 Feed::Clip(clip) => queues.put_clip(index, clip, spec.stride as usize),
                 Feed::End(summary) => fault = summary.fault,
             }

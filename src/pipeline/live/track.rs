@@ -2,54 +2,76 @@
 
 use super::queue::Item;
 use super::score::Message;
-use super::{Camera, Health, Incident, Moment, News, Phase, State, WallTimes};
-use crate::clip::ClipSpec;
+use super::{Camera, Health, Incident, Moment, News, OnDuty, Phase, State, WallTimes};
+use crate::clip::{ClipSpec, Region};
 use crate::error::Result;
 use crate::pipeline::describe;
 use crate::surprise::{Assembler, EventKind, Found, Slot, Watch};
-use crate::units::MediaTime;
+use crate::units::{MediaTime, NANOS_PER_SECOND};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 /// Hears what there is to tell.
 type Each<'a> = &'a mut dyn FnMut(News) -> Result<()>;
 
-/// An incident that was told.
+/// An event that has begun.
 struct Begun {
     onset: MediaTime,
     kind: EventKind,
     id: u32,
     wall: SystemTime,
+    /// Not in the warm-up, and somebody was on duty.
+    told: bool,
 }
 
+/// What a camera has learnt is told this often, by its own clock.
+const LEARNT_EVERY: MediaTime = MediaTime::from_nanos(60 * NANOS_PER_SECOND);
+
 /// Judges one camera.
-pub(super) struct Tracker {
+pub(super) struct Tracker<'a> {
     spec: ClipSpec,
     assembler: Assembler,
     watch: Watch,
     warm_up: MediaTime,
+    /// It is judged by its own past, which is to be kept.
+    adapts: bool,
+    /// When what it has learnt is told next.
+    tells_next: MediaTime,
+    region: Vec<Region>,
+    on_duty: OnDuty<'a>,
     size: (u32, u32),
     events: u32,
-    /// What has begun and is not over: when it began by both clocks, what it is, its number.
+    /// What has begun and is not over.
     open: Vec<Begun>,
     health: Health,
     /// A time of the camera's clock and of this machine's.
     anchor: (MediaTime, SystemTime),
 }
 
-impl Tracker {
-    pub(super) fn new(spec: &ClipSpec, camera: &Camera<'_>) -> Self {
-        Self {
+impl<'a> Tracker<'a> {
+    /// The tracker of a camera, and the rest of the camera.
+    pub(super) fn new(spec: &ClipSpec, mut camera: Camera<'a>) -> (Self, Camera<'a>) {
+        let adapts = camera.past.is_some();
+        let watch = match camera.past.take() {
+            Some(past) => Watch::going_on(past, &camera.detection.watch),
+            None => Watch::new(camera.baseline.as_deref(), &camera.detection.watch),
+        };
+        let tracker = Self {
             spec: spec.clone(),
-            assembler: Assembler::on_baseline(spec, camera.baseline, camera.detection.top_fraction),
-            watch: Watch::new(camera.baseline, &camera.detection.watch),
+            assembler: Assembler::on_baseline(spec, camera.baseline.as_deref(), camera.detection.top_fraction),
+            watch,
             warm_up: camera.warm_up,
+            adapts,
+            tells_next: LEARNT_EVERY,
+            region: std::mem::take(&mut camera.region),
+            on_duty: std::mem::replace(&mut camera.on_duty, Box::new(|_| true)),
             size: (1, 1),
             events: 0,
             open: Vec::new(),
             health: Health::default(),
             anchor: (MediaTime::ZERO, SystemTime::now()),
-        }
+        };
+        (tracker, camera)
     }
 
     pub(super) fn take(&mut self, message: Message, each: Each<'_>) -> Result<()> {
@@ -63,6 +85,9 @@ impl Tracker {
             }
             Message::Pass(Item::Opened(info)) => {
                 self.size = (info.width, info.height);
+                if !self.region.is_empty() {
+                    self.assembler.watch_only(self.spec.tokens_in(&self.region, self.size));
+                }
                 Ok(())
             }
             Message::Pass(Item::Gap(gap)) => {
@@ -79,21 +104,43 @@ impl Tracker {
                 if !matches!(health.state, State::Watching) {
                     self.finish(each)?;
                 }
-                let Health { dropped, strange, .. } = self.health;
-                self.health = Health { dropped, strange, ..health };
+                let Health { dropped, strange, learning, .. } = self.health;
+                self.health = Health { dropped, strange, learning, ..health };
                 each(News::Health(self.health.clone()))
             }
             Message::Pass(Item::Clip(..)) => Ok(()),
         }
     }
 
+    /// Nothing follows from this camera.
+    pub(super) fn end(&mut self, each: Each<'_>) -> Result<()> {
+        self.finish(each)?;
+        self.learnt(each)
+    }
+
     /// The run of frames is over: closes what is open.
-    pub(super) fn finish(&mut self, each: Each<'_>) -> Result<()> {
+    fn finish(&mut self, each: Each<'_>) -> Result<()> {
         for slot in self.assembler.finish() {
             self.slot(&slot, each)?;
         }
         let over = self.watch.end_segment();
         over.into_iter().try_for_each(|found| self.tell(Phase::Over, found, each))
+    }
+
+    /// Tells what is to be kept for the next run.
+    fn learnt(&self, each: Each<'_>) -> Result<()> {
+        match self.watch.past() {
+            Some(past) if self.adapts => each(News::Learnt(Box::new(past.clone()))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the camera warms up at a time of its clock.
+    fn learns(&self, time: MediaTime) -> bool {
+        match self.watch.past() {
+            Some(past) if self.adapts => past.seconds() < self.warm_up.secs_f64() || !past.is_long_enough(),
+            _ => time < self.warm_up,
+        }
     }
 
     fn slot(&mut self, slot: &Slot, each: Each<'_>) -> Result<()> {
@@ -110,9 +157,14 @@ impl Tracker {
         };
         each(News::Moment(Box::new(moment)))?;
         judged.opened.into_iter().try_for_each(|found| self.tell(Phase::Begun, found, each))?;
+        if slot.end >= self.tells_next {
+            self.tells_next = slot.end.plus(LEARNT_EVERY);
+            self.learnt(each)?;
+        }
         let strange = self.watch.strange().last().is_some_and(|(_, end)| *end == slot.end);
-        if strange != self.health.strange {
-            self.health.strange = strange;
+        let learning = self.learns(slot.end);
+        if (strange, learning) != (self.health.strange, self.health.learning) {
+            (self.health.strange, self.health.learning) = (strange, learning);
             each(News::Health(self.health.clone()))?;
         }
         Ok(())
@@ -120,23 +172,26 @@ impl Tracker {
 
     fn tell(&mut self, phase: Phase, found: Found, each: Each<'_>) -> Result<()> {
         let (times, kind) = (found.detection, found.kind);
-        if times.onset < self.warm_up {
-            return Ok(());
-        }
         let known = self.open.iter().position(|b| b.onset == times.onset && b.kind == kind);
         let begun = if let Some(at) = known {
             self.open.swap_remove(at)
         } else {
-            self.events += 1;
-            Begun { onset: times.onset, kind, id: self.events, wall: self.wall(times.onset) }
+            let wall = self.wall(times.onset);
+            let told = !self.learns(times.onset) && (self.on_duty)(wall);
+            self.events += u32::from(told);
+            Begun { onset: times.onset, kind, id: self.events, wall, told }
         };
-        // Distances by the camera's own clock: arrivals jitter.
-        let later = |time: MediaTime| begun.wall + Duration::from_nanos(time.since(times.onset).nanos().unsigned_abs());
-        let wall = WallTimes { onset: begun.wall, peak: later(times.peak), end: later(times.end) };
-        let event = describe::event(&self.spec, self.size, begun.id, found)?;
+        let (wall, id, told) = (begun.wall, begun.id, begun.told);
         if phase == Phase::Begun {
             self.open.push(begun);
         }
+        if !told {
+            return Ok(());
+        }
+        // Distances by the camera's own clock: arrivals jitter.
+        let later = |time: MediaTime| wall + Duration::from_nanos(time.since(times.onset).nanos().unsigned_abs());
+        let wall = WallTimes { onset: wall, peak: later(times.peak), end: later(times.end) };
+        let event = describe::event(&self.spec, self.size, id, found)?;
         each(News::Incident(Box::new(Incident { phase, event, wall })))
     }
 

@@ -1,0 +1,210 @@
+//! The cameras that were named, and what each needs to be watched.
+
+use super::MonitorArgs;
+use crate::cli::analyze::baseline;
+use crate::cli::args::ChosenModel;
+use startle::media::FrameSource;
+use startle::media::ffmpeg::{FfmpegSource, OpenOptions};
+use startle::media::open::{Input, expand};
+use startle::model::Scorer;
+use startle::model::bundle::ModelBundle;
+use startle::monitor::{Camera, Memory, MonitorConfig, Schedule, Threshold};
+use startle::pipeline::DetectionSettings;
+use startle::pipeline::live::{self, ByArrival, OnDuty, Pace};
+use startle::surprise::{Baseline, CurveKey, Past, WatchOptions};
+use startle::units::MediaTime;
+use startle::{Error, Result};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+/// The baseline that is the camera's own past, kept from run to run.
+const ADAPTIVE: &str = "adaptive";
+/// The same from this run alone.
+const OWN: &str = "self";
+/// What an adaptive camera must have shown before it alerts, seconds.
+const WARM_UP_S: f64 = 600.0;
+
+/// The cameras that were named, one way or the other.
+pub(super) fn named(args: &MonitorArgs) -> Result<Vec<Arc<Camera>>> {
+    if let Some(path) = &args.config {
+        return configured(path);
+    }
+    let mut seen: HashMap<String, usize> = HashMap::new();
+    let named = |input: Input| {
+        let name = input.to_string();
+        let times = seen.entry(name.clone()).and_modify(|n| *n += 1).or_insert(1);
+        // Two URLs that differ in what is hidden only.
+        let name = if *times > 1 { format!("{name} ({times})") } else { name };
+        Arc::new(Camera {
+            threshold: Threshold::Rate(args.max_false_alarms),
+            baseline: args.baseline.clone(),
+            warm_up: args.warm_up.map(MediaTime::from_secs_f64),
+            stall: Duration::from_secs_f64(args.stall),
+            ..Camera::new(name, input)
+        })
+    };
+    Ok(expand(&args.sources)?.into_iter().map(named).collect())
+}
+
+/// The cameras of a configuration.
+pub(super) fn configured(path: &Path) -> Result<Vec<Arc<Camera>>> {
+    Ok(MonitorConfig::load(path)?.cameras.into_iter().map(Arc::new).collect())
+}
+
+/// The model, the baselines and the memory that all cameras share.
+pub(super) struct Yard<'a> {
+    args: &'a MonitorArgs,
+    model: ChosenModel,
+    key: CurveKey,
+    /// Only the slot after the longest context is predicted.
+    prompt: bool,
+    baselines: RefCell<HashMap<String, Option<Arc<Baseline>>>>,
+    memory: Option<Memory>,
+}
+
+impl<'a> Yard<'a> {
+    /// Finds and verifies everything that the cameras name.
+    pub(super) fn open(args: &'a MonitorArgs, cameras: &[Arc<Camera>]) -> Result<Self> {
+        let mut model = args.model.choose(1)?;
+        let own = |camera: &Arc<Camera>| [ADAPTIVE, OWN].contains(&asked(args, camera));
+        let prompt = cameras.iter().all(own);
+        if prompt {
+            model.be_prompt();
+        }
+        let key = model.curve_key(args.top)?;
+        let adaptive = cameras.iter().any(|camera| asked(args, camera) == ADAPTIVE);
+        let memory = adaptive.then(|| memory(args, &model, &key)).transpose()?;
+        Ok(Self { args, model, key, prompt, baselines: RefCell::default(), memory })
+    }
+
+    /// What adaptive cameras have shown; `None` when there is none.
+    pub(super) const fn memory(&self) -> Option<&Memory> {
+        self.memory.as_ref()
+    }
+
+    pub(super) fn scorer(&self) -> Result<Box<dyn Scorer + Send>> {
+        self.model.scorer()
+    }
+
+    /// A camera as the engine takes it.
+    pub(super) fn watched(&self, camera: &Arc<Camera>) -> Result<live::Camera<'static>> {
+        let asked = asked(self.args, camera);
+        let past = match asked {
+            ADAPTIVE => Some(self.recall(camera)?),
+            OWN => Some(Past::default()),
+            _ => None,
+        };
+        let baseline = match &past {
+            // The camera's own past judges; errors are brought to one scale as the bundle says.
+            Some(_) => self.baseline("bundle")?,
+            None if self.prompt => {
+                return Err(Error::Config(format!(
+                    "camera {}: the baseline {asked} needs every context, and only the longest is computed while all \
+                     cameras follow their own past; start the monitor again",
+                    camera.name
+                )));
+            }
+            None => self.baseline(asked)?,
+        };
+        let adapts = asked == ADAPTIVE;
+        let usual = MediaTime::from_secs_f64(if adapts { WARM_UP_S } else { 0.0 });
+        let timeout = camera.stall.max(Duration::from_secs(1));
+        let source = Arc::clone(camera);
+        Ok(live::Camera {
+            open: Box::new(move |stop| {
+                let options = OpenOptions { stop, timeout, threads: 1, ..OpenOptions::default() };
+                let opened = Box::new(FfmpegSource::open(&source.input, &options)?);
+                let untimed = is_http(&source.input) && opened.info().codec == "mjpeg";
+                Ok(if untimed { Box::new(ByArrival::new(opened)) } else { opened })
+            }),
+            pace: pace(self.args, camera),
+            stall: camera.stall,
+            warm_up: camera.warm_up.unwrap_or(usual),
+            detection: DetectionSettings {
+                top_fraction: self.args.top,
+                watch: WatchOptions {
+                    rule: camera.threshold.rule(),
+                    merge: camera.merge,
+                    min_duration: MediaTime::ZERO,
+                    cool_down: camera.cool_down,
+                },
+            },
+            baseline,
+            past,
+            fps: camera.fps,
+            region: camera.region.clone(),
+            on_duty: on_duty(camera.schedule.clone()),
+        })
+    }
+
+    /// What the camera has shown in earlier runs; what can't be used is told, and it begins anew.
+    fn recall(&self, camera: &Camera) -> Result<Past> {
+        let Some(memory) = &self.memory else {
+            return Err(Error::Config(format!(
+                "camera {}: no camera was adaptive at the start; start the monitor again",
+                camera.name
+            )));
+        };
+        Ok(memory.recall(&camera.name, &camera.input.to_string()).unwrap_or_else(|error| {
+            eprintln!("startle: camera {} begins anew: {error}", camera.name);
+            Past::default()
+        }))
+    }
+
+    fn baseline(&self, asked: &str) -> Result<Option<Arc<Baseline>>> {
+        let mut known = self.baselines.borrow_mut();
+        if let Some(baseline) = known.get(asked) {
+            return Ok(baseline.clone());
+        }
+        let bundled = self.model.bundle().and_then(ModelBundle::baseline_path);
+        let baseline = baseline(asked, bundled, &self.key)?.0.map(Arc::new);
+        known.insert(asked.into(), baseline.clone());
+        Ok(baseline)
+    }
+}
+
+/// The baseline that a camera asks for.
+fn asked<'a>(args: &MonitorArgs, camera: &'a Camera) -> &'a str {
+    let usual = if pace(args, camera) == Pace::Model { "bundle" } else { ADAPTIVE };
+    camera.baseline.as_deref().unwrap_or(usual)
+}
+
+fn pace(args: &MonitorArgs, camera: &Camera) -> Pace {
+    match camera.input {
+        Input::Url(_) => Pace::Live,
+        _ if args.realtime && args.again => Pace::Loop,
+        _ if args.realtime => Pace::Once,
+        _ => Pace::Model,
+    }
+}
+
+fn memory(args: &MonitorArgs, model: &ChosenModel, key: &CurveKey) -> Result<Memory> {
+    let folder = args.state.clone().map_or_else(state_folder, Ok)?;
+    Memory::open(&folder, key.clone(), model.spec().context_lengths.clone())
+}
+
+/// `startle/cameras` in the user's folder for states (XDG Base Directory Specification).
+fn state_folder() -> Result<PathBuf> {
+    let set = std::env::var_os("XDG_STATE_HOME").filter(|value| !value.is_empty()).map(PathBuf::from);
+    let folder = set.or_else(|| std::env::home_dir().map(|home| home.join(".local/state")));
+    let none = || Error::Config("there is no home folder to keep what cameras have shown: give --state DIR".into());
+    Ok(folder.ok_or_else(none)?.join("startle/cameras"))
+}
+
+/// By the local clock.
+fn on_duty(schedule: Schedule) -> OnDuty<'static> {
+    Box::new(move |time: SystemTime| {
+        let Ok(time) = jiff::Timestamp::try_from(time) else { return true };
+        let local = jiff::tz::TimeZone::system().to_datetime(time);
+        let day = local.weekday().to_monday_zero_offset() as usize;
+        schedule.holds(day, local.hour() as u16 * 60 + local.minute() as u16)
+    })
+}
+
+/// Pictures in a row over HTTP carry no timestamps.
+fn is_http(input: &Input) -> bool {
+    matches!(input, Input::Url(url) if url.starts_with("http://") || url.starts_with("https://"))
+}
