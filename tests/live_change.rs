@@ -4,12 +4,16 @@
 mod cameras;
 mod painted;
 
-use cameras::{Ending, Heard, camera, model, options, painted as scene, run};
-use painted::FPS;
+use cameras::{Ending, Heard, Painted, camera, model, options, painted as scene, run};
+use painted::{FPS, spec};
 use startle::Result;
+use startle::clip::ClipSpec;
+use startle::model::persistence::Persistence;
 use startle::pipeline::live::{Camera, Change, Host, News, Pace, Phase, watch};
 use startle::surprise::{Past, ThresholdRule};
 use startle::units::{MediaTime, Stop};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 /// A scene of `frames` frames with a teleport, as fast as it can be read.
@@ -140,4 +144,38 @@ fn cameras_come_and_go_while_others_are_watched() {
     assert!(host.points[1] > 50 && host.begun == 0);
     let [first, _] = host.points;
     assert!(first <= host.gone.unwrap() + 10, "the first camera went on: {first}, {:?}", host.gone);
+}
+
+/// Model frames between the end of a slot and the moment in which it is judged, the median.
+fn lag(spec: &ClipSpec) -> i64 {
+    let (decoded, stop) = (Arc::new(AtomicI64::new(0)), Stop::new());
+    let counted = Arc::clone(&decoded);
+    let live = camera(Pace::Live, move |_, stop| {
+        let source = scene(i64::MAX, i64::MAX, Duration::from_millis(5), Ending::End, stop);
+        Ok(Painted { decoded: Arc::clone(&counted), ..source })
+    });
+    let mut lags = Vec::new();
+    let mut model = Persistence::new(spec.clone()).unwrap();
+    watch(vec![live], &mut model, &options(&stop), |_: usize, news: News| {
+        if let News::Moment(moment) = &news {
+            let now = decoded.load(Ordering::Relaxed) as f64 / FPS as f64;
+            let end = moment.point.t_s + spec.slot_s() / 2.0;
+            lags.push(((now - end) * spec.model_fps).round() as i64);
+        }
+        if lags.len() >= 40 {
+            stop.request();
+        }
+        Ok(())
+    })
+    .unwrap();
+    lags.sort_unstable();
+    lags[lags.len() / 2]
+}
+
+#[test]
+fn with_the_longest_context_alone_a_slot_is_judged_within_its_own_width() {
+    let spec = spec();
+    assert!(lag(&spec) >= i64::from(spec.frames_per_clip - spec.context_lengths[0] - spec.tubelet_size));
+    let lag = lag(&spec.prompt());
+    assert!(lag <= i64::from(spec.tubelet_size), "{lag} frames");
 }

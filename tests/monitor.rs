@@ -208,3 +208,35 @@ fn mjpeg_over_http_breaks_and_comes_back() {
     let encode = ["-c:v", "mjpeg", "-q:v", "2", "-f", "mpjpeg", "-listen", "1"];
     breaks_and_comes_back(&url, |video| sender(video, &encode, &url));
 }
+
+#[test]
+fn a_sighup_changes_what_has_changed_and_leaves_the_rest_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let video = testsrc(dir.path(), "yard.mp4", 3, 10).display().to_string();
+    let config = dir.path().join("m.toml");
+    let camera = |name: &str, more: &str| format!("[[camera]]\nname = {name:?}\nurl = {video:?}\n{more}\n");
+    fs::write(&config, camera("yard", "") + &camera("gate", "")).unwrap();
+    let state = dir.path().join("state").display().to_string();
+    let path = config.display().to_string();
+    let args = ["--model", "persistence", "--realtime", "--loop", "--state", &state, "--config", &path];
+    let (running, lines) = monitor(&args);
+    let of = |line: &Value, name: &str| line["camera"] == name;
+    until(&lines, "both", |l| of(l, "gate") && is_state(l, "watching"));
+    let hang_up = || {
+        let pid = running.0.id().to_string();
+        assert!(Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
+    };
+    fs::write(&config, "[[camera]]\nname = 3\n").unwrap();
+    hang_up();
+    std::thread::sleep(Duration::from_millis(500));
+    fs::write(&config, camera("yard", "") + &camera("gate", "z = 9") + &camera("door", "")).unwrap();
+    hang_up();
+    let mut seen = until(&lines, "the new one", |l| of(l, "door") && is_state(l, "watching"));
+    if !seen.iter().any(|l| of(l, "gate") && is_state(l, "ended")) {
+        seen.extend(until(&lines, "the old one", |l| of(l, "gate") && is_state(l, "ended")));
+    }
+    assert!(!seen.iter().any(|l| of(l, "yard") && is_state(l, "ended")), "{seen:?}");
+    terminate(running);
+    // What each showed is kept.
+    assert!(fs::read_dir(state).unwrap().count() >= 2);
+}
