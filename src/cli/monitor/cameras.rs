@@ -43,6 +43,7 @@ pub(super) fn named(args: &MonitorArgs) -> Result<Vec<Arc<Camera>>> {
             baseline: args.baseline.clone(),
             warm_up: args.warm_up.map(MediaTime::from_secs_f64),
             stall: Duration::from_secs_f64(args.stall),
+            rtsp_transport: args.rtsp_transport,
             ..Camera::new(name, input)
         })
     };
@@ -115,7 +116,8 @@ impl<'a> Yard<'a> {
         let source = Arc::clone(camera);
         Ok(live::Camera {
             open: Box::new(move |stop| {
-                let options = OpenOptions { stop, timeout, threads: 1, ..OpenOptions::default() };
+                let rtsp_transport = source.rtsp_transport;
+                let options = OpenOptions { stop, timeout, threads: 1, rtsp_transport, ..OpenOptions::default() };
                 let opened = Box::new(FfmpegSource::open(&source.input, &options)?);
                 let untimed = is_http(&source.input) && opened.info().codec == "mjpeg";
                 Ok(if untimed { Box::new(ByArrival::new(opened)) } else { opened })

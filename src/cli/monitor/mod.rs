@@ -10,6 +10,7 @@ use cameras::Yard;
 use clap::Args;
 use lines::{Lenient, Lines};
 use reload::Control;
+use startle::media::ffmpeg::RtspTransport;
 use startle::monitor::{Listener, RotatingFile};
 use startle::pipeline::live::{self, Options};
 use startle::surprise::DEFAULT_TOP_FRACTION;
@@ -40,7 +41,7 @@ pub struct MonitorArgs {
         long,
         short,
         value_name = "FILE",
-        conflicts_with_all = ["sources", "max_false_alarms", "baseline", "warm_up", "stall"]
+        conflicts_with_all = ["sources", "max_false_alarms", "baseline", "warm_up", "stall", "rtsp_transport"]
     )]
     pub config: Option<PathBuf>,
     /// Write the lines to this file too.
@@ -76,6 +77,9 @@ pub struct MonitorArgs {
     /// Without a frame for so long a camera is connected anew.
     #[arg(long, value_name = "SECONDS", default_value_t = 10.0, value_parser = parse_seconds)]
     pub stall: f64,
+    /// How an RTSP camera's pictures travel: auto (TCP where the camera can), tcp or udp.
+    #[arg(long, value_name = "auto|tcp|udp", default_value = "auto")]
+    pub rtsp_transport: RtspTransport,
     /// Clips of one camera that wait for the model at most; the oldest are dropped.
     #[arg(long, value_name = "CLIPS", default_value_t = 8, value_parser = clap::value_parser!(u16).range(2..=256))]
     pub queue: u16,

@@ -7,7 +7,7 @@ use super::convert::{Display, Orientation, believable_aspect};
 use super::pipe::{self, PipeReader};
 use super::raw::Length;
 use super::watch::Watch;
-use super::{OpenOptions, explain, raw};
+use super::{OpenOptions, RtspTransport, explain, raw};
 use crate::error::{Error, Result};
 use crate::media::open::{ImageSequence, Input};
 use crate::units::MediaTime;
@@ -244,8 +244,11 @@ fn open_url(url: &str, options: &OpenOptions, watch: &Watch) -> Opened {
     dictionary.set("rw_timeout", &microseconds);
     if url.starts_with("rtsp") {
         dictionary.set("timeout", &microseconds);
-        // Packets lost on UDP are smeared pictures, and smeared pictures are surprise.
-        dictionary.set("rtsp_flags", "prefer_tcp");
+        match options.rtsp_transport {
+            RtspTransport::Auto => dictionary.set("rtsp_flags", "prefer_tcp"),
+            RtspTransport::Tcp => dictionary.set("rtsp_transport", "tcp"),
+            RtspTransport::Udp => dictionary.set("rtsp_transport", "udp"),
+        }
     }
     let asked = watch.clone();
     Ok(ffmpeg::format::input_with_interrupt_and_dictionary(url, move || asked.gives_up(), dictionary)?)

@@ -34,6 +34,33 @@ use whole::{Next, WholeFrames};
 
 /// Frame rate assumed when the container states none: FFmpeg's own default.
 const DEFAULT_FPS: f64 = 25.0;
+
+/// How an RTSP camera's pictures travel.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RtspTransport {
+    /// Over TCP where the camera can: packets lost on UDP are smeared pictures, and smeared pictures are surprise.
+    #[default]
+    Auto,
+    /// Over TCP or not at all.
+    Tcp,
+    /// Over UDP.
+    Udp,
+}
+
+impl std::str::FromStr for RtspTransport {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "tcp" => Ok(Self::Tcp),
+            "udp" => Ok(Self::Udp),
+            _ => Err(format!("{text} is not auto, tcp or udp")),
+        }
+    }
+}
+
 /// How to open an input.
 #[derive(Debug, Clone)]
 pub struct OpenOptions {
@@ -45,12 +72,20 @@ pub struct OpenOptions {
     pub timeout: Duration,
     /// Images per second of an image sequence.
     pub image_fps: f64,
+    /// How an RTSP camera's pictures travel.
+    pub rtsp_transport: RtspTransport,
 }
 
 impl Default for OpenOptions {
     /// Two decoder threads (more add latency, not much speed, next to inference), ten seconds, 25 images per second.
     fn default() -> Self {
-        Self { stop: Stop::new(), threads: 2, timeout: Duration::from_secs(10), image_fps: DEFAULT_FPS }
+        Self {
+            stop: Stop::new(),
+            threads: 2,
+            timeout: Duration::from_secs(10),
+            image_fps: DEFAULT_FPS,
+            rtsp_transport: RtspTransport::default(),
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use super::schedule::Schedule;
 use super::values::{Fps, Polygon, Positive, Rate, Seconds, Share, Week};
 use crate::clip::Region;
 use crate::error::Result;
+use crate::media::ffmpeg::RtspTransport;
 use crate::media::open::{Input, parse};
 use crate::surprise::ThresholdRule;
 use crate::units::MediaTime;
@@ -61,6 +62,8 @@ pub struct Camera {
     pub schedule: Schedule,
     /// Without a frame for so long it is connected anew.
     pub stall: Duration,
+    /// How the pictures of an RTSP camera travel.
+    pub rtsp_transport: RtspTransport,
     /// After an event none opens for so long.
     pub cool_down: MediaTime,
     /// Spikes closer than this are one event.
@@ -88,6 +91,7 @@ pub(super) struct Settings {
     schedule: Option<Week>,
     warm_up_s: Option<Seconds>,
     stall_s: Option<Seconds>,
+    rtsp_transport: Option<RtspTransport>,
     cool_down_s: Option<Seconds>,
     merge_s: Option<Seconds>,
     region: Option<Vec<Polygon>>,
@@ -109,6 +113,7 @@ pub(super) struct WrittenCamera {
     schedule: Option<Week>,
     warm_up_s: Option<Seconds>,
     stall_s: Option<Seconds>,
+    rtsp_transport: Option<RtspTransport>,
     cool_down_s: Option<Seconds>,
     merge_s: Option<Seconds>,
     region: Option<Vec<Polygon>>,
@@ -132,6 +137,7 @@ impl WrittenCamera {
             fps: self.fps.or(defaults.fps),
             schedule: self.schedule.clone().or(defaults.schedule),
             warm_up_s: self.warm_up_s.or(defaults.warm_up_s),
+            rtsp_transport: self.rtsp_transport.or(defaults.rtsp_transport),
             stall_s: self.stall_s.or(defaults.stall_s),
             cool_down_s: self.cool_down_s.or(defaults.cool_down_s),
             merge_s: self.merge_s.or(defaults.merge_s),
@@ -163,6 +169,7 @@ impl Settings {
             fps: self.fps.map(|fps| fps.0),
             schedule: self.schedule.unwrap_or_default().0,
             stall: Duration::from_secs_f64(seconds(self.stall_s, DEFAULT_STALL_S)),
+            rtsp_transport: self.rtsp_transport.unwrap_or_default(),
             cool_down: time(self.cool_down_s, 0.0),
             merge: time(self.merge_s, DEFAULT_MERGE_S),
             region: self.region.unwrap_or_default().into_iter().map(|p| p.0).collect(),

@@ -1,6 +1,7 @@
 //! Tests of the configuration.
 
 use super::*;
+use crate::media::ffmpeg::RtspTransport;
 use crate::media::open::Input;
 use crate::units::MediaTime;
 use std::time::Duration;
@@ -24,6 +25,9 @@ fn a_camera_overrides_the_defaults_key_by_key() {
         [[camera]]
         name = "gate"
         url_env = "GATE"
+        fps = 5
+        schedule = ["mon-fri 18:00-06:00", "sat,sun"]
+        rtsp_transport = "udp"
         region = [[[0, 0.4], [1, 0.4], [1, 1]]]
         [[camera]]
         name = "yard"
@@ -38,6 +42,8 @@ fn a_camera_overrides_the_defaults_key_by_key() {
     .unwrap();
     let [gate, yard] = &config.cameras[..] else { panic!("two cameras") };
     assert_eq!(gate.input, Input::Url("rtsp://u:word@gate/1".into()));
+    assert_eq!((gate.fps, gate.rtsp_transport), (Some(5.0), RtspTransport::Udp));
+    assert!(gate.schedule.holds(5, 720) && !gate.schedule.holds(2, 720) && yard.schedule.holds(2, 720));
     assert_eq!(gate.threshold, Threshold::Rate(2.0 / 24.0));
     assert_eq!((gate.stall, gate.merge), (Duration::from_secs(5), MediaTime::from_secs_f64(1.5)));
     assert_eq!(gate.region, [vec![[0.0, 0.4], [1.0, 0.4], [1.0, 1.0]]]);
@@ -55,6 +61,9 @@ fn what_is_wrong_is_named_with_file_line_and_key() {
         (format!("{camera}stall_s = -1\n"), "m.toml, line 4", "stall_s"),
         (format!("{camera}stall_s = \"ten\"\n"), "m.toml, line 4", "stall_s"),
         (format!("{camera}max_false_alarms = \"often\"\n"), "m.toml, line 4", "max_false_alarms"),
+        (format!("{camera}fps = 0\n"), "m.toml, line 4", "fps"),
+        (format!("{camera}schedule = [\"noon\"]\n"), "m.toml, line 4", "schedule"),
+        (format!("{camera}rtsp_transport = \"pigeon\"\n"), "m.toml, line 4", "rtsp_transport"),
         (format!("{camera}p_value = 2\n"), "m.toml, line 4", "p_value"),
         (format!("{camera}z = 0\n"), "m.toml, line 4", "z"),
         (format!("{camera}z = 3\np_value = 0.1\n"), "m.toml, line 1", "keep one"),

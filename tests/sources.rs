@@ -1,0 +1,133 @@
+//! Every kind of source with a real peer on this machine: each is watched, and its planted violation is told.
+
+#[path = "support/live.rs"]
+mod live;
+mod support;
+
+use live::{Running, free_port, is_state, monitor, no_ffmpeg, sample, sender, terminate, until};
+use serde_json::Value;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use support::cli::ffmpeg;
+
+/// The violation's onset in [`film`], seconds, and the film's length.
+const ONSET_S: f64 = 3.0;
+const LOOP_S: f64 = 7.0;
+
+/// H.264 that every protocol here carries.
+const H264: [&str; 8] = ["-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-g", "15"];
+
+/// A sample with a violation at [`ONSET_S`], then a second of black: begun again that is a cut, not a teleport.
+fn film(dir: &Path, times: u32) -> PathBuf {
+    let (one, all) = (dir.join("one.mp4"), dir.join("film.mp4"));
+    let input = sample("colour_0_impossible.mp4");
+    let encode = ["-c:v", "libx264", "-preset", "ultrafast", "-bf", "0", "-g", "15", "-pix_fmt", "yuv420p"];
+    let mut args = vec!["-i", &input, "-vf", "tpad=stop_duration=1"];
+    args.extend(encode);
+    ffmpeg(&[&args[..], &[one.to_str().unwrap()]].concat());
+    let again = (times - 1).to_string();
+    ffmpeg(&["-stream_loop", &again, "-i", one.to_str().unwrap(), "-c", "copy", all.to_str().unwrap()]);
+    all
+}
+
+/// Watches a source until its violation is told; gives the line.
+fn tells_the_violation(url: &str, more: &[&str]) -> Value {
+    let mut args = vec!["--baseline", "bundle", "--max-false-alarms", "30/hour", "--stall", "5", url];
+    args.extend(more);
+    let (running, lines) = monitor(&args);
+    until(&lines, "connected", |l| is_state(l, "watching"));
+    let seen = until(&lines, "the violation", |l| l["type"] == "event" && l["phase"] == "begun");
+    terminate(running);
+    seen.last().unwrap().clone()
+}
+
+/// An RTSP server (`GStreamer`) with the film; `None` (and says so) where it is not installed.
+fn rtsp_server(film: &Path, port: u16, login: Option<(&str, &str)>) -> Option<Running> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/rtsp_server.py");
+    let mut command = Command::new("/usr/bin/python3");
+    command.arg(script).arg(film).arg(port.to_string());
+    if let Some((user, word)) = login {
+        command.env("USER", user).env("WORD", word);
+    }
+    command.env_remove("PYTHONPATH").stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().ok()?;
+    let mut line = String::new();
+    let told = BufReader::new(child.stdout.take().unwrap()).read_line(&mut line);
+    let running = Running(child);
+    if told.is_ok() && line.trim() == "ready" {
+        return Some(running);
+    }
+    eprintln!("skipped: GStreamer's RTSP server is not installed (apt install gir1.2-gst-rtsp-server-1.0 python3-gi)");
+    None
+}
+
+#[test]
+fn rtsp_over_tcp_with_a_password_that_is_shown_nowhere() {
+    let dir = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let Some(_server) = rtsp_server(&film(dir.path(), 12), port, Some(("watcher", "secret-word"))) else { return };
+    let url = format!("rtsp://watcher:secret-word@127.0.0.1:{port}/cam");
+    let event = tells_the_violation(&url, &["--rtsp-transport", "tcp"]);
+    let onset = event["onset_s"].as_f64().unwrap() % LOOP_S;
+    assert!((onset - ONSET_S).abs() < 0.5, "{onset}");
+    assert!(!event.to_string().contains("secret-word"), "{event}");
+}
+
+#[test]
+fn rtsp_over_udp() {
+    let dir = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let Some(_server) = rtsp_server(&film(dir.path(), 12), port, None) else { return };
+    tells_the_violation(&format!("rtsp://127.0.0.1:{port}/cam"), &["--rtsp-transport", "udp"]);
+}
+
+/// Watches what `ffmpeg` sends of the film to `to`.
+fn sent_by_ffmpeg(format: &[&str], to: &str, url: &str) {
+    if no_ffmpeg() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let _sender = sender(&film(dir.path(), 1), &[&H264[..], format].concat(), to);
+    tells_the_violation(url, &[]);
+}
+
+#[test]
+fn rtmp() {
+    let url = format!("rtmp://127.0.0.1:{}/live/cam", free_port());
+    sent_by_ffmpeg(&["-f", "flv", "-listen", "1"], &url, &url);
+}
+
+#[test]
+fn srt() {
+    let url = format!("srt://127.0.0.1:{}", free_port());
+    sent_by_ffmpeg(&["-f", "mpegts"], &format!("{url}?mode=listener"), &url);
+}
+
+#[test]
+fn mpeg_ts_over_tcp() {
+    let url = format!("tcp://127.0.0.1:{}", free_port());
+    sent_by_ffmpeg(&["-f", "mpegts"], &format!("{url}?listen=1"), &url);
+}
+
+#[test]
+fn hls() {
+    let dir = tempfile::tempdir().unwrap();
+    let port = free_port().to_string();
+    let server = Command::new("/usr/bin/python3")
+        .args(["-m", "http.server", &port, "--bind", "127.0.0.1", "--directory"])
+        .arg(dir.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    let (Ok(server), false) = (server, no_ffmpeg()) else { return };
+    let _server = Running(server);
+    let list = dir.path().join("cam.m3u8");
+    let live = ["-f", "hls", "-hls_time", "1", "-hls_list_size", "5", "-hls_flags", "delete_segments"];
+    let _sender = sender(&film(dir.path(), 1), &[&H264[..], &live].concat(), list.to_str().unwrap());
+    let begun = std::time::Instant::now();
+    while !list.exists() && begun.elapsed() < live::PATIENCE {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    tells_the_violation(&format!("http://127.0.0.1:{port}/cam.m3u8"), &[]);
+}
