@@ -22,7 +22,7 @@ system_packages() {
     need() { missing+=("$1"); }
     command -v cc >/dev/null || need build-essential
     command -v pkg-config >/dev/null || need pkg-config
-    for lib in avcodec avformat avutil swscale; do
+    for lib in avcodec avdevice avformat avutil swscale; do
         pkg-config --exists "lib$lib" 2>/dev/null || need "lib$lib-dev"
     done
     # libclang-cpp is another library, which other packages bring; bindgen needs the C interface

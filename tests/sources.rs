@@ -131,3 +131,18 @@ fn hls() {
     }
     tells_the_violation(&format!("http://127.0.0.1:{port}/cam.m3u8"), &[]);
 }
+
+#[test]
+fn a_camera_at_this_machine() {
+    let camera = (0..10).map(|n| format!("/dev/video{n}")).find(|path| Path::new(path).exists());
+    let Some(camera) = camera else {
+        eprintln!("skipped: there is no /dev/video… here (v4l2loopback makes one where the kernel has it)");
+        let (running, lines) = monitor(&["--model", "persistence", "/dev/video99"]);
+        let seen = until(&lines, "why not", |l| is_state(l, "waiting"));
+        assert!(seen.last().unwrap()["reason"].as_str().unwrap().contains("no such file"), "{seen:?}");
+        return terminate(running);
+    };
+    let (running, lines) = monitor(&["--model", "persistence", &camera]);
+    until(&lines, "connected", |l| is_state(l, "watching"));
+    terminate(running);
+}

@@ -7,9 +7,9 @@ use super::convert::{Display, Orientation, believable_aspect};
 use super::pipe::{self, PipeReader};
 use super::raw::Length;
 use super::watch::Watch;
-use super::{OpenOptions, RtspTransport, explain, raw};
+use super::{OpenOptions, RtspTransport, capture, explain, raw};
 use crate::error::{Error, Result};
-use crate::media::open::{ImageSequence, Input};
+use crate::media::open::{CAMERA, ImageSequence, Input};
 use crate::units::MediaTime;
 use ffmpeg_next as ffmpeg;
 use ffmpeg_next::codec::packet::side_data::Type as StreamData;
@@ -128,6 +128,7 @@ impl Container {
         let opened = match input {
             Input::File(path) => open_path(path, &watch),
             Input::Stdin => open_stdin(&watch),
+            Input::Url(url) if url.starts_with(CAMERA) => capture::open(Path::new(&url[CAMERA.len()..])),
             Input::Url(url) => open_url(url, options, &watch),
             Input::Images(sequence) => open_path(&sequence.files[0].path, &watch),
         };
@@ -177,8 +178,10 @@ impl Container {
 }
 
 /// Why something could not be opened.
-enum OpenFailure {
+pub(super) enum OpenFailure {
+    /// Known without asking FFmpeg.
     Ours(String),
+    /// What FFmpeg said.
     Ffmpeg(ffmpeg::Error),
 }
 
@@ -188,7 +191,7 @@ impl From<ffmpeg::Error> for OpenFailure {
     }
 }
 
-type Opened = std::result::Result<ffmpeg::format::context::Input, OpenFailure>;
+pub(super) type Opened = std::result::Result<ffmpeg::format::context::Input, OpenFailure>;
 
 fn open_path(path: &Path, watch: &Watch) -> Opened {
     explain::check_file(path).map_err(OpenFailure::Ours)?;

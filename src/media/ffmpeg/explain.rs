@@ -4,7 +4,7 @@
 //! here the likely cause is told apart by looking at the file.
 
 use crate::error::{Error, Result};
-use crate::media::open::Input;
+use crate::media::open::{CAMERA, Input};
 use ffmpeg_next as ffmpeg;
 use ffmpeg_next::format::context::Input as Context;
 use ffmpeg_next::format::stream::Disposition;
@@ -25,9 +25,7 @@ pub(super) fn check_file(path: &Path) -> std::result::Result<(), String> {
         return Err("is a folder, not a video".into());
     }
     if kind.is_char_device() || kind.is_block_device() {
-        return Err("is a device: let FFmpeg capture it and pipe the video in, for example \
-                    `ffmpeg -f v4l2 -i /dev/video0 -c:v mjpeg -f nut - | startle analyze -`"
-            .into());
+        return Err("is a device; cameras are /dev/video0, /dev/video1, …".into());
     }
     if kind.is_fifo() {
         return Ok(());
@@ -50,6 +48,9 @@ pub(super) fn unreadable(error: &io::Error) -> String {
 /// Why FFmpeg could not open it.
 pub(super) fn not_opened(input: &Input, error: ffmpeg::Error, timeout: Duration) -> Error {
     let reason = match input {
+        Input::Url(url) if url.starts_with(CAMERA) => {
+            format!("can't be captured ({error}): is it a camera, and does nobody else use it?")
+        }
         Input::Url(_) => network_reason(error, timeout),
         Input::Stdin => format!("what was piped in is not a video that FFmpeg can read from a pipe ({error})"),
         Input::File(path) => file_reason(path, error),

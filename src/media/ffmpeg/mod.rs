@@ -8,6 +8,7 @@
 //! the length of the video; a picture that the decoder had to make up is never shown; nothing here waits where
 //! [`Stop`] can't reach it (a name look-up is the exception: the system's resolver can't be interrupted).
 
+mod capture;
 mod convert;
 mod decode;
 mod demux;

@@ -90,6 +90,9 @@ impl fmt::Display for Input {
     }
 }
 
+/// Scheme of a camera at this machine (Video for Linux): `v4l2:///dev/video0`, which `/dev/video0` stands for.
+pub const CAMERA: &str = "v4l2://";
+
 /// All inputs that the arguments name, each once, in a fixed order.
 ///
 /// # Errors
@@ -123,6 +126,9 @@ pub fn parse(argument: &str) -> Result<Vec<Input>> {
     }
     if argument == "-" {
         return Ok(vec![Input::Stdin]);
+    }
+    if argument.starts_with("/dev/video") {
+        return Ok(vec![Input::Url(format!("{CAMERA}{argument}"))]);
     }
     if let Some(path) = argument.strip_prefix("file://").or_else(|| argument.strip_prefix("file:")) {
         return parse_path(path);
