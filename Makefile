@@ -5,7 +5,7 @@ CARGO ?= cargo
 PYTHON := .venv/bin/python
 DEMO := samples/colour_0_impossible.mp4
 
-.PHONY: help demo test test-rust test-python lint setup setup-tests build bench model benchmark bundle clean
+.PHONY: help demo test test-rust test-python lint setup setup-tests build bench soak model benchmark bundle clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 20
@@ -30,6 +30,10 @@ build: setup ## Build the release program
 
 bench: setup-tests build ## Speed against a straightforward Python pipeline; writes reports/benchmarks/
 	$(PYTHON) benches/compare.py --out reports/benchmarks
+
+SOAK_MINUTES ?= 10
+soak: setup-tests build ## Eight live streams with random faults for SOAK_MINUTES=10; writes reports/benchmarks/soak.md
+	$(PYTHON) benches/soak.py --minutes $(SOAK_MINUTES) --out reports/benchmarks
 
 setup: ## Install what building and running need
 	@.ci/setup.sh

@@ -1,0 +1,255 @@
+"""Soak test of `startle monitor`: eight real-time streams with random faults, for a bounded time.
+
+    make soak          (or: python benches/soak.py --minutes 10 --out reports/benchmarks)
+
+Six streams are MPEG-TS over UDP, two are MJPEG over HTTP, all of lawful footage (the possible halves of the samples, over
+and over), sent by `ffmpeg` on this machine at their own pace. Every few seconds one of them suffers: its sender dies and
+comes back, is stopped for longer than the stall time, sends garbage, or comes back with another picture size. Reports
+memory over time, the latency from a frame's arrival to its slot's verdict (p50, p99 from the program's own histogram),
+inference time, dropped clips, reconnects and alerts (all of them false). Exits with 1 when the program died, when its
+memory grew by more than a tenth after the first third, or when it did not end within five seconds of SIGTERM.
+Writes `soak.json` and `soak.md`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import random
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+FAULTS = ("dies", "stalls", "sends garbage", "changes size")
+STALL_S = 5
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def prepare(folder: Path) -> dict[tuple[str, str], Path]:
+    """Lawful footage as MPEG-TS and MJPEG, in two sizes, ready to be sent without encoding."""
+    lawful = sorted((ROOT / "samples").glob("*_possible.mp4"))[:6]
+    playlist = folder / "list.txt"
+    playlist.write_text("".join(f"file '{sample}'\n" for sample in lawful))
+    films = {}
+    for size, scale in (("usual", "640:360"), ("other", "320:240")):
+        for kind, codec in (("ts", "-c:v libx264 -preset veryfast -bf 0 -g 30"), ("mjpeg", "-c:v mjpeg -q:v 5")):
+            path = folder / f"{size}.{'ts' if kind == 'ts' else 'avi'}"
+            command = ["ffmpeg", "-y", "-loglevel", "error", "-f", "concat", "-safe", "0", "-i", str(playlist)]
+            command += ["-vf", f"scale={scale},fps=30", *codec.split(), "-pix_fmt", "yuvj420p" if kind == "mjpeg" else "yuv420p"]
+            subprocess.run([*command, str(path)], check=True)
+            films[kind, size] = path
+    return films
+
+
+class Camera:
+    """One sender and its faults."""
+
+    def __init__(self, index: int, films: dict[tuple[str, str], Path]) -> None:
+        self.index, self.films, self.port = index, films, free_port()
+        self.kind = "mjpeg" if index % 4 == 3 else "ts"
+        self.size, self.sender = "usual", None
+        self.url = f"udp://127.0.0.1:{self.port}" if self.kind == "ts" else f"http://127.0.0.1:{self.port}/{index}.mjpeg"
+        self.start()
+
+    def start(self) -> None:
+        command = ["ffmpeg", "-loglevel", "quiet", "-nostdin", "-re", "-stream_loop", "-1"]
+        command += ["-i", str(self.films[self.kind, self.size]), "-c", "copy"]
+        if self.kind == "ts":
+            command += ["-f", "mpegts", f"{self.url}?pkt_size=1316"]
+        else:
+            command += ["-f", "mpjpeg", "-listen", "1", self.url]
+        self.sender = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def stop(self) -> None:
+        self.sender.kill()
+        self.sender.wait()
+
+    def suffer(self, fault: str) -> None:
+        """Takes as long as the fault lasts."""
+        if fault == "dies":
+            self.stop()
+            time.sleep(random.uniform(2, 8))
+            self.start()
+        elif fault == "stalls":
+            self.sender.send_signal(signal.SIGSTOP)
+            time.sleep(STALL_S + random.uniform(1, 4))
+            self.sender.send_signal(signal.SIGCONT)
+        elif fault == "sends garbage" and self.kind == "ts":
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out:
+                for _ in range(60):
+                    out.sendto(random.randbytes(1316), ("127.0.0.1", self.port))
+                    time.sleep(0.05)
+        else:
+            self.stop()
+            self.size = "other" if self.size == "usual" else "usual"
+            self.start()
+
+    def mend(self) -> None:
+        """An MJPEG sender serves one client, then ends."""
+        if self.sender.poll() is not None:
+            self.start()
+
+
+def resident_mb(pid: int) -> float:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) / 1024
+
+
+def metrics(port: int) -> dict[str, float]:
+    """Every sample of /metrics by its name with labels."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as reply:
+        lines = reply.read().decode().splitlines()
+    return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if line and line[0] != "#")}
+
+
+def quantile(samples: dict[str, float], name: str, q: float) -> float:
+    """Upper bound of the histogram's bucket that holds the quantile, over all cameras."""
+    buckets: dict[float, float] = {}
+    for key, value in samples.items():
+        if key.startswith(f"{name}_bucket"):
+            bound = float(key.split('le="')[1].split('"')[0].replace("+Inf", "inf"))
+            buckets[bound] = buckets.get(bound, 0) + value
+    total = max(buckets.values(), default=0)
+    return next((bound for bound, count in sorted(buckets.items()) if total and count >= q * total), float("nan"))
+
+
+def total(samples: dict[str, float], name: str) -> float:
+    return sum(value for key, value in samples.items() if key.split("{")[0] == name)
+
+
+def soak(options: argparse.Namespace, folder: Path) -> dict:
+    random.seed(options.seed)
+    cameras = [Camera(index, prepared) for prepared in [prepare(folder)] for index in range(options.cameras)]
+    port, state = free_port(), folder / "state"
+    command = [ROOT / "target/release/startle", "monitor", *(c.url for c in cameras), "--stall", str(STALL_S)]
+    command += ["--max-false-alarms", "1/hour", "--warm-up", str(options.warm_up), "--state", state]
+    command += ["--listen", f"127.0.0.1:{port}", "--quiet"]
+    alerts, memory, faults = [], [], dict.fromkeys(FAULTS, 0)
+    program = subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE, text=True, cwd=ROOT)
+
+    def listen() -> None:
+        for line in program.stdout:
+            told = json.loads(line)
+            if told["type"] == "event" and told["phase"] == "begun":
+                alerts.append({"camera": told["camera"], "time": told["time"], "score": told["score"]})
+
+    threading.Thread(target=listen, daemon=True).start()
+    begun, samples, next_fault = time.monotonic(), {}, 20.0
+    busy: list[threading.Thread] = []
+    try:
+        while (passed := time.monotonic() - begun) < options.minutes * 60 and program.poll() is None:
+            time.sleep(1)
+            if passed >= next_fault:
+                next_fault = passed + random.uniform(3, 9)
+                fault, camera = random.choice(FAULTS), random.choice(cameras)
+                if not any(thread.name == camera.url and thread.is_alive() for thread in busy):
+                    faults[fault] += 1
+                    busy.append(threading.Thread(target=camera.suffer, args=(fault,), name=camera.url, daemon=True))
+                    busy[-1].start()
+            for camera in cameras:
+                if not any(thread.name == camera.url and thread.is_alive() for thread in busy):
+                    camera.mend()
+            if int(passed) % 10 == 0 and (not memory or passed - memory[-1][0] > 5):
+                memory.append((passed, resident_mb(program.pid)))
+                samples = metrics(port)
+        alive = program.poll() is None
+        program.terminate()
+        asked = time.monotonic()
+        status = program.wait(timeout=30)
+        ended_s = time.monotonic() - asked
+    finally:
+        program.kill()
+        for thread in busy:
+            thread.join(timeout=20)
+        for camera in cameras:
+            camera.stop()
+    third = [mb for passed, mb in memory if passed > options.minutes * 20]
+    return {
+        "minutes": options.minutes,
+        "cameras": options.cameras,
+        "faults": faults,
+        "alive": alive and status == 0,
+        "ended_s": ended_s,
+        "memory_mb": [[round(t), round(mb, 1)] for t, mb in memory],
+        "growth": third[-1] / third[0] - 1 if third else float("nan"),
+        "latency_s": {q: quantile(samples, "startle_alert_latency_seconds", float(q)) for q in ("0.5", "0.99")},
+        "inference_s": {q: quantile(samples, "startle_inference_seconds", float(q)) for q in ("0.5", "0.99")},
+        "frames": total(samples, "startle_frames_total"),
+        "clips": total(samples, "startle_clips_total"),
+        "dropped": total(samples, "startle_clips_dropped_total"),
+        "reconnects": total(samples, "startle_reconnects_total"),
+        "alerts": alerts,
+    }
+
+
+def table(result: dict) -> str:
+    memory = [mb for _, mb in result["memory_mb"]]
+    latency, inference = result["latency_s"], result["inference_s"]
+    rows = [
+        ("streams, minutes", f"{result['cameras']}, {result['minutes']:.0f}"),
+        ("faults", ", ".join(f"{fault} {count}×" for fault, count in result["faults"].items())),
+        ("reconnects", f"{result['reconnects']:.0f}"),
+        ("memory, first to last, most", f"{memory[0]:.0f} → {memory[-1]:.0f} MB, {max(memory):.0f} MB"),
+        ("growth after the first third", f"{result['growth']:+.1%}"),
+        ("arrival to verdict, p50 and p99", f"≤ {latency['0.5']} s and ≤ {latency['0.99']} s"),
+        ("one inference call, p50 and p99", f"≤ {inference['0.5']} s and ≤ {inference['0.99']} s"),
+        ("frames decoded, clips scored", f"{result['frames']:.0f}, {result['clips']:.0f}"),
+        ("clips dropped", f"{result['dropped']:.0f}"),
+        ("alerts (all false)", f"{len(result['alerts'])}"),
+        ("SIGTERM to exit", f"{result['ended_s']:.1f} s"),
+    ]
+    lines = [
+        "# Soak: `startle monitor` with faults",
+        "",
+        f"`make soak` on {result['machine']}, load average at the end {result['load']:.1f}; the senders ran on the same cores.",
+        "",
+        "| | |",
+        "|---|---|",
+        *(f"| {name} | {value} |" for name, value in rows),
+        "",
+        "Latency is counted from the arrival of a slot's last frame to its verdict, and read from the buckets of "
+        "`startle_alert_latency_seconds`: the true quantile lies at or under the bound.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def processor() -> str:
+    names = [line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line]
+    return f"{names[0] if names else platform.machine()} ({os.cpu_count()} cores)"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--cameras", type=int, default=8)
+    parser.add_argument("--warm-up", type=float, default=120)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=ROOT / "reports/benchmarks")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        result = soak(options, Path(folder))
+    result |= {"machine": processor(), "load": os.getloadavg()[0]}
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / "soak.json").write_text(json.dumps(result, indent=1) + "\n")
+    (options.out / "soak.md").write_text(table(result))
+    print(table(result))
+    return 0 if result["alive"] and result["growth"] <= 0.1 and result["ended_s"] <= 5 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
