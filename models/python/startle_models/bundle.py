@@ -162,10 +162,12 @@ class Session:
         return self.encode(pixels, "target_encoder" if "target_encoder" in self._graphs else "encoder")
 
     def targets(self, whole: np.ndarray) -> np.ndarray:
-        """Layer norm (no affine, eps 1e-5) of the tokens [B, N, D] of whole windows."""
-        tokens = whole.astype(np.float64)
+        """Layer norm (no affine, eps 1e-5) of the tokens [B, N, D] of whole windows, each of its levels by itself."""
+        levels = self.manifest["features"].get("levels", 1)
+        tokens = whole.astype(np.float64).reshape(*whole.shape[:-1], levels, -1)
         centred = tokens - tokens.mean(axis=-1, keepdims=True)
-        return (centred / np.sqrt((centred**2).mean(axis=-1, keepdims=True) + 1e-5)).astype(np.float32)
+        normed = centred / np.sqrt((centred**2).mean(axis=-1, keepdims=True) + 1e-5)
+        return normed.reshape(whole.shape).astype(np.float32)
 
     def stages(self, pixels: np.ndarray) -> tuple[np.ndarray, dict[int, Stage]]:
         """Windows [B, T, 3, H, W] → their whole tokens [B, N, D], and a `Stage` for each context length."""
@@ -196,9 +198,10 @@ def _check_signature(name: str, session, manifest: Manifest) -> None:
         if got != wanted:
             raise BundleError(f"graph {name}: {kind}s {got}, expected {wanted}")
     crop, dim = manifest["clip"]["crop_size"], manifest["features"]["dim"]
+    context = manifest["features"].get("context_dim", dim)
     shape = session.get_inputs()[0].shape
     static = shape[2:] if name != "predictor" else shape[2:] + session.get_outputs()[0].shape[2:]
-    expected = [3, crop, crop] if name != "predictor" else [dim, dim]
+    expected = [3, crop, crop] if name != "predictor" else [context, dim]
     if static != expected:
         raise BundleError(f"graph {name}: fixed sizes {static}, expected {expected}")
 

@@ -1,4 +1,4 @@
-"""Export a V-JEPA 1 or 2 model to a verified bundle.
+"""Export a V-JEPA 1, 2 or 2.1 model to a verified bundle.
 
     python -m startle_models.export SOURCE --out models/NAME --name NAME [options]
 
@@ -14,72 +14,22 @@ import json
 import shutil
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from . import bundle, reference
+from .card import FAMILIES, card, mask_token_report
 from .checkpoints import ARCHITECTURES, CheckpointError, ModelConfig, Weights, read_weights
 from .onnx_graphs import external_files, quantise, write_encoder, write_predictor
-from .positions import distance_from_sine
+from .parity import LIMITS, Parity, ParityError, check_parity, measure
 from .vjepa2_lean import ATTENTION_KINDS, LeanEncoder, LeanPredictor
 
+ENCODER_KEYS = ("target_encoder", "encoder", "ema_encoder")
+
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "int8": torch.float32}
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Largest relative differences from PyTorch float32 with which a bundle is let through.
-
-    `features`: max |a − b| / max |b| of encoder and predictor outputs. `surprise`: of the window
-    surprise on the self-test clip. `self_test`: the tolerance written into the manifest, wider, for
-    other processors and execution providers.
-    """
-
-    features: float
-    surprise: float
-    self_test: float
-
-
-LIMITS = {"fp32": Limits(1e-4, 1e-5, 1e-4), "fp16": Limits(5e-2, 2e-3, 5e-3), "int8": Limits(1e-1, 1e-2, 2e-2)}
-"""Chosen from measurements: fp32 graphs differ by about 1e-6 and 1e-7, fp16 by about 1e-3 and 1e-5. int8 differs by
-some per cent in features; its limit is on surprise, and a processor without the same integer kernels rounds otherwise."""
-
-
-@dataclass(frozen=True)
-class Family:
-    """What differs between the families: texts, and the defaults of `--fps` and `--mask-index`."""
-
-    title: str
-    reference: str
-    fps: float
-    mask_index: int
-
-
-FAMILIES = {
-    "vjepa1": Family("V-JEPA", "`reference_vjepa1.py`", 7.5, 0),
-    "vjepa2": Family("V-JEPA 2", "`transformers.VJEPA2Model`", 4.0, 1),
-}
-"""V-JEPA 1 was trained on every 4th frame of 30 per second or so (`sampling_rate: 4` in `configs/pretrain/`), and
-Garrido et al. ask with token 0, that of the first mask (`PredictorMultiMaskWrapper`). V-JEPA 2 was trained at 4 frames
-per second; `VJEPA2Model` asks with token 1."""
-
-
-class ParityError(RuntimeError):
-    """An exported graph whose numbers are not those of the model it was made from."""
-
-
-@dataclass(frozen=True)
-class Parity:
-    """Measured relative differences, graphs against PyTorch, and the surprise PyTorch gives."""
-
-    encoder_max_rel: float
-    predictor_max_rel: float
-    surprise_max_rel: float
-    surprise: dict[int, float]
 
 
 def export(weights: Weights, target: Weights | None, manifest: bundle.Manifest, out: Path, options) -> Parity:
@@ -130,138 +80,6 @@ def _write_graphs(weights: Weights, target: Weights | None, folder: Path, option
     return graphs
 
 
-def measure(
-    weights: Weights, target: Weights | None, manifest: bundle.Manifest, folder: Path, mask_index: int
-) -> Parity:
-    """Runs the self-test clip, its prefixes and a batch of two through both; see `Parity`."""
-    clip = manifest["clip"]
-    inputs = bundle.self_test_input(manifest)
-    pixels = torch.from_numpy(inputs)
-    session = bundle.Session(folder, manifest)
-    model = reference.load_model(weights, mask_index)
-    separate = reference.load_encoder(target) if target else None
-    whole = reference.encode(separate or model.encoder, pixels)
-    found, found_stages = session.stages(inputs)
-    encoder = relative(found, whole)
-    shortest = inputs[:, : min(clip["context_lengths"])]
-    pair = np.concatenate([shortest, shortest[:, ::-1]])
-    encoder = max(encoder, relative(session.encode(pair), reference.encode(model.encoder, torch.from_numpy(pair))))
-    horizon = clip.get("horizon")
-    stages = reference.surprise(model, pixels, clip["context_lengths"], horizon=horizon, whole=whole)
-    predictor, surprise, values = 0.0, 0.0, {}
-    for length, stage in stages.items():
-        known, unknown = stage.context.shape[1], stage.prediction.shape[1]
-        places = np.arange(known + unknown)[None]
-        predicted = session.predict(stage.context.numpy(), places[:, :known].copy(), places[:, known:].copy())
-        predictor = max(predictor, relative(predicted, stage.prediction))
-        encoder = max(encoder, relative(found_stages[length].context, stage.context))
-        values[length] = float(stage.surprise[0])
-        surprise = max(surprise, abs(found_stages[length].surprise - values[length]) / values[length])
-    return Parity(encoder, predictor, surprise, values)
-
-
-def relative(found: np.ndarray, expected: torch.Tensor) -> float:
-    """max |found − expected| / max |expected|, in float64; NaN anywhere gives infinity."""
-    want = expected.numpy().astype(np.float64)
-    if found.shape != want.shape:
-        raise ParityError(f"output has shape {found.shape}, expected {want.shape}")
-    difference = np.abs(found - want).max() / np.abs(want).max()
-    return float(difference) if np.isfinite(difference) else float("inf")
-
-
-def check_parity(parity: Parity, limits: Limits) -> None:
-    """Raises `ParityError`, with all three figures, if one is over its limit."""
-    figures = (
-        ("encoder features", parity.encoder_max_rel, limits.features),
-        ("predictor features", parity.predictor_max_rel, limits.features),
-        ("surprise", parity.surprise_max_rel, limits.surprise),
-    )
-    if not all(value <= limit for _, value, limit in figures):
-        text = ", ".join(f"{name} {value:.2e} (limit {limit:.0e})" for name, value, limit in figures)
-        raise ParityError(f"the graphs differ from PyTorch: {text}; no bundle was written")
-
-
-def card(manifest: bundle.Manifest, weights: Weights, options) -> str:
-    """The model card, Markdown; `options.notes` is appended."""
-    c, clip, pre, parity = weights.config, manifest["clip"], manifest["preprocess"], manifest["parity"]
-    encoder = f"{c.num_hidden_layers} layers, width {c.hidden_size}, {c.num_attention_heads} heads"
-    predictor = f"{c.pred_num_hidden_layers} layers, width {c.pred_hidden_size}, {c.pred_num_attention_heads} heads"
-    attention = "fused (com.microsoft)" if options.attention == "mha" else "plain operators"
-    contexts = ", ".join(map(str, clip["context_lengths"]))
-    horizon = f"{clip['horizon']} slots after the context" if "horizon" in clip else "to the end of the clip"
-    tests = "\n".join(f"| {e['context']} | {e['value']:.8f} |" for e in manifest["self_test"]["surprise"])
-    resize = {
-        "squash": f"whole picture to {clip['crop_size']}×{clip['crop_size']}",
-        "shorter-side": f"shorter side to {pre['resize_size']}, centre crop {clip['crop_size']}",
-    }[pre["resize"]]
-    return f"""# {manifest["name"]}
-
-{manifest["description"]}
-
-| | |
-|---|---|
-| source | {manifest["source"]} |
-| licence | {manifest["license"]} |
-| encoder | {encoder} |
-| predictor | {predictor} |
-| positions | {_positions(weights)} |
-| target encoder | {"separate" if "target_encoder" in manifest["graphs"] else "the encoder itself"} |
-| input | {clip["frames_per_clip"]} frames at {clip["model_fps"]:g} per second, {resize}, antialiased bilinear |
-| contexts | {contexts} frames; predicted: {horizon} |
-| precision | {manifest["precision"]} weights, float32 inputs and outputs |
-| graphs | ONNX opset {manifest["opset"]}, attention: {attention} |
-
-## Parity
-
-ONNX Runtime on CPU against PyTorch float32 ({FAMILIES[c.model_type].reference}, context encoded alone), on the
-self-test clip and parts of it:
-
-| figure | largest relative difference |
-|---|---|
-| encoder features | {parity["encoder_max_rel"]:.2e} |
-| predictor features | {parity["predictor_max_rel"]:.2e} |
-| window surprise | {parity["surprise_max_rel"]:.2e} |
-
-Self-test surprise (noise input, seed {manifest["self_test"]["seed"]}):
-
-| context frames | surprise |
-|---|---|
-{tests}
-
-## Mask tokens
-
-{mask_token_report(weights, options.mask_index)}
-{options.notes}"""
-
-
-def _positions(weights: Weights) -> str:
-    if weights.config.rotary:
-        return "rotary"
-    far = max(
-        distance_from_sine(weights.encoder["encoder.embeddings.positions"], weights.config.grid),
-        distance_from_sine(weights.predictor["predictor.embeddings.positions"], weights.config.grid),
-    )
-    return f"the checkpoint's tables; largest difference from the sine-cosine formula: {far:.1e}"
-
-
-def mask_token_report(weights: Weights, mask_index: int) -> str:
-    """Which mask token the predictor uses, and how long each is.
-
-    Upstream's inference code and `VJEPA2Model` always take token 1, but its training wrapper
-    (`PredictorMultiSeqWrapper` in `src/utils/wrappers.py`) numbers tokens by clip length, so a model
-    trained with one clip length has trained token 0 only and the others are as initialised: zero.
-    V-JEPA 1 has a token per mask generator, all trained: 0 for 8 small blocks, 1 for 2 large ones.
-    """
-    tokens = weights.predictor["predictor.embeddings.mask_tokens"].flatten(1)
-    norms, used = tokens.norm(dim=1).tolist(), mask_index % len(tokens)
-    lengths = ", ".join(f"{i}: {norm:.3g}" for i, norm in enumerate(norms))
-    text = f"Token {used} is used. Euclidean lengths: {lengths}."
-    if norms[used] == 0 and any(norms):
-        others = ", ".join(str(i) for i, norm in enumerate(norms) if norm)
-        text += f" **Warning:** it is zero, and token {others} is not: it may never have been trained (--mask-index)."
-    return text
-
-
 def build_manifest(args: argparse.Namespace, weights: Weights, target: Weights | None) -> bundle.Manifest:
     """The manifest as far as it is known before the graphs exist; checked."""
     c, processor, family = weights.config, weights.processor, FAMILIES[weights.config.model_type]
@@ -302,22 +120,52 @@ def build_manifest(args: argparse.Namespace, weights: Weights, target: Weights |
         "opset": args.opset,
         "clip": clip,
         "preprocess": preprocess,
-        "features": {"dim": c.hidden_size},
+        "features": features(c),
         "self_test": {"seed": args.seed},
     }
 
 
+def features(config: ModelConfig) -> dict[str, int]:
+    """`dim` of targets and predictions; `levels` normed apart and the context's `context_dim` where they differ."""
+    section = {"dim": config.target_dim}
+    if config.levels > 1:
+        section["levels"] = config.levels
+    if config.token_dim != config.target_dim:
+        section["context_dim"] = config.token_dim
+    return section
+
+
 def read_target(args: argparse.Namespace, config: ModelConfig) -> Weights | None:
-    """The separate target encoder, if one was asked for; its token grid and width must be the model's."""
+    """The separate target encoder, if one was asked for; its grid and width must be those of the predictions."""
     if args.target_source is None:
+        if config.teacher_embed_dim is not None:
+            raise CheckpointError(
+                f"a distilled model: it predicts the {config.teacher_embed_dim} features of its teacher, where its own "
+                f"encoder gives {config.hidden_size}, so it has no target of its own; give the teacher with "
+                "--target-source vjepa2_1_vitG_384.pt --target-arch vjepa21-gigantic-384"
+            )
         return None
-    same_shape = config if Path(args.target_source).is_file() else None
-    target = read_weights(args.target_source, config=same_shape, encoder_key=args.target_key, encoder_only=True)
-    for name in ("model_type", "crop_size", "patch_size", "tubelet_size", "in_chans", "hidden_size"):
+    shape = _target_shape(args, config) if Path(args.target_source).is_file() else None
+    target = read_weights(args.target_source, config=shape, encoder_key=args.target_key, encoder_only=True)
+    for name in ("model_type", "crop_size", "patch_size", "tubelet_size", "in_chans"):
         ours, theirs = getattr(config, name), getattr(target.config, name)
         if ours != theirs:
             raise CheckpointError(f"target encoder has {name} {theirs}, the model {ours}")
+    if target.config.token_dim != config.target_dim:
+        theirs = f"tokens of {target.config.token_dim} features (hidden_size {target.config.hidden_size})"
+        raise CheckpointError(f"target encoder has {theirs}, the model predicts {config.target_dim}")
     return target
+
+
+def _target_shape(args: argparse.Namespace, config: ModelConfig) -> ModelConfig:
+    """Shape of a target encoder in Meta's layout; of a teacher's depths, those that were predicted."""
+    if args.target_config:
+        shape = ModelConfig.from_dict(json.loads(args.target_config.read_text()))
+    else:
+        shape = ARCHITECTURES[args.target_arch] if args.target_arch else config
+    if config.teacher_embed_dim is None:
+        return shape
+    return replace(shape, num_distillation_outputs=config.num_distillation_outputs, teacher_embed_dim=None)
 
 
 def _numbers(kind):
@@ -340,11 +188,15 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     source = p.add_argument_group("source")
     source.add_argument("--arch", choices=sorted(ARCHITECTURES), help="shape of a .pt checkpoint")
     source.add_argument("--config", type=Path, help="shape of a .pt checkpoint as JSON (fields of VJEPA2Config)")
-    source.add_argument("--encoder-key", choices=("target_encoder", "encoder"), default="target_encoder")
+    source.add_argument(
+        "--encoder-key", choices=ENCODER_KEYS, help="default: target_encoder; distilled V-JEPA 2.1: ema_encoder"
+    )
     source.add_argument("--revision", help="hub revision (branch, tag or commit)")
     source.add_argument("--target-source", help="separate encoder for the targets: folder, hub id or .pt file")
-    source.add_argument("--target-key", choices=("target_encoder", "encoder"), default="target_encoder")
-    source.add_argument("--mask-index", type=int, help="mask token, modulo their number (default: 1; V-JEPA 1: 0)")
+    source.add_argument("--target-key", choices=ENCODER_KEYS, default="target_encoder")
+    source.add_argument("--target-arch", choices=sorted(ARCHITECTURES), help="its shape (default: the model's)")
+    source.add_argument("--target-config", type=Path, help="its shape as JSON")
+    source.add_argument("--mask-index", type=int, help="mask token, modulo their number (default: 1; V-JEPA 1 and 2.1: 0)")
     clip = p.add_argument_group("clip and pixels")
     clip.add_argument("--frames", type=int, help="frames per clip (default: the configuration's)")
     clip.add_argument("--fps", type=float, help="model frame rate (default: about that of training, 4; V-JEPA 1: 7.5)")
@@ -368,6 +220,8 @@ def main(argv: list[str] | None = None) -> int:
         if args.config:
             config = ModelConfig.from_dict(json.loads(args.config.read_text()))
         args.notes = "\n" + args.notes.read_text() if args.notes else ""
+        distilled = config is not None and config.teacher_embed_dim is not None
+        args.encoder_key = args.encoder_key or ("ema_encoder" if distilled else "target_encoder")
         weights = read_weights(args.source, config=config, encoder_key=args.encoder_key, revision=args.revision)
         target = read_target(args, weights.config)
         if args.mask_index is None:

@@ -1,8 +1,8 @@
 """The numbers everything else must equal: preprocessing and surprise, in plain PyTorch.
 
 Runs on the modules of `transformers.VJEPA2Model` itself (or of any object whose `encoder` and
-`predictor` are called alike, such as V-JEPA 1 of `reference_vjepa1.py`), so that the lean graphs and the Rust program are checked against code
-that neither of them shares.
+`predictor` are called alike, such as those of `reference_vjepa1.py` and `reference_vjepa21.py`), so that the
+lean graphs and the Rust program are checked against code that neither of them shares.
 
 Surprise follows Garrido et al., "Intuitive physics understanding emerges from self-supervised
 pretraining on natural videos" (arXiv 2502.11831), and Bordes et al., "IntPhys 2" (arXiv 2506.09849):
@@ -23,6 +23,7 @@ from torch.nn import functional as F
 
 from .checkpoints import Weights
 from .reference_vjepa1 import vjepa1_encoder, vjepa1_model
+from .reference_vjepa21 import vjepa21_encoder, vjepa21_model
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -57,8 +58,9 @@ class Stages:
 
 def load_model(weights: Weights, mask_index: int) -> JepaModel:
     """The PyTorch model of `weights`, whose predictor asks with mask token `mask_index` (modulo their number)."""
-    if not weights.config.rotary:
-        return vjepa1_model(weights, mask_index)
+    own = {"vjepa1": vjepa1_model, "vjepa21": vjepa21_model}.get(weights.config.model_type)
+    if own:
+        return own(weights, mask_index)
     model = hugging_face_model(weights)
     if mask_index != 1:
         _choose_mask_token(model, mask_index)
@@ -67,7 +69,8 @@ def load_model(weights: Weights, mask_index: int) -> JepaModel:
 
 def load_encoder(weights: Weights) -> torch.nn.Module:
     """The PyTorch encoder alone, from `weights` that may have no predictor."""
-    return hugging_face_encoder(weights) if weights.config.rotary else vjepa1_encoder(weights)
+    own = {"vjepa1": vjepa1_encoder, "vjepa21": vjepa21_encoder}.get(weights.config.model_type, hugging_face_encoder)
+    return own(weights)
 
 
 def _choose_mask_token(model, mask_index: int) -> None:
@@ -121,6 +124,12 @@ def encode(encoder: torch.nn.Module, pixels: torch.Tensor) -> torch.Tensor:
     return encoder(pixel_values_videos=pixels).last_hidden_state
 
 
+def targets(whole: torch.Tensor, levels: int = 1) -> torch.Tensor:
+    """Tokens [B, N, D] of whole windows, each of its `levels` equal parts layer-normed without affine, eps 1e-5."""
+    parts = whole.unflatten(-1, (levels, -1))
+    return F.layer_norm(parts, parts.shape[-1:]).flatten(-2)
+
+
 @torch.no_grad()
 def surprise(
     model: JepaModel,
@@ -134,8 +143,8 @@ def surprise(
     """The surprise protocol for windows `pixels` [B, T, 3, H, W], for each context length in frames.
 
     The target is layer-normed over its D features without affine parameters, eps 1e-5, as in training
-    (`app/vjepa/train.py` upstream: `F.layer_norm(hi, (hi.size(-1),))`), and is shared by all context
-    lengths. `horizon` keeps only that many slots after the context; None keeps all. `whole` may
+    (`app/vjepa/train.py` upstream: `F.layer_norm(hi, (hi.size(-1),))`; V-JEPA 2.1: over each of its depths),
+    and is shared by all context lengths. `horizon` keeps only that many slots after the context; None keeps all. `whole` may
     hold the (target) encoder's tokens of the whole windows, if they were computed before.
     """
     config = model.config
@@ -144,7 +153,7 @@ def surprise(
     batch, frames = pixels.shape[:2]
     if whole is None:
         whole = encode(target_encoder or model.encoder, pixels)
-    whole = F.layer_norm(whole, (whole.shape[-1],))
+    whole = targets(whole, getattr(config, "levels", 1))
     results = {}
     for length in contexts:
         first, last = length // tubelet, frames // tubelet
