@@ -16,13 +16,13 @@ const LAYER_NORM_EPS: f64 = 1e-5;
 
 /// What the predictor is asked: tokens that stand at positions, and the positions to predict.
 ///
-/// With B windows, Nc context and Nt target tokens of width D: `context` is `[B, Nc, D]`, `context_pos` `[B, Nc]` and
+/// With B windows, Nc context and Nt target tokens, and contexts of width D: `context` is `[B, Nc, D]`, `context_pos` `[B, Nc]` and
 /// `target_pos` `[B, Nt]`, all in C order. A position is `slot · grid² + row · grid + column` within the window.
 #[derive(Debug, Clone, Copy)]
 pub struct Question<'a> {
     /// Windows, B.
     pub windows: usize,
-    /// Feature width, D.
+    /// Width of a context token, D.
     pub dim: usize,
     /// Context tokens.
     pub context: &'a [f32],
@@ -30,6 +30,35 @@ pub struct Question<'a> {
     pub context_pos: &'a [i64],
     /// Where to predict.
     pub target_pos: &'a [i64],
+}
+
+/// Widths of tokens. A plain number stands for contexts and targets of that width, normed as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Widths {
+    /// Features of a target and of a prediction.
+    pub target: usize,
+    /// Features of a context token.
+    pub context: usize,
+    /// Equal parts of a target that are layer-normed each by itself.
+    pub levels: usize,
+}
+
+impl From<usize> for Widths {
+    fn from(dim: usize) -> Self {
+        Self { target: dim, context: dim, levels: 1 }
+    }
+}
+
+impl Widths {
+    pub(super) fn check(self) -> Result<(), String> {
+        if self.target == 0 || self.context == 0 {
+            return Err("features.dim and features.context_dim must be at least 1".into());
+        }
+        if self.levels == 0 || !self.target.is_multiple_of(self.levels) {
+            return Err(format!("features.levels {} does not divide features.dim {}", self.levels, self.target));
+        }
+        Ok(())
+    }
 }
 
 /// The graphs of a JEPA. Implemented by ONNX Runtime and by fakes with exactly known answers.
@@ -71,7 +100,7 @@ pub trait Network {
 pub struct Jepa<N> {
     spec: ClipSpec,
     normalizer: Normalizer,
-    dim: usize,
+    widths: Widths,
     info: ModelInfo,
     network: N,
     buffers: Buffers,
@@ -90,16 +119,21 @@ struct Buffers {
 }
 
 impl<N: Network> Jepa<N> {
-    /// A model whose clips have the shape `spec` and whose tokens have `dim` features.
+    /// A model whose clips have the shape `spec` and whose tokens have these `widths`.
     ///
     /// # Errors
-    /// [`Error::Config`] when the spec does not fit together.
-    pub fn new(spec: ClipSpec, normalizer: Normalizer, dim: usize, info: ModelInfo, network: N) -> Result<Self> {
+    /// [`Error::Config`] when the spec or the widths do not fit together.
+    pub fn new(
+        spec: ClipSpec,
+        normalizer: Normalizer,
+        widths: impl Into<Widths>,
+        info: ModelInfo,
+        network: N,
+    ) -> Result<Self> {
         spec.check()?;
-        if dim == 0 {
-            return Err(Error::Config("tokens must have at least one feature".into()));
-        }
-        Ok(Self { spec, normalizer, dim, info, network, buffers: Buffers::default() })
+        let widths = widths.into();
+        widths.check().map_err(Error::Config)?;
+        Ok(Self { spec, normalizer, widths, info, network, buffers: Buffers::default() })
     }
 
     /// The graphs.
@@ -134,9 +168,9 @@ impl<N: Network> Jepa<N> {
             "target encoder",
             buffers.target.len(),
             windows * spec.slots() * spec.tokens_per_slot(),
-            self.dim,
+            self.widths.target,
         )?;
-        layer_norm(&mut buffers.target, self.dim);
+        layer_norm(&mut buffers.target, self.widths.target / self.widths.levels);
         let mut scored = no_errors(spec, windows);
         for index in 0..self.spec.context_lengths.len() {
             let context = self.spec.context_lengths[index];
@@ -149,7 +183,8 @@ impl<N: Network> Jepa<N> {
     /// The errors of expecting the target features of the last context slot to stay, for the `windows` windows whose
     /// normalised targets are in the buffer.
     fn copy_errors(&self, windows: usize) -> Result<Vec<WindowErrors>> {
-        let slot = self.spec.tokens_per_slot() * self.dim;
+        let dim = self.widths.target;
+        let slot = self.spec.tokens_per_slot() * dim;
         let mut scored = no_errors(&self.spec, windows);
         for (window, target) in scored.iter_mut().zip(self.buffers.target.chunks_exact(self.spec.slots() * slot)) {
             for &context in &self.spec.context_lengths {
@@ -157,7 +192,7 @@ impl<N: Network> Jepa<N> {
                 let last = &target[(slots.start - 1) * slot..slots.start * slot];
                 let errors = target[slots.start * slot..slots.end * slot]
                     .chunks_exact(slot)
-                    .flat_map(|now| now.chunks_exact(self.dim).zip(last.chunks_exact(self.dim)))
+                    .flat_map(|now| now.chunks_exact(dim).zip(last.chunks_exact(dim)))
                     .map(|(now, then)| Surprise::new(mean_distance(now, then)).map(Surprise::get))
                     .collect::<Result<Vec<f32>>>()?;
                 window.contexts.push(ContextErrors { context, first_slot: slots.start, errors });
@@ -168,7 +203,7 @@ impl<N: Network> Jepa<N> {
 
     /// Encodes the first `context` frames alone and predicts what follows, into the buffers.
     fn predict_from(&mut self, context: u32, windows: usize) -> Result<()> {
-        let Self { spec, dim, network, buffers, .. } = self;
+        let Self { spec, widths, network, buffers, .. } = self;
         let area = spec.tokens_per_slot();
         let slots = spec.target_slots(context);
         let whole = PixelBatch {
@@ -179,23 +214,23 @@ impl<N: Network> Jepa<N> {
         };
         let seen = leading_frames(whole, context as usize, &mut buffers.context_pixels);
         network.encode(seen, &mut buffers.context)?;
-        expect_tokens("encoder", buffers.context.len(), windows * slots.start * area, *dim)?;
+        expect_tokens("encoder", buffers.context.len(), windows * slots.start * area, widths.context)?;
         positions(0..slots.start * area, windows, &mut buffers.context_pos);
         positions(slots.start * area..slots.end * area, windows, &mut buffers.target_pos);
         let question = Question {
             windows,
-            dim: *dim,
+            dim: widths.context,
             context: &buffers.context,
             context_pos: &buffers.context_pos,
             target_pos: &buffers.target_pos,
         };
         network.predict(question, &mut buffers.prediction)?;
-        expect_tokens("predictor", buffers.prediction.len(), windows * slots.len() * area, *dim)
+        expect_tokens("predictor", buffers.prediction.len(), windows * slots.len() * area, widths.target)
     }
 
     /// Adds the errors for `context` to each window: mean |prediction − target| over the features of each token.
     fn compare(&self, context: u32, scored: &mut [WindowErrors]) -> Result<()> {
-        let (dim, area) = (self.dim, self.spec.tokens_per_slot());
+        let (dim, area) = (self.widths.target, self.spec.tokens_per_slot());
         let slots = self.spec.target_slots(context);
         let predictions = self.buffers.prediction.chunks_exact(slots.len() * area * dim);
         let targets = self.buffers.target.chunks_exact(self.spec.slots() * area * dim);
@@ -291,7 +326,7 @@ fn positions(range: std::ops::Range<usize>, windows: usize, out: &mut Vec<i64>) 
     }
 }
 
-/// `F.layer_norm(tokens, (dim,))` without affine parameters: biased variance, sums in float64.
+/// `F.layer_norm(tokens, (dim,))` for each `dim` values, without affine parameters: biased variance, sums in float64.
 fn layer_norm(tokens: &mut [f32], dim: usize) {
     for token in tokens.chunks_exact_mut(dim) {
         let mean = sum_of(token, token, |value, _| f64::from(value)) / dim as f64;

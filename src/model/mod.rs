@@ -25,7 +25,7 @@ pub struct ModelInfo {
     pub sha256: String,
     /// Architecture family, for example `vjepa2`.
     pub family: String,
-    /// Weight precision: `fp32`, `fp16`, `int8`.
+    /// Weight precision: `fp32`, `fp16`, `bf16`, `int8`.
     pub precision: String,
     /// The execution provider that really ran the graphs, as ONNX Runtime reports it.
     pub execution_provider: String,

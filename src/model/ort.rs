@@ -16,6 +16,7 @@ pub use device::Device;
 use self::graph::Graph;
 use super::bundle::ModelBundle;
 use super::jepa::{Jepa, Network, Question};
+use super::manifest::Precision;
 use super::tensor::PixelBatch;
 use crate::error::{Error, Result};
 use ::ort::session::RunOptions;
@@ -42,7 +43,7 @@ pub struct RuntimeOptions {
 /// does not take and give what the contract says.
 pub fn open(bundle: &ModelBundle, options: &RuntimeOptions) -> Result<Jepa<OrtNetwork>> {
     let network = OrtNetwork::open(bundle, options)?;
-    Jepa::new(bundle.spec().clone(), bundle.normalizer(), bundle.manifest().features.dim, bundle.info(), network)
+    Jepa::new(bundle.spec().clone(), bundle.normalizer(), bundle.manifest().features.widths(), bundle.info(), network)
 }
 
 /// The graphs of a bundle in ONNX Runtime.
@@ -86,6 +87,13 @@ impl OrtNetwork {
     pub fn open(bundle: &ModelBundle, options: &RuntimeOptions) -> Result<Self> {
         let runtime = library::load(options.library.as_deref())?;
         let device = options.device.resolve(runtime);
+        if bundle.manifest().precision == Precision::Bf16 && matches!(device, Device::Auto | Device::Cpu) {
+            return Err(Error::Device(format!(
+                "{} is a bf16 bundle, and ONNX Runtime has no bf16 operations for the CPU; use --device cuda, or the \
+                 fp32 bundle of this model",
+                bundle.manifest().name
+            )));
+        }
         let load = |name: &'static str, file: &str| {
             let graph = Graph::load(runtime, bundle.dir(), file, (device, options.threads))?;
             graph.check(name, bundle).map_err(|reason| Error::bundle(bundle.dir(), format!("{file}: {reason}")))?;

@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import sys
+import tempfile
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from .bf16 import emulate
 from .checkpoints import sha256_file
 from .reference import lcg_pixels, normalise
 
@@ -132,7 +134,8 @@ class Stage:
 class Session:
     """The graphs of a bundle in ONNX Runtime on the CPU, and the surprise protocol on top of them.
 
-    Written in numpy, apart from `reference.py`, so that parity compares two implementations.
+    Written in numpy, apart from `reference.py`, so that parity compares two implementations. Graphs in bfloat16,
+    which the CPU provider refuses, are emulated; see `bf16.py`.
     """
 
     def __init__(self, folder: Path, manifest: Manifest | None = None, threads: int = 0) -> None:
@@ -142,11 +145,17 @@ class Session:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        half = self.manifest["precision"] == "bf16"
+        if half:  # what is optimised away might be a rounding
+            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         self._graphs = {}
-        for name, section in self.manifest["graphs"].items():
-            path = str(folder / section["file"])
-            self._graphs[name] = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-            _check_signature(name, self._graphs[name], self.manifest)
+        with tempfile.TemporaryDirectory() as scratch:
+            for name, section in self.manifest["graphs"].items():
+                path = folder / section["file"]
+                if half:
+                    emulate(path, path := Path(scratch) / section["file"])
+                self._graphs[name] = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+                _check_signature(name, self._graphs[name], self.manifest)
 
     def encode(self, pixels: np.ndarray, graph: str = "encoder") -> np.ndarray:
         """Normalised pixels [B, T, 3, H, W] → tokens [B, N, D]; `graph` may be `target_encoder`."""

@@ -71,7 +71,7 @@ self-test clip and parts of it:
 | encoder features | {parity["encoder_max_rel"]:.2e} |
 | predictor features | {parity["predictor_max_rel"]:.2e} |
 | window surprise | {parity["surprise_max_rel"]:.2e} |
-
+{_reduced(manifest)}
 Self-test surprise (noise input, seed {manifest["self_test"]["seed"]}):
 
 | context frames | surprise |
@@ -82,6 +82,31 @@ Self-test surprise (noise input, seed {manifest["self_test"]["seed"]}):
 
 {mask_token_report(weights, options.mask_index)}
 {options.notes}"""
+
+
+def _reduced(manifest: bundle.Manifest) -> str:
+    """What a reduced precision does to surprise; nothing for float32."""
+    p, precision = manifest["parity"], manifest["precision"]
+    if "windows" not in p:
+        return ""
+    emulated = (
+        "\nONNX Runtime's CPU provider has no bfloat16 kernels, and no GPU had a part in this: the figures are of the same"
+        "\ngraphs with every bfloat16 operation done in float32 and its result rounded (`bf16.py`). The bundle runs on a"
+        "\nGPU alone.\n"
+        if precision == "bf16"
+        else ""
+    )
+    return f"""
+{precision} against float32 over {p["windows"]} windows ({p["clips"]}):
+
+| figure | value |
+|---|---|
+| features, largest relative difference | {p["features_max_rel"]:.2e} |
+| surprise of a window, largest difference as a part of the windows' mean | {p["window_surprise_max_rel"]:.2e} |
+| ranking of the windows, Spearman's correlation, least over the contexts | {p["rank_correlation"]:.6f} |
+
+LayerNorm, softmax, rotary tables and rotations, the residual stream, inputs and outputs are float32.
+{emulated}"""
 
 
 def _targets(config: ModelConfig) -> str:

@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 
-from . import bundle, reference
+from . import bundle, deviation, reference, windows
 from .card import FAMILIES, card, mask_token_report
 from .checkpoints import ARCHITECTURES, CheckpointError, ModelConfig, Weights, read_weights
 from .onnx_graphs import external_files, quantise, write_encoder, write_predictor
@@ -29,13 +29,14 @@ from .vjepa2_lean import ATTENTION_KINDS, LeanEncoder, LeanPredictor
 
 ENCODER_KEYS = ("target_encoder", "encoder", "ema_encoder")
 
-PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "int8": torch.float32}
+PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16, "int8": torch.float32}
 
 
 def export(weights: Weights, target: Weights | None, manifest: bundle.Manifest, out: Path, options) -> Parity:
     """Writes the bundle `out` from checked weights and a manifest without `graphs`, `parity` and values.
 
-    `options` holds `attention`, `mask_index`, `opset`, `precision`, `notes` and `force`.
+    `options` holds `attention`, `mask_index`, `opset`, `precision`, `notes`, `force`, and for reduced precisions
+    `clips`, `rank_windows` and `seed`.
     """
     if out.exists() and not options.force:
         raise FileExistsError(f"{out} exists; --force replaces it")
@@ -47,6 +48,8 @@ def export(weights: Weights, target: Weights | None, manifest: bundle.Manifest, 
         parity = measure(weights, target, manifest, work, options.mask_index)
         manifest["parity"] = {k: v for k, v in vars(parity).items() if k.endswith("_max_rel")}
         check_parity(parity, LIMITS[options.precision])
+        if options.precision in deviation.TOLERANCES:
+            manifest["parity"] |= vars(_deviate(weights, target, manifest, work, options))
         values = [{"context": c, "value": v} for c, v in parity.surprise.items()]
         manifest["self_test"] |= {"tolerance_rel": LIMITS[options.precision].self_test, "surprise": values}
         (work / "README.md").write_text(card(manifest, weights, options))
@@ -59,6 +62,18 @@ def export(weights: Weights, target: Weights | None, manifest: bundle.Manifest, 
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return parity
+
+
+def _deviate(weights: Weights, target: Weights | None, manifest: bundle.Manifest, folder: Path, options):
+    """What the reduced precision does to surprise, if it is within its tolerance."""
+    count = max(deviation.WINDOWS, options.rank_windows)
+    if options.clips:
+        chosen, said = windows.video_windows(manifest, options.clips, count), f"from {len(options.clips)} video files"
+    else:
+        chosen, said = windows.moving_windows(manifest, count, options.seed), f"drawn, seed {options.seed}"
+    found = deviation.measure(weights, target, manifest, folder, options.mask_index, chosen, said)
+    deviation.check(found, options.precision, deviation.TOLERANCES[options.precision])
+    return found
 
 
 def _write_graphs(weights: Weights, target: Weights | None, folder: Path, options) -> dict[str, Any]:
@@ -182,6 +197,10 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     p.add_argument("--license", default="not stated; see the source of the weights")
     p.add_argument("--notes", type=Path, help="Markdown file appended to the model card")
     p.add_argument("--precision", choices=sorted(PRECISIONS), default="fp32")
+    p.add_argument(
+        "--clips", type=Path, nargs="+", help="videos on which a reduced precision is compared (default: drawn windows)"
+    )
+    p.add_argument("--rank-windows", type=int, default=deviation.WINDOWS, help="windows to compare on, 64 or more")
     p.add_argument("--attention", choices=ATTENTION_KINDS, default="mha", help="fused contrib operator or plain ones")
     p.add_argument("--opset", type=int, default=17)
     p.add_argument("--force", action="store_true", help="replace an existing folder")
@@ -227,7 +246,7 @@ def main(argv: list[str] | None = None) -> int:
         if args.mask_index is None:
             args.mask_index = FAMILIES[weights.config.model_type].mask_index
         parity = export(weights, target, build_manifest(args, weights, target), args.out, args)
-    except (CheckpointError, ParityError, bundle.BundleError, OSError) as error:
+    except (CheckpointError, ParityError, bundle.BundleError, OSError, windows.WindowsError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     print(

@@ -14,8 +14,9 @@ V-JEPA 1 has a fixed table of positions, added to the tokens once, in place of r
 `reference_vjepa1.py`. V-JEPA 2.1 joins features of several depths and adds a modality vector, which is folded into
 the bias before it; see `vjepa21.py`. All else is the same.
 
-With `dtype=torch.float16` the matrix products and attention run in half precision; the residual
-stream, LayerNorm, rotary angles and the graph's inputs and outputs stay float32.
+With `dtype` float16 or bfloat16 the matrix products, attention and GELU run in half precision; the residual stream,
+LayerNorm, softmax, rotary tables and rotations and the graph's inputs and outputs stay float32. (The fused attention
+operator does its softmax in float32 itself.)
 """
 
 from __future__ import annotations
@@ -44,11 +45,23 @@ class _FusedAttention(torch.autograd.Function):
 
 def _plain_attention(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, heads: int) -> torch.Tensor:
     batch, _, width = query.shape
-    dim = width // heads
+    dim = int(width) // heads
     q, k, v = (x.reshape(batch, -1, heads, dim).transpose(1, 2) for x in (query, key, value))
     scores = torch.matmul(q * dim**-0.5, k.transpose(-1, -2))
-    out = torch.matmul(torch.softmax(scores, dim=-1), v)
+    out = torch.matmul(torch.softmax(scores.float(), dim=-1).to(v.dtype), v)
     return out.transpose(1, 2).reshape(batch, -1, width)
+
+
+class _FusedGelu(torch.autograd.Function):
+    """x·Φ(x) by the error function, exported as one ONNX Runtime contrib operator, so that no step of it is rounded."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return F.gelu(x)
+
+    @staticmethod
+    def symbolic(g, x):
+        return g.op("com.microsoft::Gelu", x).setType(x.type())
 
 
 class RotaryTable(nn.Module):
@@ -165,12 +178,13 @@ class Block(nn.Module):
         h = attend(query, key, self.value(h), self.heads)
         x = x + self.proj(h).to(x.dtype)
         h = self.norm2(x).to(self.dtype)
-        return x + self.fc2(F.gelu(self.fc1(h))).to(x.dtype)
+        gelu = _FusedGelu.apply if self.attention == "mha" and self.dtype != torch.float32 else F.gelu
+        return x + self.fc2(gelu(self.fc1(h))).to(x.dtype)
 
     def _turned(self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
         batch, tokens, width = x.shape
-        split = x.reshape(batch, tokens, self.heads, width // self.heads)
-        return self.rotary.rotate(split, cos, sin).reshape(batch, tokens, width)
+        split = x.reshape(batch, tokens, self.heads, width // self.heads).to(cos.dtype)
+        return self.rotary.rotate(split, cos, sin).reshape(batch, tokens, width).to(x.dtype)
 
 
 class _Trunk(nn.Module):
@@ -193,7 +207,7 @@ class _Trunk(nn.Module):
         """As `forward`, but what comes out of every block; `x` itself where there is none."""
         if len(self.blocks) == 0:
             return [x]
-        angles = () if self.rotary is None else tuple(a.to(self.dtype) for a in self.rotary(positions))
+        angles = () if self.rotary is None else self.rotary(positions)
         outputs = []
         for block in self.blocks:
             x = block(x, *angles)
