@@ -36,6 +36,8 @@ def card(manifest: bundle.Manifest, weights: Weights, options) -> str:
     encoder = f"{c.num_hidden_layers} layers, width {c.hidden_size}, {c.num_attention_heads} heads"
     predictor = f"{c.pred_num_hidden_layers} layers, width {c.pred_hidden_size}, {c.pred_num_attention_heads} heads"
     attention = "fused (com.microsoft)" if options.attention == "mha" else "plain operators"
+    if options.attention == "mha" and options.fuse != "none":
+        attention += f"; layers fused for a {options.fuse.upper()}"
     contexts = ", ".join(map(str, clip["context_lengths"]))
     horizon = f"{clip['horizon']} slots after the context" if "horizon" in clip else "to the end of the clip"
     tests = "\n".join(f"| {e['context']} | {e['value']:.8f} |" for e in manifest["self_test"]["surprise"])

@@ -15,6 +15,7 @@ import shutil
 import sys
 import tempfile
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ import torch
 from . import bundle, deviation, reference, windows
 from .card import FAMILIES, card, mask_token_report
 from .checkpoints import ARCHITECTURES, CheckpointError, ModelConfig, Weights, read_weights
+from .fused import FUSIONS, FusedEncoder, FusedPredictor
 from .onnx_graphs import external_files, quantise, write_encoder, write_predictor
 from .parity import LIMITS, Parity, ParityError, check_parity, measure
 from .vjepa2_lean import ATTENTION_KINDS, LeanEncoder, LeanPredictor
@@ -35,7 +37,7 @@ PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat
 def export(weights: Weights, target: Weights | None, manifest: bundle.Manifest, out: Path, options) -> Parity:
     """Writes the bundle `out` from checked weights and a manifest without `graphs`, `parity` and values.
 
-    `options` holds `attention`, `mask_index`, `opset`, `precision`, `notes`, `force`, and for reduced precisions
+    `options` holds `attention`, `fuse`, `mask_index`, `opset`, `precision`, `notes`, `force`, and for reduced precisions
     `clips`, `rank_windows` and `seed`.
     """
     if out.exists() and not options.force:
@@ -82,17 +84,27 @@ def _write_graphs(weights: Weights, target: Weights | None, folder: Path, option
     encoders = {"encoder": weights} | ({"target_encoder": target} if target else {})
     for name, source in encoders.items():
         path = folder / f"{name}.onnx"
-        write_encoder(LeanEncoder(source.config, source.encoder, **kind), source.config, path, options.opset)
+        write_encoder(networks(source, options.fuse, kind)[0](source.encoder), source.config, path, options.opset)
         if options.precision == "int8" and name == "encoder":  # targets stay exact
             quantise(path)
         graphs[name] = bundle.file_entry(folder, path.name, external_files(path))
     path = folder / "predictor.onnx"
-    predictor = LeanPredictor(weights.config, weights.predictor, mask_index=options.mask_index, **kind)
+    predictor = networks(weights, options.fuse, kind)[1](weights.predictor, mask_index=options.mask_index)
     write_predictor(predictor, weights.config, path, options.opset)
     if options.precision == "int8":
         quantise(path)
     graphs["predictor"] = bundle.file_entry(folder, path.name, external_files(path))
     return graphs
+
+
+def networks(weights: Weights, fuse: str, kind: dict[str, Any]):
+    """How to make the encoder and the predictor of a model from their tensors; `fuse` as the option says."""
+    c = weights.config
+    fused = fuse != "none" and kind["attention"] == "mha"
+    own = kind | {"skip_norm": fuse == "gpu"}
+    encoder = partial(FusedEncoder, c, **own) if fused and c.num_hidden_layers else partial(LeanEncoder, c, **kind)
+    predictor = partial(FusedPredictor, c, **own) if fused and c.pred_num_hidden_layers else partial(LeanPredictor, c, **kind)
+    return encoder, predictor
 
 
 def build_manifest(args: argparse.Namespace, weights: Weights, target: Weights | None) -> bundle.Manifest:
@@ -202,6 +214,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     )
     p.add_argument("--rank-windows", type=int, default=deviation.WINDOWS, help="windows to compare on, 64 or more")
     p.add_argument("--attention", choices=ATTENTION_KINDS, default="mha", help="fused contrib operator or plain ones")
+    p.add_argument(
+        "--fuse", choices=FUSIONS, default="cpu", help="fewer, larger operators; gpu: also what is slow on a CPU"
+    )
     p.add_argument("--opset", type=int, default=17)
     p.add_argument("--force", action="store_true", help="replace an existing folder")
     source = p.add_argument_group("source")

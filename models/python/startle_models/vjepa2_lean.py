@@ -218,8 +218,9 @@ class _Trunk(nn.Module):
 class LeanEncoder(nn.Module):
     """pixel_values [B, T, 3, H, W], normalised → tokens [B, T/tubelet · g², D], final LayerNorm included.
 
-    V-JEPA 2.1: the normed features of each of `level_layers`, joined; D = `token_dim`. T must be a multiple of the tubelet size and H = W = `crop_size`: the reshape fails otherwise. With a
-    position table, T tokens take its first rows, and more than it has fail.
+    V-JEPA 2.1: the normed features of each of `level_layers`, joined; D = `token_dim`. T must be a multiple of the
+    tubelet size and H = W = `crop_size`: the reshape fails otherwise. With a position table, T tokens take its first
+    rows, and more than it has fail.
     """
 
     def __init__(self, config: ModelConfig, tensors: Tensors, *, attention: str = "mha", dtype=torch.float32) -> None:
@@ -241,6 +242,17 @@ class LeanEncoder(nn.Module):
         )
 
     def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        depths = self.trunk.depths(*self.embedded(pixel_values))
+        if self.norm is not None:
+            return self.norm(depths[-1])
+        return self.joined([norm(depths[int(layer)]) for layer, norm in self.norms.items()])
+
+    def joined(self, levels: list[torch.Tensor]) -> torch.Tensor:
+        """The normed features of several depths as one token."""
+        return torch.cat(levels, dim=-1) if len(levels) > 1 else levels[0]
+
+    def embedded(self, pixel_values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """What goes into the layers: tokens [B, N, width] and their indices [1, N]."""
         c, g, p = self.config, self.config.grid, self.config.patch_size
         batch, frames = pixel_values.shape[0], pixel_values.shape[1]
         slots = torch.div(frames, c.tubelet_size, rounding_mode="trunc") if torch.is_tensor(frames) else (
@@ -251,19 +263,15 @@ class LeanEncoder(nn.Module):
         x = self.patch(x.to(self.dtype)).to(pixel_values.dtype)
         if self.table is not None:
             x = x + self.table[:, : x.shape[1]]
-        positions = torch.arange(x.shape[1], device=x.device).unsqueeze(0)
-        depths = self.trunk.depths(x, positions)
-        if self.norm is not None:
-            return self.norm(depths[-1])
-        levels = [norm(depths[int(layer)]) for layer, norm in self.norms.items()]
-        return torch.cat(levels, dim=-1) if len(levels) > 1 else levels[0]
+        return x, torch.arange(x.shape[1], device=x.device).unsqueeze(0)
 
 
 class LeanPredictor(nn.Module):
     """context [B, Nc, D], context_pos [B, Nc], target_pos [B, Nt] → prediction [B, Nt, D].
 
-    V-JEPA 2.1: D is `token_dim` of the context and `target_dim` of the prediction. Positions are token indices t·g² + row·g + column, int64, from 0. `mask_index` picks the mask token,
-    modulo their number, as in `VJEPA2PredictorEmbeddings.forward` (default 1 there and upstream).
+    V-JEPA 2.1: D is `token_dim` of the context and `target_dim` of the prediction. Positions are token indices
+    t·g² + row·g + column, int64, from 0. `mask_index` picks the mask token, modulo their number, as in
+    `VJEPA2PredictorEmbeddings.forward` (default 1 there and upstream).
     """
 
     def __init__(
@@ -287,6 +295,14 @@ class LeanPredictor(nn.Module):
         self.proj = _linear(tensors, "predictor.proj", dtype)
 
     def forward(self, context: torch.Tensor, context_pos: torch.Tensor, target_pos: torch.Tensor) -> torch.Tensor:
+        x = self.trunk(*self.embedded(context, context_pos, target_pos))
+        x = self.norm(x[:, context.shape[1] :])
+        return self.proj(x.to(self.dtype)).to(context.dtype)
+
+    def embedded(
+        self, context: torch.Tensor, context_pos: torch.Tensor, target_pos: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """What goes into the layers: tokens [B, Nc + Nt, width], the context first, and their indices."""
         known = context.to(self.dtype)
         if self.mix is not None:
             known = F.gelu(self.mix(known))
@@ -295,7 +311,4 @@ class LeanPredictor(nn.Module):
         if self.table is not None:
             known = known + F.embedding(context_pos, self.table[0])
             unknown = unknown + F.embedding(target_pos, self.table[0])
-        x = torch.cat([known, unknown], dim=1)
-        x = self.trunk(x, torch.cat([context_pos, target_pos], dim=1))
-        x = self.norm(x[:, context.shape[1] :])
-        return self.proj(x.to(self.dtype)).to(context.dtype)
+        return torch.cat([known, unknown], dim=1), torch.cat([context_pos, target_pos], dim=1)

@@ -121,8 +121,8 @@ def test_big_graphs_keep_their_weights_in_a_second_file(sources, exported, tmp_p
 
 
 def test_a_graph_that_disagrees_is_not_let_through(sources, tmp_path, capsys, monkeypatch):
-    real = export.LeanPredictor
-    monkeypatch.setattr(export, "LeanPredictor", lambda *a, **k: real(*a, **(k | {"mask_index": 2})))
+    real = export.FusedPredictor
+    monkeypatch.setattr(export, "FusedPredictor", lambda *a, **k: real(*a, **(k | {"mask_index": 2})))
     assert export.main([str(sources / "hf"), "--out", str(tmp_path / "bad")]) == 1
     assert "predictor features" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
