@@ -22,7 +22,7 @@ import numpy as np
 
 from .bf16 import emulate
 from .checkpoints import sha256_file
-from .reference import lcg_pixels, normalise
+from .reference import Conditions, lcg_conditions, lcg_pixels, normalise
 
 FORMAT = "startle.bundle/1"
 MANIFEST = "bundle.toml"
@@ -30,6 +30,7 @@ LAYOUT = (
     "clip",
     "preprocess",
     "features",
+    "conditioning",
     "graphs.encoder",
     "graphs.predictor",
     "graphs.target_encoder",
@@ -46,6 +47,9 @@ SIGNATURES = {
     "predictor": ({"context": 3, "context_pos": 2, "target_pos": 2}, {"prediction": 3}),
 }
 """Names and ranks of inputs and outputs of each graph."""
+
+CONDITIONED = ({"context": 3, "actions": 3, "states": 3}, {"prediction": 3})
+"""Those of a predictor that takes actions and states."""
 
 Manifest = dict[str, Any]
 
@@ -166,6 +170,11 @@ class Session:
         feed = {"context": context, "context_pos": context_pos, "target_pos": target_pos}
         return self._graphs["predictor"].run(["prediction"], feed)[0]
 
+    def predict_given(self, context: np.ndarray, actions: np.ndarray, states: np.ndarray) -> np.ndarray:
+        """Tokens [B, S·g², D] of S frames and what was done and was [B, S, A] → prediction [B, g², D] of the next."""
+        feed = {"context": context, "actions": actions, "states": states}
+        return self._graphs["predictor"].run(["prediction"], feed)[0]
+
     def encode_whole(self, pixels: np.ndarray) -> np.ndarray:
         """Tokens [B, N, D] of whole windows, by the target encoder if the bundle has one."""
         return self.encode(pixels, "target_encoder" if "target_encoder" in self._graphs else "encoder")
@@ -178,8 +187,13 @@ class Session:
         normed = centred / np.sqrt((centred**2).mean(axis=-1, keepdims=True) + 1e-5)
         return normed.reshape(whole.shape).astype(np.float32)
 
-    def stages(self, pixels: np.ndarray) -> tuple[np.ndarray, dict[int, Stage]]:
-        """Windows [B, T, 3, H, W] → their whole tokens [B, N, D], and a `Stage` for each context length."""
+    def stages(
+        self, pixels: np.ndarray, conditions: Conditions | None = None
+    ) -> tuple[np.ndarray, dict[int, Stage]]:
+        """Windows [B, T, 3, H, W] → their whole tokens [B, N, D], and a `Stage` for each context length.
+
+        `conditions`: actions and states of their frames, where the manifest has a `conditioning`.
+        """
         clip = self.manifest["clip"]
         grid = clip["crop_size"] // clip["patch_size"]
         whole, batch = self.encode_whole(pixels), pixels.shape[0]
@@ -190,7 +204,10 @@ class Session:
             places = np.broadcast_to(np.arange(last * grid * grid), (batch, last * grid * grid))
             cut = first * grid * grid
             context = self.encode(np.ascontiguousarray(pixels[:, :length]))
-            predicted = self.predict(context, places[:, :cut].copy(), places[:, cut:].copy())
+            if conditions is None:
+                predicted = self.predict(context, places[:, :cut].copy(), places[:, cut:].copy())
+            else:
+                predicted = self.predict_given(context, *(np.ascontiguousarray(x[:, :first]) for x in conditions))
             error = np.abs(predicted - targets[:, cut : last * grid * grid]).mean(axis=-1)
             results[length] = Stage(context, error.reshape(batch, last - first, grid, grid))
         return whole, results
@@ -201,7 +218,8 @@ class Session:
 
 
 def _check_signature(name: str, session, manifest: Manifest) -> None:
-    inputs, outputs = SIGNATURES[name]
+    conditioned = name == "predictor" and "conditioning" in manifest
+    inputs, outputs = CONDITIONED if conditioned else SIGNATURES[name]
     for kind, wanted, found in (("input", inputs, session.get_inputs()), ("output", outputs, session.get_outputs())):
         got = {x.name: len(x.shape) for x in found}
         if got != wanted:
@@ -220,6 +238,14 @@ def self_test_input(manifest: Manifest) -> np.ndarray:
     clip, pre = manifest["clip"], manifest["preprocess"]
     pixels = lcg_pixels(manifest["self_test"]["seed"], clip["frames_per_clip"], clip["crop_size"])
     return normalise(pixels, pre["mean"], pre["std"])[None]
+
+
+def self_test_conditions(manifest: Manifest) -> Conditions | None:
+    """Actions and states of the self-test clip, where the predictor takes any."""
+    if "conditioning" not in manifest:
+        return None
+    seed, frames = manifest["self_test"]["seed"], manifest["clip"]["frames_per_clip"]
+    return lcg_conditions(seed, frames, manifest["conditioning"]["action_dim"])
 
 
 def check_files(folder: Path) -> Manifest:
@@ -241,7 +267,8 @@ def check_files(folder: Path) -> Manifest:
 def verify(folder: Path, threads: int = 0) -> dict[int, float]:
     """Checks hashes, shapes, signatures and the self-test; returns the surprise per context length."""
     manifest = check_files(folder)
-    stages = Session(folder, manifest, threads).stages(self_test_input(manifest))[1]
+    session = Session(folder, manifest, threads)
+    stages = session.stages(self_test_input(manifest), self_test_conditions(manifest))[1]
     found = {length: stage.surprise for length, stage in stages.items()}
     expected = {e["context"]: e["value"] for e in manifest["self_test"]["surprise"]}
     tolerance = manifest["self_test"]["tolerance_rel"]

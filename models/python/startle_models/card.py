@@ -22,6 +22,7 @@ class Family:
 FAMILIES = {
     "vjepa1": Family("V-JEPA", "`reference_vjepa1.py`", 7.5, 0),
     "vjepa2": Family("V-JEPA 2", "`transformers.VJEPA2Model`", 4.0, 1),
+    "vjepa2ac": Family("V-JEPA 2-AC", "`reference_ac.py`", 4.0, 0),
     "vjepa21": Family("V-JEPA 2.1", "`reference_vjepa21.py`", 4.0, 0),
 }
 """V-JEPA 1 was trained on every 4th frame of 30 per second or so (`sampling_rate: 4` in `configs/pretrain/`), and
@@ -56,6 +57,7 @@ def card(manifest: bundle.Manifest, weights: Weights, options) -> str:
 | encoder | {encoder} |
 | predictor | {predictor} |
 | positions | {_positions(weights)} |
+| actions | {_actions(c)} |
 | target encoder | {"separate" if "target_encoder" in manifest["graphs"] else "the encoder itself"} |
 | targets | {_targets(c)} |
 | input | {clip["frames_per_clip"]} frames at {clip["model_fps"]:g} per second, {resize}, antialiased bilinear |
@@ -111,6 +113,12 @@ LayerNorm, softmax, rotary tables and rotations, the residual stream, inputs and
 {emulated}"""
 
 
+def _actions(config: ModelConfig) -> str:
+    if not config.conditioned:
+        return "none"
+    return f"{config.action_dim} numbers a frame, what was done up to the next one, and {config.action_dim} of its state"
+
+
 def _targets(config: ModelConfig) -> str:
     if config.teacher_embed_dim is not None:
         return f"the teacher's, {config.target_dim} features, layer-normed"
@@ -141,6 +149,8 @@ def mask_token_report(weights: Weights, mask_index: int) -> str:
     trained with one clip length has trained token 0 only and the others are as initialised: zero.
     V-JEPA 1 has a token per mask generator, all trained: 0 for 8 small blocks, 1 for 2 large ones.
     """
+    if weights.config.conditioned:
+        return "None: the predictor goes on from its context."
     tokens = weights.predictor["predictor.embeddings.mask_tokens"].flatten(1)
     norms, used = tokens.norm(dim=1).tolist(), mask_index % len(tokens)
     lengths = ", ".join(f"{i}: {norm:.3g}" for i, norm in enumerate(norms))

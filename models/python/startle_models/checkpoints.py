@@ -1,4 +1,4 @@
-"""Read V-JEPA 1, 2 and 2.1 weights, from either layout, into one strictly checked form.
+"""Read V-JEPA 1, 2, 2.1 and 2-AC weights, from either layout, into one strictly checked form.
 
 Two layouts exist:
 
@@ -162,9 +162,9 @@ def read_meta(
     absent = [key for key in wanted if not isinstance(state.get(key), dict)]
     if absent:
         raise CheckpointError(f"{path.name}: no network under {absent}; the file has {sorted(map(str, state))}")
-    tensors = convert_meta_encoder(state[encoder_key], positions=config.model_type != "vjepa2")
+    tensors = convert_meta_encoder(state[encoder_key], positions=config.model_type in ("vjepa1", "vjepa21"))
     if not encoder_only:
-        tensors |= convert_meta_predictor(state["predictor"], positions=config.model_type != "vjepa2")
+        tensors |= convert_meta_predictor(state["predictor"], positions=config.model_type in ("vjepa1", "vjepa21"))
     origin = f"Meta layout, {path.name} sha256 {sha256_file(path)[:16]}, encoder from key {encoder_key!r}"
     return _split(tensors, config, path.name, origin, encoder_only)
 
@@ -208,6 +208,7 @@ def convert_meta_predictor(state: Tensors, positions: bool = False) -> Tensors:
         (r"^predictor_proj\.", "predictor.proj."),
         (r"^predictor_pos_embed$", "predictor.embeddings.positions"),
         (r"^predictor_proj_context\.", "predictor.proj_context."),
+        (r"^(action|state|extrinsics)_encoder\.", r"predictor.embeddings.\1."),
         *((f"^{old}$", f"predictor.embeddings.{new}") for old, new in MODALITY_NAMES.items()),
     )
     tensors = _convert_meta(state, renames, dropped=None if positions else "predictor_pos_embed")

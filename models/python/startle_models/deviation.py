@@ -63,14 +63,14 @@ def measure(
     separate = reference.load_encoder(target) if target else None
     exact: dict[int, list[float]] = {length: [] for length in clip["context_lengths"]}
     found: dict[int, list[float]] = {length: [] for length in clip["context_lengths"]}
-    features, count = 0.0, 0
+    features, count, conditions = 0.0, 0, bundle.self_test_conditions(manifest)
+    given = {"horizon": clip.get("horizon"), "conditions": conditions}
     for window in windows:
         pixels = reference.normalise(window, pre["mean"], pre["std"])[None]
         whole = reference.encode(separate or model.encoder, torch.from_numpy(pixels))
-        stages = reference.surprise(
-            model, torch.from_numpy(pixels), clip["context_lengths"], horizon=clip.get("horizon"), whole=whole
-        )
-        tokens, ours = session.stages(pixels)
+        lengths = clip["context_lengths"]
+        stages = reference.surprise(model, torch.from_numpy(pixels), lengths, whole=whole, **given)
+        tokens, ours = session.stages(pixels, conditions)
         features, count = max(features, relative(tokens, whole)), count + 1
         for length, stage in stages.items():
             features = max(features, relative(ours[length].context, stage.context))

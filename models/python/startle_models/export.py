@@ -1,4 +1,4 @@
-"""Export a V-JEPA 1, 2 or 2.1 model to a verified bundle.
+"""Export a V-JEPA 1, 2, 2.1 or 2-AC model to a verified bundle.
 
     python -m startle_models.export SOURCE --out models/NAME --name NAME [options]
 
@@ -22,10 +22,11 @@ from typing import Any
 import torch
 
 from . import bundle, deviation, reference, windows
+from .ac_lean import ActionPredictor, FrameEncoder, single_frame
 from .card import FAMILIES, card, mask_token_report
 from .checkpoints import ARCHITECTURES, CheckpointError, ModelConfig, Weights, read_weights
 from .fused import FUSIONS, FusedEncoder, FusedPredictor
-from .onnx_graphs import external_files, quantise, write_encoder, write_predictor
+from .onnx_graphs import external_files, quantise, write_action_predictor, write_encoder, write_predictor
 from .parity import LIMITS, Parity, ParityError, check_parity, measure
 from .vjepa2_lean import ATTENTION_KINDS, LeanEncoder, LeanPredictor
 
@@ -84,17 +85,29 @@ def _write_graphs(weights: Weights, target: Weights | None, folder: Path, option
     encoders = {"encoder": weights} | ({"target_encoder": target} if target else {})
     for name, source in encoders.items():
         path = folder / f"{name}.onnx"
-        write_encoder(networks(source, options.fuse, kind)[0](source.encoder), source.config, path, options.opset)
+        write_encoder(_encoder(source, options.fuse, kind), source.config, path, options.opset)
         if options.precision == "int8" and name == "encoder":  # targets stay exact
             quantise(path)
         graphs[name] = bundle.file_entry(folder, path.name, external_files(path))
     path = folder / "predictor.onnx"
-    predictor = networks(weights, options.fuse, kind)[1](weights.predictor, mask_index=options.mask_index)
-    write_predictor(predictor, weights.config, path, options.opset)
+    if weights.config.conditioned:
+        given = ActionPredictor(weights.config, weights.predictor, **kind)
+        write_action_predictor(given, weights.config, path, options.opset)
+    else:
+        predictor = networks(weights, options.fuse, kind)[1](weights.predictor, mask_index=options.mask_index)
+        write_predictor(predictor, weights.config, path, options.opset)
     if options.precision == "int8":
         quantise(path)
     graphs["predictor"] = bundle.file_entry(folder, path.name, external_files(path))
     return graphs
+
+
+def _encoder(weights: Weights, fuse: str, kind: dict[str, Any]) -> torch.nn.Module:
+    """The encoder, of frames one by one where the predictor takes actions."""
+    if not weights.config.conditioned:
+        return networks(weights, fuse, kind)[0](weights.encoder)
+    alike, tensors = single_frame(weights.config, weights.encoder)
+    return FrameEncoder(networks(replace(weights, config=alike), fuse, kind)[0](tensors), weights.config)
 
 
 def networks(weights: Weights, fuse: str, kind: dict[str, Any]):
@@ -113,16 +126,20 @@ def build_manifest(args: argparse.Namespace, weights: Weights, target: Weights |
     frames = args.frames or c.frames_per_clip
     if not c.rotary and frames > c.frames_per_clip:
         raise CheckpointError(f"{frames} frames: the table of positions ends after {c.frames_per_clip}")
-    quarters = [frames * k // 4 // c.tubelet_size * c.tubelet_size for k in (1, 2, 3)]
+    quarters = [frames * k // 4 // c.slot_frames * c.slot_frames for k in (1, 2, 3)]
+    if c.conditioned:
+        if args.horizon not in (None, 1):
+            raise CheckpointError(f"--horizon {args.horizon}: V-JEPA 2-AC predicts one frame")
+        args.horizon = 1
     clip = {
         "crop_size": c.crop_size,
         "patch_size": c.patch_size,
-        "tubelet_size": c.tubelet_size,
+        "tubelet_size": c.slot_frames,
         "frames_per_clip": frames,
         "model_fps": args.fps or family.fps,
         "context_lengths": args.contexts or sorted({q for q in quarters if q > 0}),
         **({"horizon": args.horizon} if args.horizon else {}),
-        "stride": args.stride or c.tubelet_size,
+        "stride": args.stride or c.slot_frames,
     }
     bundle.check_clip(clip)
     shorter = args.resize_size or processor.get("size", {}).get("shortest_edge") or int(c.crop_size * 256 / 224)
@@ -148,6 +165,7 @@ def build_manifest(args: argparse.Namespace, weights: Weights, target: Weights |
         "clip": clip,
         "preprocess": preprocess,
         "features": features(c),
+        **({"conditioning": {"action_dim": c.action_dim}} if c.conditioned else {}),
         "self_test": {"seed": args.seed},
     }
 
@@ -223,7 +241,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     source.add_argument("--arch", choices=sorted(ARCHITECTURES), help="shape of a .pt checkpoint")
     source.add_argument("--config", type=Path, help="shape of a .pt checkpoint as JSON (fields of VJEPA2Config)")
     source.add_argument(
-        "--encoder-key", choices=ENCODER_KEYS, help="default: target_encoder; distilled V-JEPA 2.1: ema_encoder"
+        "--encoder-key", choices=ENCODER_KEYS, help="default: target_encoder; distilled 2.1: ema_encoder; 2-AC: encoder"
     )
     source.add_argument("--revision", help="hub revision (branch, tag or commit)")
     source.add_argument("--target-source", help="separate encoder for the targets: folder, hub id or .pt file")
@@ -255,7 +273,9 @@ def main(argv: list[str] | None = None) -> int:
             config = ModelConfig.from_dict(json.loads(args.config.read_text()))
         args.notes = "\n" + args.notes.read_text() if args.notes else ""
         distilled = config is not None and config.teacher_embed_dim is not None
-        args.encoder_key = args.encoder_key or ("ema_encoder" if distilled else "target_encoder")
+        conditioned = config is not None and config.conditioned
+        default = "ema_encoder" if distilled else "encoder" if conditioned else "target_encoder"
+        args.encoder_key = args.encoder_key or default
         weights = read_weights(args.source, config=config, encoder_key=args.encoder_key, revision=args.revision)
         target = read_target(args, weights.config)
         if args.mask_index is None:

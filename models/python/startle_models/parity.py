@@ -57,23 +57,27 @@ def measure(
     """Runs the self-test clip, its prefixes and a batch of two through both; see `Parity`."""
     clip = manifest["clip"]
     inputs = bundle.self_test_input(manifest)
-    pixels = torch.from_numpy(inputs)
+    pixels, conditions = torch.from_numpy(inputs), bundle.self_test_conditions(manifest)
     session = bundle.Session(folder, manifest)
     model = reference.load_model(weights, mask_index)
     separate = reference.load_encoder(target) if target else None
     whole = reference.encode(separate or model.encoder, pixels)
-    found, found_stages = session.stages(inputs)
+    found, found_stages = session.stages(inputs, conditions)
     encoder = relative(found, whole)
     shortest = inputs[:, : min(clip["context_lengths"])]
     pair = np.concatenate([shortest, shortest[:, ::-1]])
     encoder = max(encoder, relative(session.encode(pair), reference.encode(model.encoder, torch.from_numpy(pair))))
     horizon = clip.get("horizon")
-    stages = reference.surprise(model, pixels, clip["context_lengths"], horizon=horizon, whole=whole)
+    given = {"horizon": horizon, "whole": whole, "conditions": conditions}
+    stages = reference.surprise(model, pixels, clip["context_lengths"], **given)
     predictor, surprise, values = 0.0, 0.0, {}
     for length, stage in stages.items():
         known, unknown = stage.context.shape[1], stage.prediction.shape[1]
         places = np.arange(known + unknown)[None]
-        predicted = session.predict(stage.context.numpy(), places[:, :known].copy(), places[:, known:].copy())
+        if conditions is None:
+            predicted = session.predict(stage.context.numpy(), places[:, :known].copy(), places[:, known:].copy())
+        else:
+            predicted = session.predict_given(stage.context.numpy(), *(x[:, :length].copy() for x in conditions))
         predictor = max(predictor, relative(predicted, stage.prediction))
         encoder = max(encoder, relative(found_stages[length].context, stage.context))
         values[length] = float(stage.surprise[0])

@@ -1,7 +1,7 @@
-"""V-JEPA 1, 2 and 2.1 checkpoints with random weights, in both layouts: for tests, goldens and rehearsals.
+"""V-JEPA 1, 2, 2.1 and 2-AC checkpoints with random weights, in both layouts: for tests, goldens and rehearsals.
 
     python -m startle_models.random_model --arch vitl --layout hf   --out FOLDER
-    python -m startle_models.random_model --arch vitl --layout meta --out FILE.pt   (V-JEPA 1 and 2.1: only this one)
+    python -m startle_models.random_model --arch vitl --layout meta --out FILE.pt   (all others: only this one)
 """
 
 from __future__ import annotations
@@ -80,6 +80,7 @@ def _meta_names(tensors: Tensors, predictor: bool) -> Tensors:
         "encoder.embeddings.patch_embeddings_image.": "patch_embed_img.",
         "encoder.norms.": "norms_block.",
         "predictor.proj_context.": "predictor_proj_context.",
+        **{f"predictor.embeddings.{n}.": f"{n}_encoder." for n in ("action", "state", "extrinsics")},
         **{f"{own}embeddings.{ours}": meta for meta, ours in MODALITY_NAMES.items()},
         f"{own}layer.": f"{head}blocks.",
         f"{own}layernorm.": f"{head}norm.",

@@ -14,7 +14,7 @@ Tensors = dict[str, torch.Tensor]
 Shapes = dict[str, tuple[int, ...]]
 
 
-MODEL_TYPES = ("vjepa1", "vjepa2", "vjepa21")
+MODEL_TYPES = ("vjepa1", "vjepa2", "vjepa21", "vjepa2ac")
 
 PRETRAINED_GRIDS = {14: 18, 16: 16}
 """Patches along the side of the picture on which V-JEPA 2.1 was trained first (252 or 256 pixels), by patch size
@@ -31,9 +31,10 @@ class ModelConfig:
 
     Sizes are in pixels (`crop_size`, `patch_size`) or frames (`tubelet_size`, `frames_per_clip`).
     `model_type` is one of `MODEL_TYPES`: `vjepa1` has a table of positions for `frames_per_clip`, the others
-    rotary positions. V-JEPA 2.1 alone has the last three fields: `hierarchical_layers`, the encoder layers
-    (from 0) that have a LayerNorm of their own; `num_distillation_outputs`, how many of them, from the end,
-    are joined to one token; `teacher_embed_dim`, the width of the predictions of a distilled model.
+    rotary positions. V-JEPA 2.1 alone has `hierarchical_layers`, the encoder layers (from 0) that have a LayerNorm of
+    their own; `num_distillation_outputs`, how many of them, from the end, are joined to one token;
+    `teacher_embed_dim`, the width of the predictions of a distilled model. V-JEPA 2-AC (`vjepa2ac`) alone has
+    `action_dim`, the numbers of an action and of a state.
     """
 
     model_type: str = "vjepa2"
@@ -57,6 +58,7 @@ class ModelConfig:
     hierarchical_layers: tuple[int, ...] = ()
     num_distillation_outputs: int = 1
     teacher_embed_dim: int | None = None
+    action_dim: int = 0
 
     def __post_init__(self) -> None:
         if self.model_type not in MODEL_TYPES:
@@ -72,6 +74,8 @@ class ModelConfig:
         ):
             if size % heads:
                 raise CheckpointError(f"width {size} is not a multiple of its {heads} heads")
+        if (self.action_dim > 0) != self.conditioned:
+            raise CheckpointError(f"action_dim {self.action_dim}: for V-JEPA 2-AC, and at least 1 there")
         self._check_levels()
 
     def _check_levels(self) -> None:
@@ -119,6 +123,16 @@ class ModelConfig:
         return self.model_type == "vjepa21"
 
     @property
+    def conditioned(self) -> bool:
+        """Whether the predictor takes actions and states (V-JEPA 2-AC)."""
+        return self.model_type == "vjepa2ac"
+
+    @property
+    def slot_frames(self) -> int:
+        """Frames that share tokens: V-JEPA 2-AC makes a tubelet of each frame by doubling it."""
+        return 1 if self.conditioned else self.tubelet_size
+
+    @property
     def place_scale(self) -> float:
         """What rows and columns are multiplied by before the rotation: 1, but V-JEPA 2.1 stretches its first grid."""
         return (PRETRAINED_GRIDS[self.patch_size] - 1) / (self.grid - 1) if self.corrected else 1.0
@@ -152,7 +166,7 @@ class ModelConfig:
         """The same shape as a `transformers.VJEPA2Config`."""
         from transformers import VJEPA2Config
 
-        own = ("model_type", "hierarchical_layers", "num_distillation_outputs", "teacher_embed_dim")
+        own = ("model_type", "hierarchical_layers", "num_distillation_outputs", "teacher_embed_dim", "action_dim")
         return VJEPA2Config(**{k: v for k, v in asdict(self).items() if k not in own})
 
 
@@ -190,10 +204,15 @@ ARCHITECTURES: dict[str, ModelConfig] = {
     "vjepa21-vitb-384": replace(
         _DISTILLED, hidden_size=768, num_attention_heads=12, num_hidden_layers=12, hierarchical_layers=(2, 5, 8, 11)
     ),
+    "vjepa2-ac-giant": ModelConfig(
+        model_type="vjepa2ac", frames_per_clip=8, hidden_size=1408, num_attention_heads=22, num_hidden_layers=40,
+        mlp_ratio=48 / 11, pred_hidden_size=1024, pred_num_attention_heads=16, pred_num_hidden_layers=24,
+        pred_num_mask_tokens=0, action_dim=7,
+    ),
 }  # fmt: skip
 """Shapes of Meta's published checkpoints (`src/hub/backbones.py` and `src/models/vision_transformer.py`; V-JEPA 1:
 `configs/pretrain/*.yaml` and `app/vjepa/utils.py`, where the predictor has as many heads as the encoder; V-JEPA 2.1:
-`app/vjepa_2_1/models/*.py`)."""
+`app/vjepa_2_1/models/*.py`; V-JEPA 2-AC: `src/models/ac_predictor.py` and `configs/train/vitg16/droid-256px-8f.yaml`)."""
 
 
 def expected_encoder(config: ModelConfig) -> Shapes:
@@ -221,7 +240,12 @@ def expected_encoder(config: ModelConfig) -> Shapes:
 def expected_predictor(config: ModelConfig) -> Shapes:
     """Name and shape of every tensor of the predictor."""
     c, embed = config, "predictor.embeddings.predictor_embeddings"
-    shapes: Shapes = {"predictor.embeddings.mask_tokens": (c.pred_num_mask_tokens, 1, 1, c.pred_hidden_size)}
+    shapes: Shapes = {}
+    if c.conditioned:
+        for name, inputs in (("action", c.action_dim), ("state", c.action_dim), ("extrinsics", c.action_dim - 1)):
+            shapes |= _linear(f"predictor.embeddings.{name}", inputs, c.pred_hidden_size)
+    else:
+        shapes["predictor.embeddings.mask_tokens"] = (c.pred_num_mask_tokens, 1, 1, c.pred_hidden_size)
     if len(c.level_layers) > 1:
         shapes |= _linear(f"{embed}.0", c.token_dim, c.hidden_size)
         shapes |= _linear(f"{embed}.2", c.hidden_size, c.pred_hidden_size)

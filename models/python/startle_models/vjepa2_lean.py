@@ -110,7 +110,10 @@ class RotaryTable(nn.Module):
         within = positions - time * area
         row = torch.div(within, self.grid, rounding_mode="trunc")
         column = within - row * self.grid
-        place = torch.stack([time, row, column], dim=-1).to(torch.float32)
+        return self.at(torch.stack([time, row, column], dim=-1).to(torch.float32))
+
+    def at(self, place: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Time, row and column [B, N, 3] → as `forward`."""
         # One nonzero per column of `axes`: the product is an exact selection and scaling.
         angle = torch.matmul(place, self.axes).unsqueeze(2)
         return angle.cos(), angle.sin() * self.sign
