@@ -5,14 +5,14 @@
 //! window, so nothing of the future can reach it; the target is one encode of the whole window, shared by all
 //! context lengths; every number leaves through [`Surprise::new`].
 
+use super::conditions::{ActionTable, Conditioning, Given};
+use super::distance::{layer_norm, mean_distance};
 use super::tensor::{Normalizer, PixelBatch, leading_frames, noise_frames};
 use super::{ContextErrors, ModelInfo, Scorer, WindowErrors};
 use crate::clip::{Clip, ClipSpec};
 use crate::error::{Error, Result};
 use crate::units::Surprise;
-
-/// Added to the variance by PyTorch's `F.layer_norm`.
-const LAYER_NORM_EPS: f64 = 1e-5;
+use std::sync::Arc;
 
 /// What the predictor is asked: tokens that stand at positions, and the positions to predict.
 ///
@@ -85,6 +85,14 @@ pub trait Network {
     /// As [`Network::encode`].
     fn predict(&mut self, question: Question<'_>, prediction: &mut Vec<f32>) -> Result<()>;
 
+    /// As [`Network::predict`], of the one slot after the context, by a predictor that takes actions and states.
+    ///
+    /// # Errors
+    /// As [`Network::encode`]; [`Error::Internal`] from a network whose predictor takes none.
+    fn predict_given(&mut self, _given: Given<'_>, _prediction: &mut Vec<f32>) -> Result<()> {
+        Err(internal("this predictor takes no actions".into()))
+    }
+
     /// The execution provider that runs the graphs.
     fn provider(&self) -> String {
         "none".into()
@@ -101,6 +109,7 @@ pub struct Jepa<N> {
     spec: ClipSpec,
     normalizer: Normalizer,
     widths: Widths,
+    conditioning: Option<Conditioning>,
     info: ModelInfo,
     network: N,
     buffers: Buffers,
@@ -133,7 +142,24 @@ impl<N: Network> Jepa<N> {
         spec.check()?;
         let widths = widths.into();
         widths.check().map_err(Error::Config)?;
-        Ok(Self { spec, normalizer, widths, info, network, buffers: Buffers::default() })
+        Ok(Self { spec, normalizer, widths, conditioning: None, info, network, buffers: Buffers::default() })
+    }
+
+    /// The same model with a predictor that takes `dim` numbers of action and of state for each frame.
+    #[must_use]
+    pub fn conditioned(self, dim: usize) -> Self {
+        Self { conditioning: Some(Conditioning::new(dim)), ..self }
+    }
+
+    /// What was done in the video that is scored from now on.
+    ///
+    /// # Errors
+    /// [`Error::Config`] when the predictor takes no actions, or other ones.
+    pub fn set_actions(&mut self, table: Arc<ActionTable>) -> Result<()> {
+        let Some(conditioning) = &mut self.conditioning else {
+            return Err(Error::Config(format!("{} takes no actions; leave out --actions", self.info.name)));
+        };
+        conditioning.set(table)
     }
 
     /// The graphs.
@@ -149,6 +175,9 @@ impl<N: Network> Jepa<N> {
         self.buffers.pixels.clear();
         for frame in noise_frames(&self.spec, seed) {
             self.normalizer.append(&frame, &mut self.buffers.pixels);
+        }
+        if let Some(conditioning) = &mut self.conditioning {
+            conditioning.noise(seed, self.spec.frames_per_clip as usize);
         }
         let mut windows = self.score_pixels(1)?;
         windows.pop().ok_or_else(|| internal("no window was scored".into()))
@@ -203,7 +232,7 @@ impl<N: Network> Jepa<N> {
 
     /// Encodes the first `context` frames alone and predicts what follows, into the buffers.
     fn predict_from(&mut self, context: u32, windows: usize) -> Result<()> {
-        let Self { spec, widths, network, buffers, .. } = self;
+        let Self { spec, widths, conditioning, network, buffers, .. } = self;
         let area = spec.tokens_per_slot();
         let slots = spec.target_slots(context);
         let whole = PixelBatch {
@@ -215,16 +244,21 @@ impl<N: Network> Jepa<N> {
         let seen = leading_frames(whole, context as usize, &mut buffers.context_pixels);
         network.encode(seen, &mut buffers.context)?;
         expect_tokens("encoder", buffers.context.len(), windows * slots.start * area, widths.context)?;
-        positions(0..slots.start * area, windows, &mut buffers.context_pos);
-        positions(slots.start * area..slots.end * area, windows, &mut buffers.target_pos);
-        let question = Question {
-            windows,
-            dim: widths.context,
-            context: &buffers.context,
-            context_pos: &buffers.context_pos,
-            target_pos: &buffers.target_pos,
-        };
-        network.predict(question, &mut buffers.prediction)?;
+        if let Some(conditioning) = conditioning {
+            let given = conditioning.given(windows, context as usize, (widths.context, &buffers.context));
+            network.predict_given(given, &mut buffers.prediction)?;
+        } else {
+            positions(0..slots.start * area, windows, &mut buffers.context_pos);
+            positions(slots.start * area..slots.end * area, windows, &mut buffers.target_pos);
+            let question = Question {
+                windows,
+                dim: widths.context,
+                context: &buffers.context,
+                context_pos: &buffers.context_pos,
+                target_pos: &buffers.target_pos,
+            };
+            network.predict(question, &mut buffers.prediction)?;
+        }
         expect_tokens("predictor", buffers.prediction.len(), windows * slots.len() * area, widths.target)
     }
 
@@ -266,6 +300,9 @@ impl<N: Network> Scorer for Jepa<N> {
             for frame in &clip.frames {
                 self.normalizer.append(frame.square.rgb(), &mut self.buffers.pixels);
             }
+        }
+        if let Some(conditioning) = &mut self.conditioning {
+            conditioning.collect(clips, self.spec.model_fps)?;
         }
         self.score_pixels(clips.len())
     }
@@ -326,62 +363,9 @@ fn positions(range: std::ops::Range<usize>, windows: usize, out: &mut Vec<i64>) 
     }
 }
 
-/// `F.layer_norm(tokens, (dim,))` for each `dim` values, without affine parameters: biased variance, sums in float64.
-fn layer_norm(tokens: &mut [f32], dim: usize) {
-    for token in tokens.chunks_exact_mut(dim) {
-        let mean = sum_of(token, token, |value, _| f64::from(value)) / dim as f64;
-        let variance = sum_of(token, token, |value, _| (f64::from(value) - mean).powi(2)) / dim as f64;
-        let scale = 1.0 / (variance + LAYER_NORM_EPS).sqrt();
-        for value in token {
-            *value = ((f64::from(*value) - mean) * scale) as f32;
-        }
-    }
-}
-
-/// Mean absolute difference, summed in float64.
-fn mean_distance(prediction: &[f32], target: &[f32]) -> f32 {
-    (sum_of(prediction, target, |p, t| f64::from((p - t).abs())) / prediction.len() as f64) as f32
-}
-
-/// The sum of `term` over pairs, in eight interleaved partial sums: the order is fixed, and the compiler can use
-/// vector instructions.
-fn sum_of(left: &[f32], right: &[f32], term: impl Fn(f32, f32) -> f64) -> f64 {
-    const LANES: usize = 8;
-    let (left, left_rest) = left.as_chunks::<LANES>();
-    let (right, right_rest) = right.as_chunks::<LANES>();
-    let mut sums = [0.0; LANES];
-    for (left, right) in left.iter().zip(right) {
-        for lane in 0..LANES {
-            sums[lane] += term(left[lane], right[lane]);
-        }
-    }
-    let rest: f64 = left_rest.iter().zip(right_rest).map(|(&l, &r)| term(l, r)).sum();
-    sums.iter().sum::<f64>() + rest
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn layer_norm_equals_pytorch() {
-        // torch.nn.functional.layer_norm(torch.tensor([1., 2., 4., -3.]), (4,)): the variance is 6.5.
-        let mut token = [1.0, 2.0, 4.0, -3.0];
-        layer_norm(&mut token, 4);
-        let expected = [0.0, 0.392_232, 1.176_696, -1.568_928];
-        for (value, expected) in token.iter().zip(expected) {
-            assert!((value - expected).abs() < 1e-6, "{value} is not {expected}");
-        }
-        let mut flat = [3.0; 4];
-        layer_norm(&mut flat, 4);
-        assert!(flat.iter().all(|value| value.abs() < f32::EPSILON));
-    }
-
-    #[test]
-    fn distance_is_the_mean_over_features() {
-        assert!((mean_distance(&[1.0, -1.0, 0.5], &[0.0, 1.0, 0.5]) - 1.0).abs() < 1e-7);
-        assert!(mean_distance(&[f32::NAN], &[0.0]).is_nan());
-    }
 
     #[test]
     fn positions_repeat_for_each_window() {

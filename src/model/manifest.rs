@@ -41,6 +41,9 @@ pub struct Manifest {
     pub preprocess: Preprocess,
     /// Tokens.
     pub features: Features,
+    /// What the predictor takes beside the context, if anything.
+    #[serde(default)]
+    pub conditioning: Option<ConditioningSection>,
     /// The ONNX graphs.
     pub graphs: Graphs,
     /// What surprise looks like on normal footage.
@@ -145,13 +148,22 @@ impl Features {
     }
 }
 
+/// `[conditioning]`: the predictor takes actions and states, and predicts one slot.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConditioningSection {
+    /// Numbers of an action, and of a state, for each frame.
+    pub action_dim: usize,
+}
+
 /// `[graphs.*]`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Graphs {
     /// `pixel_values [B, T, 3, H, W]` → `tokens [B, N, D]`.
     pub encoder: GraphEntry,
-    /// `context [B, Nc, D]`, `context_pos [B, Nc]`, `target_pos [B, Nt]` → `prediction [B, Nt, D]`.
+    /// `context [B, Nc, D]`, `context_pos [B, Nc]`, `target_pos [B, Nt]` → `prediction [B, Nt, D]`; with conditioning
+    /// `context`, `actions [B, S, A]`, `states [B, S, A]` → `prediction` of the next slot.
     pub predictor: GraphEntry,
     /// As the encoder; gives the targets where it is present.
     #[serde(default)]
@@ -309,6 +321,14 @@ impl Manifest {
     pub(super) fn check(&self, spec: &ClipSpec) -> Result<(), String> {
         spec.check().map_err(|error| error.to_string())?;
         self.features.widths().check()?;
+        if let Some(ConditioningSection { action_dim }) = self.conditioning
+            && (action_dim == 0 || spec.horizon != Some(1) || spec.tubelet_size != 1)
+        {
+            return Err(
+                "conditioning wants an action_dim of at least 1, a clip.horizon of 1 and a clip.tubelet_size of 1"
+                    .into(),
+            );
+        }
         let Preprocess { mean, std, .. } = &self.preprocess;
         if !mean.iter().all(|m| m.is_finite()) || !std.iter().all(|s| s.is_finite() && *s > 0.0) {
             return Err("preprocess.mean must be finite and preprocess.std greater than 0".into());

@@ -1,6 +1,8 @@
 //! What a model is to the rest of startle: something that gives prediction errors in time and place for clips.
 
 pub mod bundle;
+pub mod conditions;
+mod distance;
 pub mod jepa;
 pub mod manifest;
 pub mod motion;

@@ -103,7 +103,11 @@ fn contract(name: &str, bundle: &ModelBundle) -> (Vec<Port>, Vec<Port>) {
     let float = |name, sizes| Port { name, element: TensorElementType::Float32, sizes };
     let index = |name| Port { name, element: TensorElementType::Int64, sizes: vec![Free, Free] };
     let tokens = |width| vec![Free, Free, Is(width)];
-    if name == "predictor" {
+    if let ("predictor", Some(conditioning)) = (name, bundle.manifest().conditioning) {
+        let given = |name| float(name, tokens(conditioning.action_dim));
+        let inputs = vec![float("context", tokens(widths.context)), given("actions"), given("states")];
+        (inputs, vec![float("prediction", tokens(widths.target))])
+    } else if name == "predictor" {
         let inputs = vec![float("context", tokens(widths.context)), index("context_pos"), index("target_pos")];
         (inputs, vec![float("prediction", tokens(widths.target))])
     } else {
