@@ -250,10 +250,9 @@ mod tests {
         // startle_models.reference.lcg_conditions(1, 2, 2)
         let mut conditioning = Conditioning::new(2);
         conditioning.noise(1, 2);
-        let expected: [f32; 8] =
-            [-0.106250003, -0.0171875, -0.125, 0.095312499, 0.0859375, -0.153125003, -0.118749999, -0.0125];
+        let expected: [f32; 8] = [-68.0, -11.0, -80.0, 61.0, 55.0, -98.0, -76.0, -8.0];
         for (found, expected) in conditioning.actions[0].iter().chain(&conditioning.states[0]).zip(expected) {
-            assert!((found - expected).abs() < 1e-7, "{found} is not {expected}");
+            assert!((found - expected / 640.0).abs() < 1e-7, "{found} is not {expected}");
         }
     }
 }
