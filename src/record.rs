@@ -181,6 +181,9 @@ pub struct RunConfig {
     pub scene_cuts: bool,
     /// Where the calibration came from: `bundle`, a path, or `self` (the stream so far).
     pub baseline: String,
+    /// The table of what a robot did, with the start of its sha256; absent for models that take none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actions: Option<String>,
     /// The threshold that was asked for, for example `p ≤ 0.001`.
     #[serde(default)]
     pub asked: String,

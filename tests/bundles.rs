@@ -112,6 +112,8 @@ fn a_manifest_that_does_not_fit_together_says_where() {
         ("crop_size = 32", "crop_size = 30", &["crop_size 30"]),
         ("stride = 2", "stride = 2\nstrid = 4", &["unknown field `strid`"]),
         ("dim = 64", "dim = 0", &["features.dim"]),
+        ("dim = 64", "dim = 64\nlevels = 3", &["features.levels 3", "does not divide", "64"]),
+        ("dim = 64", "dim = 64\nlevels = 0", &["features.levels 0"]),
         ("dim = 64", "", &["missing field `dim`"]),
         ("precision = \"fp32\"", "precision = \"fp64\"", &["fp64", "fp16"]),
         ("resize = \"shorter-side\"", "resize = \"stretch\"", &["stretch", "shorter-side"]),
@@ -127,12 +129,31 @@ fn a_manifest_that_does_not_fit_together_says_where() {
 }
 
 #[test]
+fn a_bf16_bundle_is_refused_on_the_cpu_with_a_way_out() {
+    let copy = Copy::of("tiny-random");
+    copy.edit("precision = \"fp32\"", "precision = \"bf16\"");
+    let figures = "windows = 64\nclips = \"drawn, seed 1\"\nfeatures_max_rel = 0.01\nwindow_surprise_max_rel = 0.001";
+    copy.edit("[self_test]", &format!("{figures}\nrank_correlation = 0.9995\n\n[self_test]"));
+    let bundle = ModelBundle::load(copy.dir()).unwrap();
+    assert_eq!((bundle.info().precision.as_str(), bundle.manifest().parity.windows), ("bf16", Some(64)));
+    assert_eq!(bundle.manifest().parity.rank_correlation, Some(0.9995));
+    let error = ort::open(&bundle, &options()).err().expect("bf16 on the CPU was accepted");
+    assert!(matches!(error, Error::Device(_)), "{error:?}");
+    assert_says(&error.to_string(), &["tiny-random is a bf16 bundle", "--device cuda", "fp32 bundle"]);
+}
+
+#[test]
 fn the_identity_follows_the_graphs_and_the_settings_and_not_the_prose() {
     let same = Copy::of("tiny-random");
     let original = ModelBundle::load(same.dir()).unwrap();
     same.edit("knows nothing", "knows little");
     assert_eq!(ModelBundle::load(same.dir()).unwrap().sha256(), original.sha256());
-    for (from, to) in [("model_fps = 10.0", "model_fps = 12.0"), ("mean = [0.485", "mean = [0.486"), ("= 36", "= 37")] {
+    for (from, to) in [
+        ("model_fps = 10.0", "model_fps = 12.0"),
+        ("mean = [0.485", "mean = [0.486"),
+        ("= 36", "= 37"),
+        ("dim = 64", "dim = 64\nlevels = 2"),
+    ] {
         let other = Copy::of("tiny-random");
         other.edit(from, to);
         assert_ne!(ModelBundle::load(other.dir()).unwrap().sha256(), original.sha256(), "{from} → {to}");

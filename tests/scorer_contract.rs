@@ -5,7 +5,7 @@ mod model_support;
 use model_support::{Frames, bundle, clip_of, load};
 use startle::Error;
 use startle::clip::{Clip, ClipSpec, ResizeRule};
-use startle::model::jepa::{Jepa, Network, Question};
+use startle::model::jepa::{Jepa, Network, Question, Widths};
 use startle::model::persistence::Persistence;
 use startle::model::second_difference::SecondDifference;
 use startle::model::tensor::{Normalizer, PixelBatch};
@@ -105,6 +105,10 @@ fn spec() -> ClipSpec {
 }
 
 fn jepa<N: Network>(network: N) -> Jepa<N> {
+    jepa_of(2.into(), network).unwrap()
+}
+
+fn jepa_of<N: Network>(widths: Widths, network: N) -> startle::Result<Jepa<N>> {
     let info = ModelInfo {
         name: "fake".into(),
         sha256: "0".repeat(64),
@@ -117,7 +121,7 @@ fn jepa<N: Network>(network: N) -> Jepa<N> {
         stride: 2,
     };
     // 8-bit 0 becomes −1 and 255 becomes 1.
-    Jepa::new(spec(), Normalizer::new([0.5; 3], [0.5; 3]), 2, info, network).unwrap()
+    Jepa::new(spec(), Normalizer::new([0.5; 3], [0.5; 3]), widths, info, network)
 }
 
 /// Tokens are `(s, −s)` with s the mean of the patch, so that the layer norm makes them `(±1, ∓1)`; the predictor
@@ -163,6 +167,31 @@ impl Network for Signs {
     }
 }
 
+/// As a model of two depths with the targets of a teacher: contexts have one feature, targets `(m, −m, 10 m, 30 m)` with
+/// m the mean of the patch. Layer-normed by depth they are `(±1, ∓1, ∓1, ±1)`, normed as a whole they are not.
+struct Depths;
+
+impl Network for Depths {
+    fn encode(&mut self, pixels: PixelBatch<'_>, tokens: &mut Vec<f32>) -> startle::Result<()> {
+        Signs::default().encode(pixels, tokens)?;
+        *tokens = tokens.chunks_exact(2).map(|token| token[0]).collect();
+        Ok(())
+    }
+
+    fn encode_target(&mut self, pixels: PixelBatch<'_>, tokens: &mut Vec<f32>) -> startle::Result<()> {
+        self.encode(pixels, tokens)?;
+        *tokens = tokens.iter().flat_map(|m| [*m, -m, 10.0 * m, 30.0 * m]).collect();
+        Ok(())
+    }
+
+    fn predict(&mut self, question: Question<'_>, prediction: &mut Vec<f32>) -> startle::Result<()> {
+        assert_eq!((question.dim, question.context.len()), (1, question.context_pos.len()));
+        // Right in the first depth, and without a guess in the second.
+        *prediction = question.target_pos.iter().flat_map(|_| [-1.0, 1.0, 0.0, 0.0]).collect();
+        Ok(())
+    }
+}
+
 /// Black frames; the patch at row 1, column 0 is white in frames 4 and 5 (slot 2).
 fn blink() -> Frames {
     let mut frames = vec![vec![0_u8; 8 * 8 * 3]; 8];
@@ -172,6 +201,24 @@ fn blink() -> Frames {
         }
     }
     frames
+}
+
+#[test]
+fn each_depth_of_a_target_is_normed_by_itself() {
+    let widths = Widths { target: 4, context: 1, levels: 2 };
+    let mut model = jepa_of(widths, Depths).unwrap();
+    let scored = model.score(&[clip_of(&spec(), &vec![vec![0; 192]; 8], 0)]).unwrap();
+    // Black is −1: the target is (−1, 1, 1, −1), and the second half of it was missed by 1 each.
+    for context in &scored[0].contexts {
+        assert!(context.errors.iter().all(|e| (e - 0.5).abs() < 1e-4), "{:?}", context.errors);
+    }
+    let whole = jepa_of(Widths { levels: 1, ..widths }, Depths).unwrap().score(&[clip_of(&spec(), &blink(), 0)]);
+    assert!(
+        whole.unwrap()[0].contexts[0].errors.iter().all(|e| (e - 0.5).abs() > 0.05),
+        "depths mix when normed as one"
+    );
+    let refused = jepa_of(Widths { levels: 3, ..widths }, Depths).err().unwrap().to_string();
+    assert!(refused.contains("features.levels 3 does not divide features.dim 4"), "{refused}");
 }
 
 #[test]

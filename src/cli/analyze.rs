@@ -6,13 +6,13 @@ use super::one::{self, Setup};
 use clap::{Args, ValueEnum};
 use indicatif::MultiProgress;
 use startle::media::open::expand;
-use startle::model::bundle::ModelBundle;
+use startle::model::bundle::{ModelBundle, sha256_file};
 use startle::pipeline::{DetectionSettings, run_all};
 use startle::record::RunConfig;
 use startle::surprise::{Baseline, CurveKey, DEFAULT_TOP_FRACTION, ThresholdRule, WatchOptions};
 use startle::units::{MediaTime, Stop, per_hour};
 use startle::{Error, Result, report};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Analyze video files, folders, globs and URLs: a report folder for each.
 #[derive(Debug, Args)]
@@ -42,6 +42,11 @@ pub struct AnalyzeArgs {
     /// Pictures per second of an image sequence.
     #[arg(long, value_name = "FPS", default_value_t = 25.0, value_parser = parse_fps)]
     pub image_fps: f64,
+    /// What a robot did in the one input, for models that predict from it: CSV with the columns time, state… and
+    /// action…, or a JSON array of {time, state, action}; seconds from the first frame, a row for each frame of the
+    /// model's clock.
+    #[arg(long, value_name = "FILE")]
+    pub actions: Option<PathBuf>,
     /// No progress bars, no summary; errors only.
     #[arg(long, short)]
     pub quiet: bool,
@@ -164,6 +169,10 @@ fn seconds(option: &str, value: f64) -> Result<MediaTime> {
 /// Runs the command.
 pub fn run(args: &AnalyzeArgs, stop: &Stop) -> Result<Outcome> {
     let inputs = expand(&args.inputs)?;
+    if args.actions.is_some() && inputs.len() > 1 {
+        let count = inputs.len();
+        return Err(Error::Config(format!("--actions is the table of one video, and there are {count} inputs")));
+    }
     let folders = one::folders(&inputs, args.out.as_deref(), args.inputs.len() == 1);
     let items = shard(inputs.into_iter().zip(folders).collect(), args.shard);
     let jobs = if args.format.is_some() { 1 } else { usize::from(args.jobs).min(items.len()) };
@@ -194,7 +203,7 @@ fn shard<T>(items: Vec<T>, shard: Option<Shard>) -> Vec<T> {
 
 fn prepare<'a>(args: &'a AnalyzeArgs, jobs: usize, stop: &Stop) -> Result<Setup<'a>> {
     let detection = args.detection.settings()?;
-    let model = args.model.choose(jobs)?;
+    let model = args.model.choose(jobs)?.with_actions(args.actions.as_deref())?;
     let key = model.curve_key(args.detection.top)?;
     let bundled = model.bundle().and_then(ModelBundle::baseline_path);
     let (baseline, origin) = baseline(&args.detection.baseline, bundled, &key)?;
@@ -206,6 +215,7 @@ fn prepare<'a>(args: &'a AnalyzeArgs, jobs: usize, stop: &Stop) -> Result<Setup<
         top_fraction: args.detection.top,
         scene_cuts: !args.detection.no_scene_cuts,
         baseline: origin,
+        actions: args.actions.as_deref().map(named).transpose()?,
         asked: args.detection.asked(),
         merge_s: args.detection.merge,
         min_duration_s: args.detection.min_duration,
@@ -221,6 +231,13 @@ fn prepare<'a>(args: &'a AnalyzeArgs, jobs: usize, stop: &Stop) -> Result<Setup<
         bars.set_draw_target(indicatif::ProgressDrawTarget::hidden());
     }
     Ok(Setup { args, model, detection, key, baseline, config, bars, stop: stop.clone() })
+}
+
+/// A table of actions in the result: its path and the start of its sha256, so that `--resume` knows another one.
+fn named(path: &Path) -> Result<String> {
+    let sha256 =
+        sha256_file(path).map_err(|e| Error::input(path.display().to_string(), format!("can't be read: {e}")))?;
+    Ok(format!("{} (sha256 {})", path.display(), &sha256[..16]))
 }
 
 /// The baseline that was asked for and how the result names it. A bundle's own that does not fit the settings is an

@@ -7,12 +7,15 @@ use startle::media::ffmpeg::{FfmpegSource, OpenOptions};
 use startle::media::open::Input;
 use startle::model::Scorer;
 use startle::model::bundle::ModelBundle;
-use startle::model::ort::{self, Device, RuntimeOptions};
+use startle::model::conditions::ActionTable;
+use startle::model::jepa::Jepa;
+use startle::model::ort::{self, Device, OrtNetwork, RuntimeOptions};
 use startle::model::persistence::Persistence;
 use startle::model::shelf;
 use startle::pipeline::Open;
 use startle::surprise::CurveKey;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Names the weight-free control: "nothing changes".
 const PERSISTENCE: &str = "persistence";
@@ -45,6 +48,7 @@ pub struct ModelArgs {
 pub struct ChosenModel {
     source: Source,
     options: RuntimeOptions,
+    actions: Option<Arc<ActionTable>>,
 }
 
 enum Source {
@@ -73,11 +77,18 @@ impl ModelArgs {
                 }
             }
         }
-        Ok(ChosenModel { source, options })
+        Ok(ChosenModel { source, options, actions: None })
     }
 }
 
 impl ChosenModel {
+    /// The same model, told what was done in the video: a table of states and actions.
+    pub fn with_actions(self, path: Option<&Path>) -> Result<Self> {
+        let Some(path) = path else { return Ok(self) };
+        let table = ActionTable::parse(&path.display().to_string(), &read_text(path)?)?;
+        Ok(Self { actions: Some(Arc::new(table)), ..self })
+    }
+
     /// The clips that it takes.
     pub const fn spec(&self) -> &ClipSpec {
         match &self.source {
@@ -118,10 +129,28 @@ impl ChosenModel {
 
     /// A scorer with sessions of its own.
     pub fn scorer(&self) -> Result<Box<dyn Scorer + Send>> {
-        Ok(match &self.source {
-            Source::Bundle(bundle) => Box::new(ort::open(bundle, &self.options)?),
-            Source::Persistence(spec) => Box::new(Persistence::new(spec.clone())?),
-        })
+        let spec = match &self.source {
+            Source::Bundle(bundle) => return Ok(Box::new(self.open(bundle)?)),
+            Source::Persistence(spec) => spec,
+        };
+        if self.actions.is_some() {
+            return Err(startle::Error::Config("persistence takes no actions; leave out --actions".into()));
+        }
+        Ok(Box::new(Persistence::new(spec.clone())?))
+    }
+
+    fn open(&self, bundle: &ModelBundle) -> Result<Jepa<OrtNetwork>> {
+        if bundle.manifest().conditioning.is_some() && self.actions.is_none() {
+            return Err(startle::Error::Config(format!(
+                "{} predicts from what a robot was told to do; give it with `startle analyze --actions FILE`",
+                bundle.manifest().name
+            )));
+        }
+        let mut model = ort::open(bundle, &self.options)?;
+        if let Some(actions) = &self.actions {
+            model.set_actions(Arc::clone(actions))?;
+        }
+        Ok(model)
     }
 }
 

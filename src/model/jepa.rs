@@ -5,24 +5,24 @@
 //! window, so nothing of the future can reach it; the target is one encode of the whole window, shared by all
 //! context lengths; every number leaves through [`Surprise::new`].
 
+use super::conditions::{ActionTable, Conditioning, Given};
+use super::distance::{layer_norm, mean_distance};
 use super::tensor::{Normalizer, PixelBatch, leading_frames, noise_frames};
 use super::{ContextErrors, ModelInfo, Scorer, WindowErrors};
 use crate::clip::{Clip, ClipSpec};
 use crate::error::{Error, Result};
 use crate::units::Surprise;
-
-/// Added to the variance by PyTorch's `F.layer_norm`.
-const LAYER_NORM_EPS: f64 = 1e-5;
+use std::sync::Arc;
 
 /// What the predictor is asked: tokens that stand at positions, and the positions to predict.
 ///
-/// With B windows, Nc context and Nt target tokens of width D: `context` is `[B, Nc, D]`, `context_pos` `[B, Nc]` and
+/// With B windows, Nc context and Nt target tokens, and contexts of width D: `context` is `[B, Nc, D]`, `context_pos` `[B, Nc]` and
 /// `target_pos` `[B, Nt]`, all in C order. A position is `slot · grid² + row · grid + column` within the window.
 #[derive(Debug, Clone, Copy)]
 pub struct Question<'a> {
     /// Windows, B.
     pub windows: usize,
-    /// Feature width, D.
+    /// Width of a context token, D.
     pub dim: usize,
     /// Context tokens.
     pub context: &'a [f32],
@@ -30,6 +30,35 @@ pub struct Question<'a> {
     pub context_pos: &'a [i64],
     /// Where to predict.
     pub target_pos: &'a [i64],
+}
+
+/// Widths of tokens. A plain number stands for contexts and targets of that width, normed as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Widths {
+    /// Features of a target and of a prediction.
+    pub target: usize,
+    /// Features of a context token.
+    pub context: usize,
+    /// Equal parts of a target that are layer-normed each by itself.
+    pub levels: usize,
+}
+
+impl From<usize> for Widths {
+    fn from(dim: usize) -> Self {
+        Self { target: dim, context: dim, levels: 1 }
+    }
+}
+
+impl Widths {
+    pub(super) fn check(self) -> Result<(), String> {
+        if self.target == 0 || self.context == 0 {
+            return Err("features.dim and features.context_dim must be at least 1".into());
+        }
+        if self.levels == 0 || !self.target.is_multiple_of(self.levels) {
+            return Err(format!("features.levels {} does not divide features.dim {}", self.levels, self.target));
+        }
+        Ok(())
+    }
 }
 
 /// The graphs of a JEPA. Implemented by ONNX Runtime and by fakes with exactly known answers.
@@ -56,6 +85,14 @@ pub trait Network {
     /// As [`Network::encode`].
     fn predict(&mut self, question: Question<'_>, prediction: &mut Vec<f32>) -> Result<()>;
 
+    /// As [`Network::predict`], of the one slot after the context, by a predictor that takes actions and states.
+    ///
+    /// # Errors
+    /// As [`Network::encode`]; [`Error::Internal`] from a network whose predictor takes none.
+    fn predict_given(&mut self, _given: Given<'_>, _prediction: &mut Vec<f32>) -> Result<()> {
+        Err(internal("this predictor takes no actions".into()))
+    }
+
     /// The execution provider that runs the graphs.
     fn provider(&self) -> String {
         "none".into()
@@ -71,7 +108,8 @@ pub trait Network {
 pub struct Jepa<N> {
     spec: ClipSpec,
     normalizer: Normalizer,
-    dim: usize,
+    widths: Widths,
+    conditioning: Option<Conditioning>,
     info: ModelInfo,
     network: N,
     buffers: Buffers,
@@ -90,16 +128,38 @@ struct Buffers {
 }
 
 impl<N: Network> Jepa<N> {
-    /// A model whose clips have the shape `spec` and whose tokens have `dim` features.
+    /// A model whose clips have the shape `spec` and whose tokens have these `widths`.
     ///
     /// # Errors
-    /// [`Error::Config`] when the spec does not fit together.
-    pub fn new(spec: ClipSpec, normalizer: Normalizer, dim: usize, info: ModelInfo, network: N) -> Result<Self> {
+    /// [`Error::Config`] when the spec or the widths do not fit together.
+    pub fn new(
+        spec: ClipSpec,
+        normalizer: Normalizer,
+        widths: impl Into<Widths>,
+        info: ModelInfo,
+        network: N,
+    ) -> Result<Self> {
         spec.check()?;
-        if dim == 0 {
-            return Err(Error::Config("tokens must have at least one feature".into()));
-        }
-        Ok(Self { spec, normalizer, dim, info, network, buffers: Buffers::default() })
+        let widths = widths.into();
+        widths.check().map_err(Error::Config)?;
+        Ok(Self { spec, normalizer, widths, conditioning: None, info, network, buffers: Buffers::default() })
+    }
+
+    /// The same model with a predictor that takes `dim` numbers of action and of state for each frame.
+    #[must_use]
+    pub fn conditioned(self, dim: usize) -> Self {
+        Self { conditioning: Some(Conditioning::new(dim)), ..self }
+    }
+
+    /// What was done in the video that is scored from now on.
+    ///
+    /// # Errors
+    /// [`Error::Config`] when the predictor takes no actions, or other ones.
+    pub fn set_actions(&mut self, table: Arc<ActionTable>) -> Result<()> {
+        let Some(conditioning) = &mut self.conditioning else {
+            return Err(Error::Config(format!("{} takes no actions; leave out --actions", self.info.name)));
+        };
+        conditioning.set(table)
     }
 
     /// The graphs.
@@ -115,6 +175,9 @@ impl<N: Network> Jepa<N> {
         self.buffers.pixels.clear();
         for frame in noise_frames(&self.spec, seed) {
             self.normalizer.append(&frame, &mut self.buffers.pixels);
+        }
+        if let Some(conditioning) = &mut self.conditioning {
+            conditioning.noise(seed, self.spec.frames_per_clip as usize);
         }
         let mut windows = self.score_pixels(1)?;
         windows.pop().ok_or_else(|| internal("no window was scored".into()))
@@ -134,9 +197,9 @@ impl<N: Network> Jepa<N> {
             "target encoder",
             buffers.target.len(),
             windows * spec.slots() * spec.tokens_per_slot(),
-            self.dim,
+            self.widths.target,
         )?;
-        layer_norm(&mut buffers.target, self.dim);
+        layer_norm(&mut buffers.target, self.widths.target / self.widths.levels);
         let mut scored = no_errors(spec, windows);
         for index in 0..self.spec.context_lengths.len() {
             let context = self.spec.context_lengths[index];
@@ -149,7 +212,8 @@ impl<N: Network> Jepa<N> {
     /// The errors of expecting the target features of the last context slot to stay, for the `windows` windows whose
     /// normalised targets are in the buffer.
     fn copy_errors(&self, windows: usize) -> Result<Vec<WindowErrors>> {
-        let slot = self.spec.tokens_per_slot() * self.dim;
+        let dim = self.widths.target;
+        let slot = self.spec.tokens_per_slot() * dim;
         let mut scored = no_errors(&self.spec, windows);
         for (window, target) in scored.iter_mut().zip(self.buffers.target.chunks_exact(self.spec.slots() * slot)) {
             for &context in &self.spec.context_lengths {
@@ -157,7 +221,7 @@ impl<N: Network> Jepa<N> {
                 let last = &target[(slots.start - 1) * slot..slots.start * slot];
                 let errors = target[slots.start * slot..slots.end * slot]
                     .chunks_exact(slot)
-                    .flat_map(|now| now.chunks_exact(self.dim).zip(last.chunks_exact(self.dim)))
+                    .flat_map(|now| now.chunks_exact(dim).zip(last.chunks_exact(dim)))
                     .map(|(now, then)| Surprise::new(mean_distance(now, then)).map(Surprise::get))
                     .collect::<Result<Vec<f32>>>()?;
                 window.contexts.push(ContextErrors { context, first_slot: slots.start, errors });
@@ -168,7 +232,7 @@ impl<N: Network> Jepa<N> {
 
     /// Encodes the first `context` frames alone and predicts what follows, into the buffers.
     fn predict_from(&mut self, context: u32, windows: usize) -> Result<()> {
-        let Self { spec, dim, network, buffers, .. } = self;
+        let Self { spec, widths, conditioning, network, buffers, .. } = self;
         let area = spec.tokens_per_slot();
         let slots = spec.target_slots(context);
         let whole = PixelBatch {
@@ -179,23 +243,28 @@ impl<N: Network> Jepa<N> {
         };
         let seen = leading_frames(whole, context as usize, &mut buffers.context_pixels);
         network.encode(seen, &mut buffers.context)?;
-        expect_tokens("encoder", buffers.context.len(), windows * slots.start * area, *dim)?;
-        positions(0..slots.start * area, windows, &mut buffers.context_pos);
-        positions(slots.start * area..slots.end * area, windows, &mut buffers.target_pos);
-        let question = Question {
-            windows,
-            dim: *dim,
-            context: &buffers.context,
-            context_pos: &buffers.context_pos,
-            target_pos: &buffers.target_pos,
-        };
-        network.predict(question, &mut buffers.prediction)?;
-        expect_tokens("predictor", buffers.prediction.len(), windows * slots.len() * area, *dim)
+        expect_tokens("encoder", buffers.context.len(), windows * slots.start * area, widths.context)?;
+        if let Some(conditioning) = conditioning {
+            let given = conditioning.given(windows, context as usize, (widths.context, &buffers.context));
+            network.predict_given(given, &mut buffers.prediction)?;
+        } else {
+            positions(0..slots.start * area, windows, &mut buffers.context_pos);
+            positions(slots.start * area..slots.end * area, windows, &mut buffers.target_pos);
+            let question = Question {
+                windows,
+                dim: widths.context,
+                context: &buffers.context,
+                context_pos: &buffers.context_pos,
+                target_pos: &buffers.target_pos,
+            };
+            network.predict(question, &mut buffers.prediction)?;
+        }
+        expect_tokens("predictor", buffers.prediction.len(), windows * slots.len() * area, widths.target)
     }
 
     /// Adds the errors for `context` to each window: mean |prediction − target| over the features of each token.
     fn compare(&self, context: u32, scored: &mut [WindowErrors]) -> Result<()> {
-        let (dim, area) = (self.dim, self.spec.tokens_per_slot());
+        let (dim, area) = (self.widths.target, self.spec.tokens_per_slot());
         let slots = self.spec.target_slots(context);
         let predictions = self.buffers.prediction.chunks_exact(slots.len() * area * dim);
         let targets = self.buffers.target.chunks_exact(self.spec.slots() * area * dim);
@@ -231,6 +300,9 @@ impl<N: Network> Scorer for Jepa<N> {
             for frame in &clip.frames {
                 self.normalizer.append(frame.square.rgb(), &mut self.buffers.pixels);
             }
+        }
+        if let Some(conditioning) = &mut self.conditioning {
+            conditioning.collect(clips, self.spec.model_fps)?;
         }
         self.score_pixels(clips.len())
     }
@@ -291,62 +363,9 @@ fn positions(range: std::ops::Range<usize>, windows: usize, out: &mut Vec<i64>) 
     }
 }
 
-/// `F.layer_norm(tokens, (dim,))` without affine parameters: biased variance, sums in float64.
-fn layer_norm(tokens: &mut [f32], dim: usize) {
-    for token in tokens.chunks_exact_mut(dim) {
-        let mean = sum_of(token, token, |value, _| f64::from(value)) / dim as f64;
-        let variance = sum_of(token, token, |value, _| (f64::from(value) - mean).powi(2)) / dim as f64;
-        let scale = 1.0 / (variance + LAYER_NORM_EPS).sqrt();
-        for value in token {
-            *value = ((f64::from(*value) - mean) * scale) as f32;
-        }
-    }
-}
-
-/// Mean absolute difference, summed in float64.
-fn mean_distance(prediction: &[f32], target: &[f32]) -> f32 {
-    (sum_of(prediction, target, |p, t| f64::from((p - t).abs())) / prediction.len() as f64) as f32
-}
-
-/// The sum of `term` over pairs, in eight interleaved partial sums: the order is fixed, and the compiler can use
-/// vector instructions.
-fn sum_of(left: &[f32], right: &[f32], term: impl Fn(f32, f32) -> f64) -> f64 {
-    const LANES: usize = 8;
-    let (left, left_rest) = left.as_chunks::<LANES>();
-    let (right, right_rest) = right.as_chunks::<LANES>();
-    let mut sums = [0.0; LANES];
-    for (left, right) in left.iter().zip(right) {
-        for lane in 0..LANES {
-            sums[lane] += term(left[lane], right[lane]);
-        }
-    }
-    let rest: f64 = left_rest.iter().zip(right_rest).map(|(&l, &r)| term(l, r)).sum();
-    sums.iter().sum::<f64>() + rest
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn layer_norm_equals_pytorch() {
-        // torch.nn.functional.layer_norm(torch.tensor([1., 2., 4., -3.]), (4,)): the variance is 6.5.
-        let mut token = [1.0, 2.0, 4.0, -3.0];
-        layer_norm(&mut token, 4);
-        let expected = [0.0, 0.392_232, 1.176_696, -1.568_928];
-        for (value, expected) in token.iter().zip(expected) {
-            assert!((value - expected).abs() < 1e-6, "{value} is not {expected}");
-        }
-        let mut flat = [3.0; 4];
-        layer_norm(&mut flat, 4);
-        assert!(flat.iter().all(|value| value.abs() < f32::EPSILON));
-    }
-
-    #[test]
-    fn distance_is_the_mean_over_features() {
-        assert!((mean_distance(&[1.0, -1.0, 0.5], &[0.0, 1.0, 0.5]) - 1.0).abs() < 1e-7);
-        assert!(mean_distance(&[f32::NAN], &[0.0]).is_nan());
-    }
 
     #[test]
     fn positions_repeat_for_each_window() {

@@ -2,6 +2,7 @@
 //!
 //! Invariant: unknown keys are refused, so that a misspelt one can't go unnoticed. `startle_models.bundle` writes it.
 
+use super::jepa::Widths;
 use crate::clip::{ClipSpec, ResizeRule};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -40,6 +41,9 @@ pub struct Manifest {
     pub preprocess: Preprocess,
     /// Tokens.
     pub features: Features,
+    /// What the predictor takes beside the context, if anything.
+    #[serde(default)]
+    pub conditioning: Option<ConditioningSection>,
     /// The ONNX graphs.
     pub graphs: Graphs,
     /// What surprise looks like on normal footage.
@@ -61,6 +65,8 @@ pub enum Precision {
     Fp32,
     /// 16-bit floats (IEEE half).
     Fp16,
+    /// 16-bit floats with the range of 32-bit ones (bfloat16): for GPUs.
+    Bf16,
     /// 8-bit integers in the matrix products.
     Int8,
 }
@@ -71,6 +77,7 @@ impl Precision {
         match self {
             Self::Fp32 => "fp32",
             Self::Fp16 => "fp16",
+            Self::Bf16 => "bf16",
             Self::Int8 => "int8",
         }
     }
@@ -120,8 +127,33 @@ pub enum Filter {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Features {
-    /// Width of a token.
+    /// Width of a target and of a prediction.
     pub dim: usize,
+    /// Equal parts of a target that are layer-normed each by itself; more than 1 where depths are joined.
+    #[serde(default = "one")]
+    pub levels: usize,
+    /// Width of a context token where it is another one: the targets are those of a teacher.
+    #[serde(default)]
+    pub context_dim: Option<usize>,
+}
+
+const fn one() -> usize {
+    1
+}
+
+impl Features {
+    /// The widths, for the protocol.
+    pub fn widths(&self) -> Widths {
+        Widths { target: self.dim, context: self.context_dim.unwrap_or(self.dim), levels: self.levels }
+    }
+}
+
+/// `[conditioning]`: the predictor takes actions and states, and predicts one slot.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConditioningSection {
+    /// Numbers of an action, and of a state, for each frame.
+    pub action_dim: usize,
 }
 
 /// `[graphs.*]`.
@@ -130,7 +162,8 @@ pub struct Features {
 pub struct Graphs {
     /// `pixel_values [B, T, 3, H, W]` → `tokens [B, N, D]`.
     pub encoder: GraphEntry,
-    /// `context [B, Nc, D]`, `context_pos [B, Nc]`, `target_pos [B, Nt]` → `prediction [B, Nt, D]`.
+    /// `context [B, Nc, D]`, `context_pos [B, Nc]`, `target_pos [B, Nt]` → `prediction [B, Nt, D]`; with conditioning
+    /// `context`, `actions [B, S, A]`, `states [B, S, A]` → `prediction` of the next slot.
     pub predictor: GraphEntry,
     /// As the encoder; gives the targets where it is present.
     #[serde(default)]
@@ -171,7 +204,7 @@ pub struct CardEntry {
     pub sha256: Option<String>,
 }
 
-/// `[parity]`: largest relative differences to the PyTorch reference.
+/// `[parity]`: largest relative differences to the PyTorch reference. Reduced precisions were compared on many windows.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Parity {
@@ -181,6 +214,21 @@ pub struct Parity {
     pub predictor_max_rel: f64,
     /// Of the window surprise.
     pub surprise_max_rel: f64,
+    /// Windows on which a reduced precision was compared with float32.
+    #[serde(default)]
+    pub windows: Option<u32>,
+    /// Where those came from.
+    #[serde(default)]
+    pub clips: Option<String>,
+    /// Of the features in those.
+    #[serde(default)]
+    pub features_max_rel: Option<f64>,
+    /// Of the surprise of one of them, as a part of their mean surprise.
+    #[serde(default)]
+    pub window_surprise_max_rel: Option<f64>,
+    /// Spearman's correlation of their surprise with that of float32, at the context length where it is least.
+    #[serde(default)]
+    pub rank_correlation: Option<f64>,
 }
 
 /// `[self_test]`: noise from `seed` must give these surprises.
@@ -272,8 +320,14 @@ impl Manifest {
     /// What the types can't say.
     pub(super) fn check(&self, spec: &ClipSpec) -> Result<(), String> {
         spec.check().map_err(|error| error.to_string())?;
-        if self.features.dim == 0 {
-            return Err("features.dim must be at least 1".into());
+        self.features.widths().check()?;
+        if let Some(ConditioningSection { action_dim }) = self.conditioning
+            && (action_dim == 0 || spec.horizon != Some(1) || spec.tubelet_size != 1)
+        {
+            return Err(
+                "conditioning wants an action_dim of at least 1, a clip.horizon of 1 and a clip.tubelet_size of 1"
+                    .into(),
+            );
         }
         let Preprocess { mean, std, .. } = &self.preprocess;
         if !mean.iter().all(|m| m.is_finite()) || !std.iter().all(|s| s.is_finite() && *s > 0.0) {
@@ -307,6 +361,10 @@ impl Manifest {
         let settings = serde_json::to_string(&(spec, &self.preprocess))
             .map_err(|error| Error::Internal { stage: "bundle identity", reason: error.to_string() })?;
         hash.update(settings);
+        let Widths { target, levels, .. } = self.features.widths();
+        if levels > 1 {
+            hash.update(format!("levels {levels} of {target}\n"));
+        }
         Ok(super::bundle::hex(&hash.finalize()))
     }
 }

@@ -1,6 +1,8 @@
 //! What a model is to the rest of startle: something that gives prediction errors in time and place for clips.
 
 pub mod bundle;
+pub mod conditions;
+mod distance;
 pub mod jepa;
 pub mod manifest;
 pub mod motion;
@@ -25,7 +27,7 @@ pub struct ModelInfo {
     pub sha256: String,
     /// Architecture family, for example `vjepa2`.
     pub family: String,
-    /// Weight precision: `fp32`, `fp16`, `int8`.
+    /// Weight precision: `fp32`, `fp16`, `bf16`, `int8`.
     pub precision: String,
     /// The execution provider that really ran the graphs, as ONNX Runtime reports it.
     pub execution_provider: String,

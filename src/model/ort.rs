@@ -15,7 +15,9 @@ pub use device::Device;
 
 use self::graph::Graph;
 use super::bundle::ModelBundle;
+use super::conditions::Given;
 use super::jepa::{Jepa, Network, Question};
+use super::manifest::Precision;
 use super::tensor::PixelBatch;
 use crate::error::{Error, Result};
 use ::ort::session::RunOptions;
@@ -41,8 +43,13 @@ pub struct RuntimeOptions {
 /// [`Error::Device`] when the runtime or the device is not there, [`Error::Bundle`] when a graph can't be loaded or
 /// does not take and give what the contract says.
 pub fn open(bundle: &ModelBundle, options: &RuntimeOptions) -> Result<Jepa<OrtNetwork>> {
-    let network = OrtNetwork::open(bundle, options)?;
-    Jepa::new(bundle.spec().clone(), bundle.normalizer(), bundle.manifest().features.dim, bundle.info(), network)
+    let (manifest, network) = (bundle.manifest(), OrtNetwork::open(bundle, options)?);
+    let widths = manifest.features.widths();
+    let model = Jepa::new(bundle.spec().clone(), bundle.normalizer(), widths, bundle.info(), network)?;
+    Ok(match manifest.conditioning {
+        Some(conditioning) => model.conditioned(conditioning.action_dim),
+        None => model,
+    })
 }
 
 /// The graphs of a bundle in ONNX Runtime.
@@ -86,6 +93,13 @@ impl OrtNetwork {
     pub fn open(bundle: &ModelBundle, options: &RuntimeOptions) -> Result<Self> {
         let runtime = library::load(options.library.as_deref())?;
         let device = options.device.resolve(runtime);
+        if bundle.manifest().precision == Precision::Bf16 && matches!(device, Device::Auto | Device::Cpu) {
+            return Err(Error::Device(format!(
+                "{} is a bf16 bundle, and ONNX Runtime has no bf16 operations for the CPU; use --device cuda, or the \
+                 fp32 bundle of this model",
+                bundle.manifest().name
+            )));
+        }
         let load = |name: &'static str, file: &str| {
             let graph = Graph::load(runtime, bundle.dir(), file, (device, options.threads))?;
             graph.check(name, bundle).map_err(|reason| Error::bundle(bundle.dir(), format!("{file}: {reason}")))?;
@@ -144,6 +158,17 @@ impl Network for OrtNetwork {
             "context" => tensor([windows, tokens, dim], question.context)?,
             "context_pos" => tensor([windows, tokens], question.context_pos)?,
             "target_pos" => tensor([windows, targets], question.target_pos)?,
+        ];
+        self.predictor.run(inputs, &self.interrupt, prediction)
+    }
+
+    fn predict_given(&mut self, given: Given<'_>, prediction: &mut Vec<f32>) -> Result<()> {
+        let Given { windows, frames, dim, width, .. } = given;
+        let tokens = given.context.len() / (windows * width).max(1);
+        let inputs = ::ort::inputs![
+            "context" => tensor([windows, tokens, width], given.context)?,
+            "actions" => tensor([windows, frames, dim], given.actions)?,
+            "states" => tensor([windows, frames, dim], given.states)?,
         ];
         self.predictor.run(inputs, &self.interrupt, prediction)
     }

@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import sys
+import tempfile
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +20,9 @@ from typing import Any
 
 import numpy as np
 
+from .bf16 import emulate
 from .checkpoints import sha256_file
-from .reference import lcg_pixels, normalise
+from .reference import Conditions, lcg_conditions, lcg_pixels, normalise
 
 FORMAT = "startle.bundle/1"
 MANIFEST = "bundle.toml"
@@ -28,6 +30,7 @@ LAYOUT = (
     "clip",
     "preprocess",
     "features",
+    "conditioning",
     "graphs.encoder",
     "graphs.predictor",
     "graphs.target_encoder",
@@ -44,6 +47,9 @@ SIGNATURES = {
     "predictor": ({"context": 3, "context_pos": 2, "target_pos": 2}, {"prediction": 3}),
 }
 """Names and ranks of inputs and outputs of each graph."""
+
+CONDITIONED = ({"context": 3, "actions": 3, "states": 3}, {"prediction": 3})
+"""Those of a predictor that takes actions and states."""
 
 Manifest = dict[str, Any]
 
@@ -132,7 +138,8 @@ class Stage:
 class Session:
     """The graphs of a bundle in ONNX Runtime on the CPU, and the surprise protocol on top of them.
 
-    Written in numpy, apart from `reference.py`, so that parity compares two implementations.
+    Written in numpy, apart from `reference.py`, so that parity compares two implementations. Graphs in bfloat16,
+    which the CPU provider refuses, are emulated; see `bf16.py`.
     """
 
     def __init__(self, folder: Path, manifest: Manifest | None = None, threads: int = 0) -> None:
@@ -142,11 +149,17 @@ class Session:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        half = self.manifest["precision"] == "bf16"
+        if half:  # what is optimised away might be a rounding
+            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         self._graphs = {}
-        for name, section in self.manifest["graphs"].items():
-            path = str(folder / section["file"])
-            self._graphs[name] = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-            _check_signature(name, self._graphs[name], self.manifest)
+        with tempfile.TemporaryDirectory() as scratch:
+            for name, section in self.manifest["graphs"].items():
+                path = folder / section["file"]
+                if half:
+                    emulate(path, path := Path(scratch) / section["file"])
+                self._graphs[name] = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+                _check_signature(name, self._graphs[name], self.manifest)
 
     def encode(self, pixels: np.ndarray, graph: str = "encoder") -> np.ndarray:
         """Normalised pixels [B, T, 3, H, W] → tokens [B, N, D]; `graph` may be `target_encoder`."""
@@ -157,18 +170,30 @@ class Session:
         feed = {"context": context, "context_pos": context_pos, "target_pos": target_pos}
         return self._graphs["predictor"].run(["prediction"], feed)[0]
 
+    def predict_given(self, context: np.ndarray, actions: np.ndarray, states: np.ndarray) -> np.ndarray:
+        """Tokens [B, S·g², D] of S frames and what was done and was [B, S, A] → prediction [B, g², D] of the next."""
+        feed = {"context": context, "actions": actions, "states": states}
+        return self._graphs["predictor"].run(["prediction"], feed)[0]
+
     def encode_whole(self, pixels: np.ndarray) -> np.ndarray:
         """Tokens [B, N, D] of whole windows, by the target encoder if the bundle has one."""
         return self.encode(pixels, "target_encoder" if "target_encoder" in self._graphs else "encoder")
 
     def targets(self, whole: np.ndarray) -> np.ndarray:
-        """Layer norm (no affine, eps 1e-5) of the tokens [B, N, D] of whole windows."""
-        tokens = whole.astype(np.float64)
+        """Layer norm (no affine, eps 1e-5) of the tokens [B, N, D] of whole windows, each of its levels by itself."""
+        levels = self.manifest["features"].get("levels", 1)
+        tokens = whole.astype(np.float64).reshape(*whole.shape[:-1], levels, -1)
         centred = tokens - tokens.mean(axis=-1, keepdims=True)
-        return (centred / np.sqrt((centred**2).mean(axis=-1, keepdims=True) + 1e-5)).astype(np.float32)
+        normed = centred / np.sqrt((centred**2).mean(axis=-1, keepdims=True) + 1e-5)
+        return normed.reshape(whole.shape).astype(np.float32)
 
-    def stages(self, pixels: np.ndarray) -> tuple[np.ndarray, dict[int, Stage]]:
-        """Windows [B, T, 3, H, W] → their whole tokens [B, N, D], and a `Stage` for each context length."""
+    def stages(
+        self, pixels: np.ndarray, conditions: Conditions | None = None
+    ) -> tuple[np.ndarray, dict[int, Stage]]:
+        """Windows [B, T, 3, H, W] → their whole tokens [B, N, D], and a `Stage` for each context length.
+
+        `conditions`: actions and states of their frames, where the manifest has a `conditioning`.
+        """
         clip = self.manifest["clip"]
         grid = clip["crop_size"] // clip["patch_size"]
         whole, batch = self.encode_whole(pixels), pixels.shape[0]
@@ -179,7 +204,10 @@ class Session:
             places = np.broadcast_to(np.arange(last * grid * grid), (batch, last * grid * grid))
             cut = first * grid * grid
             context = self.encode(np.ascontiguousarray(pixels[:, :length]))
-            predicted = self.predict(context, places[:, :cut].copy(), places[:, cut:].copy())
+            if conditions is None:
+                predicted = self.predict(context, places[:, :cut].copy(), places[:, cut:].copy())
+            else:
+                predicted = self.predict_given(context, *(np.ascontiguousarray(x[:, :first]) for x in conditions))
             error = np.abs(predicted - targets[:, cut : last * grid * grid]).mean(axis=-1)
             results[length] = Stage(context, error.reshape(batch, last - first, grid, grid))
         return whole, results
@@ -190,15 +218,17 @@ class Session:
 
 
 def _check_signature(name: str, session, manifest: Manifest) -> None:
-    inputs, outputs = SIGNATURES[name]
+    conditioned = name == "predictor" and "conditioning" in manifest
+    inputs, outputs = CONDITIONED if conditioned else SIGNATURES[name]
     for kind, wanted, found in (("input", inputs, session.get_inputs()), ("output", outputs, session.get_outputs())):
         got = {x.name: len(x.shape) for x in found}
         if got != wanted:
             raise BundleError(f"graph {name}: {kind}s {got}, expected {wanted}")
     crop, dim = manifest["clip"]["crop_size"], manifest["features"]["dim"]
+    context = manifest["features"].get("context_dim", dim)
     shape = session.get_inputs()[0].shape
     static = shape[2:] if name != "predictor" else shape[2:] + session.get_outputs()[0].shape[2:]
-    expected = [3, crop, crop] if name != "predictor" else [dim, dim]
+    expected = [3, crop, crop] if name != "predictor" else [context, dim]
     if static != expected:
         raise BundleError(f"graph {name}: fixed sizes {static}, expected {expected}")
 
@@ -208,6 +238,14 @@ def self_test_input(manifest: Manifest) -> np.ndarray:
     clip, pre = manifest["clip"], manifest["preprocess"]
     pixels = lcg_pixels(manifest["self_test"]["seed"], clip["frames_per_clip"], clip["crop_size"])
     return normalise(pixels, pre["mean"], pre["std"])[None]
+
+
+def self_test_conditions(manifest: Manifest) -> Conditions | None:
+    """Actions and states of the self-test clip, where the predictor takes any."""
+    if "conditioning" not in manifest:
+        return None
+    seed, frames = manifest["self_test"]["seed"], manifest["clip"]["frames_per_clip"]
+    return lcg_conditions(seed, frames, manifest["conditioning"]["action_dim"])
 
 
 def check_files(folder: Path) -> Manifest:
@@ -229,7 +267,8 @@ def check_files(folder: Path) -> Manifest:
 def verify(folder: Path, threads: int = 0) -> dict[int, float]:
     """Checks hashes, shapes, signatures and the self-test; returns the surprise per context length."""
     manifest = check_files(folder)
-    stages = Session(folder, manifest, threads).stages(self_test_input(manifest))[1]
+    session = Session(folder, manifest, threads)
+    stages = session.stages(self_test_input(manifest), self_test_conditions(manifest))[1]
     found = {length: stage.surprise for length, stage in stages.items()}
     expected = {e["context"]: e["value"] for e in manifest["self_test"]["surprise"]}
     tolerance = manifest["self_test"]["tolerance_rel"]

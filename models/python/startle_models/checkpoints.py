@@ -1,4 +1,4 @@
-"""Read V-JEPA 1 and 2 weights, from either layout, into one strictly checked form.
+"""Read V-JEPA 1, 2, 2.1 and 2-AC weights, from either layout, into one strictly checked form.
 
 Two layouts exist:
 
@@ -6,7 +6,8 @@ Two layouts exist:
 * Meta's own training checkpoints (`.pt`, github.com/facebookresearch/vjepa2, `app/vjepa/train.py`):
   a dictionary with `encoder`, `target_encoder` and `predictor` state dicts, fused QKV weights, and
   one parameter per mask token. V-JEPA 1 (`.pth.tar`, github.com/facebookresearch/jepa) has the same
-  layout and only this one, and its position tables belong to the model.
+  layout and only this one, and its position tables belong to the model. V-JEPA 2.1 has the layout too,
+  with tensors for pictures and for predicting the context, which are checked and not used.
 
 Both end as `Weights`, whose tensors carry the Hugging Face names, in float32. A name that is missing,
 unmatched or of the wrong shape is an error that says which: the usual `strict=False` leaves layers
@@ -19,115 +20,27 @@ import hashlib
 import json
 import pickle
 import re
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from .vjepa21 import unsupported_parts
-
-Tensors = dict[str, torch.Tensor]
-Shapes = dict[str, tuple[int, ...]]
-
-
-class CheckpointError(ValueError):
-    """A checkpoint that does not hold exactly what its configuration promises."""
-
-
-@dataclass(frozen=True)
-class ModelConfig:
-    """Shape of a V-JEPA encoder and predictor. Names and defaults are those of `VJEPA2Config`.
-
-    Sizes are in pixels (`crop_size`, `patch_size`) or frames (`tubelet_size`, `frames_per_clip`).
-    `model_type` is `vjepa2` (rotary positions) or `vjepa1` (a table of positions for `frames_per_clip`).
-    """
-
-    model_type: str = "vjepa2"
-    crop_size: int = 256
-    patch_size: int = 16
-    tubelet_size: int = 2
-    frames_per_clip: int = 64
-    in_chans: int = 3
-    hidden_size: int = 1024
-    num_attention_heads: int = 16
-    num_hidden_layers: int = 24
-    mlp_ratio: float = 4.0
-    layer_norm_eps: float = 1e-6
-    qkv_bias: bool = True
-    hidden_act: str = "gelu"
-    pred_hidden_size: int = 384
-    pred_num_attention_heads: int = 12
-    pred_num_hidden_layers: int = 12
-    pred_num_mask_tokens: int = 10
-    pred_mlp_ratio: float = 4.0
-
-    def __post_init__(self) -> None:
-        if self.model_type not in ("vjepa1", "vjepa2"):
-            raise CheckpointError(f"model_type {self.model_type!r} in the configuration, expected 'vjepa2' or 'vjepa1'")
-        if self.hidden_act != "gelu":
-            raise CheckpointError(f"activation {self.hidden_act!r}: only 'gelu' (exact) can be exported")
-        if self.crop_size % self.patch_size:
-            raise CheckpointError(f"crop_size {self.crop_size} is not a multiple of patch_size {self.patch_size}")
-        for size, heads in (
-            (self.hidden_size, self.num_attention_heads),
-            (self.pred_hidden_size, self.pred_num_attention_heads),
-        ):
-            if size % heads:
-                raise CheckpointError(f"width {size} is not a multiple of its {heads} heads")
-
-    @classmethod
-    def from_dict(cls, raw: dict[str, Any]) -> ModelConfig:
-        """From the fields of a Hugging Face `config.json`; fields that don't shape the graphs are skipped."""
-        known = {f.name for f in fields(cls)}
-        values = {k: v for k, v in raw.items() if k in known and v is not None}
-        patch = values.get("patch_size")
-        if isinstance(patch, (list, tuple)):
-            if len(set(patch)) != 1:
-                raise CheckpointError(f"patch_size {patch}: only square patches can be exported")
-            values["patch_size"] = patch[0]
-        return cls(**values)
-
-    @property
-    def grid(self) -> int:
-        """Patches along one side of the picture."""
-        return self.crop_size // self.patch_size
-
-    @property
-    def rotary(self) -> bool:
-        """Whether positions are rotations of queries and keys, not a table that is added to the tokens."""
-        return self.model_type == "vjepa2"
-
-    @property
-    def tokens_per_clip(self) -> int:
-        """Tokens of a whole clip: the rows of a position table."""
-        return self.frames_per_clip // self.tubelet_size * self.grid**2
-
-    def hugging_face(self):
-        """The same shape as a `transformers.VJEPA2Config`."""
-        from transformers import VJEPA2Config
-
-        return VJEPA2Config(**{k: v for k, v in asdict(self).items() if k != "model_type"})
-
-
-_VJEPA1 = ModelConfig(
-    model_type="vjepa1", crop_size=224, frames_per_clip=16, pred_num_attention_heads=16, pred_num_mask_tokens=2
+from .shapes import (
+    ARCHITECTURES,
+    CheckpointError,
+    ModelConfig,
+    Shapes,
+    Tensors,
+    expected_encoder,
+    expected_predictor,
 )
+from .vjepa21 import MODALITY_NAMES, suggest_architecture
 
-
-ARCHITECTURES: dict[str, ModelConfig] = {
-    "vitl": ModelConfig(),
-    "vith": ModelConfig(hidden_size=1280, num_attention_heads=16, num_hidden_layers=32),
-    "vitg": ModelConfig(hidden_size=1408, num_attention_heads=22, num_hidden_layers=40, mlp_ratio=48 / 11),
-    "vitg-384": ModelConfig(
-        hidden_size=1408, num_attention_heads=22, num_hidden_layers=40, mlp_ratio=48 / 11, crop_size=384
-    ),
-    "vjepa1-vitl": _VJEPA1,
-    "vjepa1-vith": replace(_VJEPA1, hidden_size=1280, num_hidden_layers=32),
-    "vjepa1-vith-384": replace(_VJEPA1, hidden_size=1280, num_hidden_layers=32, crop_size=384),
-}
-"""Shapes of Meta's published checkpoints (`src/hub/backbones.py` and `src/models/vision_transformer.py`; V-JEPA 1:
-`configs/pretrain/*.yaml` and `app/vjepa/utils.py`, where the predictor has as many heads as the encoder)."""
+__all__ = [
+    "ARCHITECTURES", "CheckpointError", "ModelConfig", "Shapes", "Tensors", "Weights",
+    "expected_encoder", "expected_predictor", "read_weights",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -144,57 +57,6 @@ class Weights:
     predictor: Tensors
     origin: str
     processor: dict[str, Any] = field(default_factory=dict)
-
-
-def expected_encoder(config: ModelConfig) -> Shapes:
-    """Name and shape of every tensor of the encoder."""
-    c = config
-    kernel = (c.in_chans, c.tubelet_size, c.patch_size, c.patch_size)
-    shapes: Shapes = {
-        "encoder.embeddings.patch_embeddings.proj.weight": (c.hidden_size, *kernel),
-        "encoder.embeddings.patch_embeddings.proj.bias": (c.hidden_size,),
-    }
-    if not c.rotary:
-        shapes["encoder.embeddings.positions"] = (1, c.tokens_per_clip, c.hidden_size)
-    for i in range(c.num_hidden_layers):
-        shapes |= _expected_layer(f"encoder.layer.{i}", c.hidden_size, c.mlp_ratio, c.qkv_bias)
-    return shapes | _norm("encoder.layernorm", c.hidden_size)
-
-
-def expected_predictor(config: ModelConfig) -> Shapes:
-    """Name and shape of every tensor of the predictor."""
-    c = config
-    shapes: Shapes = {
-        "predictor.embeddings.mask_tokens": (c.pred_num_mask_tokens, 1, 1, c.pred_hidden_size),
-        **_linear("predictor.embeddings.predictor_embeddings", c.hidden_size, c.pred_hidden_size),
-    }
-    if not c.rotary:
-        shapes["predictor.embeddings.positions"] = (1, c.tokens_per_clip, c.pred_hidden_size)
-    for i in range(c.pred_num_hidden_layers):
-        shapes |= _expected_layer(f"predictor.layer.{i}", c.pred_hidden_size, c.pred_mlp_ratio, c.qkv_bias)
-    shapes |= _norm("predictor.layernorm", c.pred_hidden_size)
-    return shapes | _linear("predictor.proj", c.pred_hidden_size, c.hidden_size)
-
-
-def _expected_layer(prefix: str, width: int, mlp_ratio: float, qkv_bias: bool) -> Shapes:
-    inner = int(width * mlp_ratio)
-    shapes = _norm(f"{prefix}.norm1", width) | _norm(f"{prefix}.norm2", width)
-    for name in ("query", "key", "value"):
-        shapes |= _linear(f"{prefix}.attention.{name}", width, width, qkv_bias)
-    shapes |= _linear(f"{prefix}.attention.proj", width, width)
-    shapes |= _linear(f"{prefix}.mlp.fc1", width, inner)
-    return shapes | _linear(f"{prefix}.mlp.fc2", inner, width)
-
-
-def _linear(prefix: str, inputs: int, outputs: int, bias: bool = True) -> Shapes:
-    shapes: Shapes = {f"{prefix}.weight": (outputs, inputs)}
-    if bias:
-        shapes[f"{prefix}.bias"] = (outputs,)
-    return shapes
-
-
-def _norm(prefix: str, width: int) -> Shapes:
-    return {f"{prefix}.weight": (width,), f"{prefix}.bias": (width,)}
 
 
 def check_strict(tensors: Tensors, expected: Shapes, where: str) -> Tensors:
@@ -294,16 +156,15 @@ def read_meta(
     the context with `encoder` and the targets with `target_encoder`.
     """
     state = _load_pt(path)
-    if parts := unsupported_parts(state):
-        lines = "\n  ".join(parts)
-        raise CheckpointError(f"{path.name}: a V-JEPA 2.1 checkpoint, which can't be exported; it has\n  {lines}")
+    if (arch := suggest_architecture(state)) and not config.corrected:
+        raise CheckpointError(f"{path.name}: a V-JEPA 2.1 checkpoint; give --arch {arch}, or its shape with --config")
     wanted = [encoder_key] if encoder_only else [encoder_key, "predictor"]
     absent = [key for key in wanted if not isinstance(state.get(key), dict)]
     if absent:
         raise CheckpointError(f"{path.name}: no network under {absent}; the file has {sorted(map(str, state))}")
-    tensors = convert_meta_encoder(state[encoder_key], positions=not config.rotary)
+    tensors = convert_meta_encoder(state[encoder_key], positions=config.model_type in ("vjepa1", "vjepa21"))
     if not encoder_only:
-        tensors |= convert_meta_predictor(state["predictor"], positions=not config.rotary)
+        tensors |= convert_meta_predictor(state["predictor"], positions=config.model_type in ("vjepa1", "vjepa21"))
     origin = f"Meta layout, {path.name} sha256 {sha256_file(path)[:16]}, encoder from key {encoder_key!r}"
     return _split(tensors, config, path.name, origin, encoder_only)
 
@@ -324,13 +185,16 @@ def _load_pt(path: Path) -> dict[str, Any]:
 def convert_meta_encoder(state: Tensors, positions: bool = False) -> Tensors:
     """Meta's encoder state dict under Hugging Face names; unknown names are kept, for the strict check.
 
-    Without `positions` the position table is dropped: models with rotary positions carry one, unused.
+    Without `positions` the position table is dropped: V-JEPA 2 carries one, unused.
     """
     renames = (
         (r"^blocks\.", "encoder.layer."),
         (r"^patch_embed\.", "encoder.embeddings.patch_embeddings."),
         (r"^norm\.", "encoder.layernorm."),
         (r"^pos_embed$", "encoder.embeddings.positions"),
+        (r"^patch_embed_img\.", "encoder.embeddings.patch_embeddings_image."),
+        (r"^norms_block\.", "encoder.norms."),
+        *((f"^{old}$", f"encoder.embeddings.{new}") for old, new in MODALITY_NAMES.items()),
     )
     return _convert_meta(state, renames, dropped=None if positions else "pos_embed")
 
@@ -343,6 +207,9 @@ def convert_meta_predictor(state: Tensors, positions: bool = False) -> Tensors:
         (r"^predictor_norm\.", "predictor.layernorm."),
         (r"^predictor_proj\.", "predictor.proj."),
         (r"^predictor_pos_embed$", "predictor.embeddings.positions"),
+        (r"^predictor_proj_context\.", "predictor.proj_context."),
+        (r"^(action|state|extrinsics)_encoder\.", r"predictor.embeddings.\1."),
+        *((f"^{old}$", f"predictor.embeddings.{new}") for old, new in MODALITY_NAMES.items()),
     )
     tensors = _convert_meta(state, renames, dropped=None if positions else "predictor_pos_embed")
     tokens: list[torch.Tensor] = []

@@ -2,7 +2,8 @@
 
     python -m startle_models.golden --out tests/data
 
-Two bundles with random weights (`bundles/tiny-random`, `bundles/tiny-target`), one H.264 clip
+Two bundles with random weights (`bundles/tiny-random`, `bundles/tiny-target`), two of other families
+(`bundles/tiny-levels`, `bundles/tiny-actions`) whose self-test is all that they must give, one H.264 clip
 (`golden/clip.mp4`) and, for each bundle, everything between pixels and surprise (`golden/<bundle>/`,
 `golden/golden_<bundle>.json`), computed by `reference.py` on `transformers.VJEPA2Model`.
 """
@@ -13,7 +14,7 @@ import argparse
 import json
 import platform
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +69,33 @@ CASES = (
         target_layers=0,
     ),
 )  # fmt: skip
+
+
+OTHERS = (
+    Case(
+        "tiny-levels",
+        ModelConfig(
+            model_type="vjepa21", crop_size=32, patch_size=16, frames_per_clip=8,
+            hidden_size=16, num_attention_heads=2, num_hidden_layers=2, mlp_ratio=2.0,
+            pred_hidden_size=12, pred_num_attention_heads=2, pred_num_hidden_layers=1, pred_num_mask_tokens=2,
+            hierarchical_layers=(0, 1), num_distillation_outputs=2,
+        ),
+        seed=13,
+        options=("--contexts", "2,4", "--resize", "squash"),
+    ),
+    Case(
+        "tiny-actions",
+        ModelConfig(
+            model_type="vjepa2ac", crop_size=16, patch_size=8, frames_per_clip=4,
+            hidden_size=16, num_attention_heads=2, num_hidden_layers=1, mlp_ratio=2.0,
+            pred_hidden_size=12, pred_num_attention_heads=2, pred_num_hidden_layers=2, pred_num_mask_tokens=0,
+            action_dim=7,
+        ),
+        seed=14,
+        options=("--fps", "5", "--contexts", "1,3", "--resize", "squash"),
+    ),
+)  # fmt: skip
+"""Bundles of families that no model library has: their self-test is the golden number."""
 
 
 def draw_clip() -> np.ndarray:
@@ -138,6 +166,19 @@ def make_bundle(case: Case, out: Path) -> tuple[Weights, Weights | None]:
         if export.main([str(source), "--out", str(out), "--name", case.name, "--force", *options]):
             raise RuntimeError(f"{case.name}: the export failed")
         return weights, target
+
+
+def make_other(case: Case, out: Path) -> None:
+    """Exports a case of `OTHERS` to `out`, from a checkpoint in Meta's layout."""
+    with tempfile.TemporaryDirectory() as scratch:
+        weights = random_model.random_weights(case.config, case.seed)
+        source = random_model.save_meta(weights, Path(scratch) / f"{case.name}-seed{case.seed}.pt")
+        shape = Path(scratch) / "shape.json"
+        shape.write_text(json.dumps(asdict(case.config)))
+        said = ["--license", "MIT OR Apache-2.0", "--description", "Random weights: for tests, it knows nothing."]
+        options = [*case.options, *said, "--force", "--encoder-key", "target_encoder"]
+        if export.main([str(source), "--config", str(shape), "--out", str(out), "--name", case.name, *options]):
+            raise RuntimeError(f"{case.name}: the export failed")
 
 
 def window_starts(frames: int, length: int, stride: int) -> list[int]:
@@ -245,6 +286,8 @@ def main(argv: list[str] | None = None) -> None:
     for case in CASES:
         weights, target = make_bundle(case, args.out / "bundles" / case.name)
         write_golden(case, weights, target, decoded, golden)
+    for case in OTHERS:
+        make_other(case, args.out / "bundles" / case.name)
 
 
 if __name__ == "__main__":

@@ -22,9 +22,9 @@ EXTERNAL_FROM_BYTES = 32 * 2**20
 
 def write_encoder(module: nn.Module, config: ModelConfig, path: Path, opset: int) -> None:
     """`pixel_values [batch, frames, 3, crop, crop] → tokens [batch, tokens, D]`; batch and frames are dynamic."""
-    example = torch.zeros(2, 2 * config.tubelet_size, config.in_chans, config.crop_size, config.crop_size)
+    example = torch.zeros(2, 2 * config.slot_frames, config.in_chans, config.crop_size, config.crop_size)
     names = {"pixel_values": ("batch", "frames"), "tokens": ("batch", "tokens")}
-    _write(module, (example,), names, path, opset, dim=config.hidden_size)
+    _write(module, (example,), names, path, opset, dim=config.token_dim)
 
 
 def write_predictor(module: nn.Module, config: ModelConfig, path: Path, opset: int) -> None:
@@ -32,7 +32,7 @@ def write_predictor(module: nn.Module, config: ModelConfig, path: Path, opset: i
     known, unknown = 3, 5
     positions = torch.arange(known + unknown).expand(2, -1)
     example = (
-        torch.zeros(2, known, config.hidden_size),
+        torch.zeros(2, known, config.token_dim),
         positions[:, :known].contiguous(),
         positions[:, known:].contiguous(),
     )
@@ -42,7 +42,24 @@ def write_predictor(module: nn.Module, config: ModelConfig, path: Path, opset: i
         "target_pos": ("batch", "target_tokens"),
         "prediction": ("batch", "target_tokens"),
     }
-    _write(module, example, names, path, opset, dim=config.hidden_size)
+    _write(module, example, names, path, opset, dim=config.target_dim)
+
+
+def write_action_predictor(module: nn.Module, config: ModelConfig, path: Path, opset: int) -> None:
+    """`context, actions, states → prediction`; batch and the number of frames given are dynamic."""
+    slots, area = 2, config.grid**2
+    example = (
+        torch.zeros(2, slots * area, config.token_dim),
+        torch.zeros(2, slots, config.action_dim),
+        torch.zeros(2, slots, config.action_dim),
+    )
+    names = {
+        "context": ("batch", "context_tokens"),
+        "actions": ("batch", "context_frames"),
+        "states": ("batch", "context_frames"),
+        "prediction": ("batch", "target_tokens"),
+    }
+    _write(module, example, names, path, opset, dim=config.target_dim)
 
 
 def _write(module: nn.Module, example: tuple, names: dict, path: Path, opset: int, dim: int) -> None:

@@ -1,7 +1,7 @@
-"""V-JEPA 1 and 2 checkpoints with random weights, in both layouts: for tests, goldens and rehearsals.
+"""V-JEPA 1, 2, 2.1 and 2-AC checkpoints with random weights, in both layouts: for tests, goldens and rehearsals.
 
     python -m startle_models.random_model --arch vitl --layout hf   --out FOLDER
-    python -m startle_models.random_model --arch vitl --layout meta --out FILE.pt   (V-JEPA 1: only this one)
+    python -m startle_models.random_model --arch vitl --layout meta --out FILE.pt   (all others: only this one)
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import torch
 
 from .checkpoints import ARCHITECTURES, ModelConfig, Shapes, Tensors, Weights, expected_encoder, expected_predictor
 from .positions import sine_table
+from .vjepa21 import MODALITY_NAMES
 
 
 def random_weights(config: ModelConfig, seed: int = 0) -> Weights:
@@ -40,7 +41,7 @@ def _fill(shapes: Shapes, generator: torch.Generator) -> Tensors:
 
 def _random(name: str, shape: tuple[int, ...], generator: torch.Generator) -> torch.Tensor:
     noise = torch.randn(shape, generator=generator)
-    if name.endswith("mask_tokens"):
+    if name.endswith(("mask_tokens", "modality_image", "modality_video")):
         return noise * 0.5
     if name.endswith("bias"):
         return noise * 0.1
@@ -63,18 +64,24 @@ def save_hugging_face(weights: Weights, folder: Path) -> Path:
 def to_meta(weights: Weights, wrapper: str = "module.backbone.") -> dict[str, Tensors]:
     """The same weights as Meta's training code saves them: `encoder`, `target_encoder`, `predictor`.
 
-    `encoder` holds the same tensors negated (but not the positions), so that a wrong key shows.
+    Distilled models have `ema_encoder` in place of `target_encoder`. `encoder` holds the same tensors negated (but not the positions), so that a wrong key shows.
     """
     target = {wrapper + k: v for k, v in _meta_names(weights.encoder, predictor=False).items()}
     predictor = {wrapper + k: v for k, v in _meta_names(weights.predictor, predictor=True).items()}
     encoder = {k: v if k.endswith("pos_embed") else -v for k, v in target.items()}
-    return {"encoder": encoder, "target_encoder": target, "predictor": predictor}
+    key = "target_encoder" if weights.config.teacher_embed_dim is None else "ema_encoder"
+    return {"encoder": encoder, key: target, "predictor": predictor}
 
 
 def _meta_names(tensors: Tensors, predictor: bool) -> Tensors:
     head = "predictor_" if predictor else ""
     own = "predictor." if predictor else "encoder."
     renames = {
+        "encoder.embeddings.patch_embeddings_image.": "patch_embed_img.",
+        "encoder.norms.": "norms_block.",
+        "predictor.proj_context.": "predictor_proj_context.",
+        **{f"predictor.embeddings.{n}.": f"{n}_encoder." for n in ("action", "state", "extrinsics")},
+        **{f"{own}embeddings.{ours}": meta for meta, ours in MODALITY_NAMES.items()},
         f"{own}layer.": f"{head}blocks.",
         f"{own}layernorm.": f"{head}norm.",
         "encoder.embeddings.patch_embeddings.": "patch_embed.",
@@ -114,8 +121,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args(argv)
-    if args.layout == "hf" and not ARCHITECTURES[args.arch].rotary:
-        parser.error("V-JEPA 1 comes in Meta's layout only")
+    if args.layout == "hf" and ARCHITECTURES[args.arch].model_type != "vjepa2":
+        parser.error("only V-JEPA 2 comes in this layout; the others in Meta's")
     weights = random_weights(ARCHITECTURES[args.arch], args.seed)
     save = save_hugging_face if args.layout == "hf" else save_meta
     print(save(weights, args.out))

@@ -1,8 +1,8 @@
 """The numbers everything else must equal: preprocessing and surprise, in plain PyTorch.
 
 Runs on the modules of `transformers.VJEPA2Model` itself (or of any object whose `encoder` and
-`predictor` are called alike, such as V-JEPA 1 of `reference_vjepa1.py`), so that the lean graphs and the Rust program are checked against code
-that neither of them shares.
+`predictor` are called alike, such as those of `reference_vjepa1.py` and `reference_vjepa21.py`), so that the
+lean graphs and the Rust program are checked against code that neither of them shares.
 
 Surprise follows Garrido et al., "Intuitive physics understanding emerges from self-supervised
 pretraining on natural videos" (arXiv 2502.11831), and Bordes et al., "IntPhys 2" (arXiv 2506.09849):
@@ -22,10 +22,16 @@ import torch
 from torch.nn import functional as F
 
 from .checkpoints import Weights
+from .reference_ac import ac_encoder, ac_model
 from .reference_vjepa1 import vjepa1_encoder, vjepa1_model
+from .reference_vjepa21 import vjepa21_encoder, vjepa21_model
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+Conditions = tuple[np.ndarray, np.ndarray]
+"""Actions and states, float32 [B, T, A] each: of every frame of the windows, whatever is left of the last action."""
 
 
 class JepaModel(Protocol):
@@ -57,8 +63,9 @@ class Stages:
 
 def load_model(weights: Weights, mask_index: int) -> JepaModel:
     """The PyTorch model of `weights`, whose predictor asks with mask token `mask_index` (modulo their number)."""
-    if not weights.config.rotary:
-        return vjepa1_model(weights, mask_index)
+    own = {"vjepa1": vjepa1_model, "vjepa21": vjepa21_model, "vjepa2ac": ac_model}.get(weights.config.model_type)
+    if own:
+        return own(weights, mask_index)
     model = hugging_face_model(weights)
     if mask_index != 1:
         _choose_mask_token(model, mask_index)
@@ -67,7 +74,8 @@ def load_model(weights: Weights, mask_index: int) -> JepaModel:
 
 def load_encoder(weights: Weights) -> torch.nn.Module:
     """The PyTorch encoder alone, from `weights` that may have no predictor."""
-    return hugging_face_encoder(weights) if weights.config.rotary else vjepa1_encoder(weights)
+    own = {"vjepa1": vjepa1_encoder, "vjepa21": vjepa21_encoder, "vjepa2ac": ac_encoder}
+    return own.get(weights.config.model_type, hugging_face_encoder)(weights)
 
 
 def _choose_mask_token(model, mask_index: int) -> None:
@@ -121,6 +129,12 @@ def encode(encoder: torch.nn.Module, pixels: torch.Tensor) -> torch.Tensor:
     return encoder(pixel_values_videos=pixels).last_hidden_state
 
 
+def targets(whole: torch.Tensor, levels: int = 1) -> torch.Tensor:
+    """Tokens [B, N, D] of whole windows, each of its `levels` equal parts layer-normed without affine, eps 1e-5."""
+    parts = whole.unflatten(-1, (levels, -1))
+    return F.layer_norm(parts, parts.shape[-1:]).flatten(-2)
+
+
 @torch.no_grad()
 def surprise(
     model: JepaModel,
@@ -130,29 +144,35 @@ def surprise(
     horizon: int | None = None,
     target_encoder: torch.nn.Module | None = None,
     whole: torch.Tensor | None = None,
+    conditions: Conditions | None = None,
 ) -> dict[int, Stages]:
     """The surprise protocol for windows `pixels` [B, T, 3, H, W], for each context length in frames.
 
     The target is layer-normed over its D features without affine parameters, eps 1e-5, as in training
-    (`app/vjepa/train.py` upstream: `F.layer_norm(hi, (hi.size(-1),))`), and is shared by all context
-    lengths. `horizon` keeps only that many slots after the context; None keeps all. `whole` may
-    hold the (target) encoder's tokens of the whole windows, if they were computed before.
+    (`app/vjepa/train.py` upstream: `F.layer_norm(hi, (hi.size(-1),))`; V-JEPA 2.1: over each of its depths),
+    and is shared by all context lengths. `horizon` keeps only that many slots after the context; None keeps all. `whole` may
+    hold the (target) encoder's tokens of the whole windows, if they were computed before. `conditions`, for V-JEPA 2-AC,
+    are the actions and states of the windows' frames; it predicts one slot.
     """
     config = model.config
     grid = config.crop_size // config.patch_size
-    area, tubelet = grid * grid, config.tubelet_size
+    area, tubelet = grid * grid, getattr(config, "slot_frames", config.tubelet_size)
     batch, frames = pixels.shape[:2]
     if whole is None:
         whole = encode(target_encoder or model.encoder, pixels)
-    whole = F.layer_norm(whole, (whole.shape[-1],))
+    whole = targets(whole, getattr(config, "levels", 1))
     results = {}
     for length in contexts:
         first, last = length // tubelet, frames // tubelet
         if horizon is not None:
             last = min(last, first + horizon)
         context = encode(model.encoder, pixels[:, :length])
-        places = torch.arange(last * area).expand(batch, -1)
-        prediction = predict(model, context, places[:, : first * area], places[:, first * area :])
+        if conditions is None:
+            places = torch.arange(last * area).expand(batch, -1)
+            prediction = predict(model, context, places[:, : first * area], places[:, first * area :])
+        else:
+            last, given = first + 1, [torch.from_numpy(x[:, :first]) for x in conditions]
+            prediction = model.predictor(context, *given).last_hidden_state
         target = whole[:, first * area : last * area]
         error = (prediction - target).abs().mean(dim=-1).reshape(batch, last - first, grid, grid)
         results[length] = Stages(context, prediction, target, error)
@@ -202,6 +222,17 @@ def normalise(pixels: np.ndarray, mean=IMAGENET_MEAN, std=IMAGENET_STD) -> np.nd
     scaled = pixels.astype(np.float32) / np.float32(255.0)
     scaled = (scaled - np.asarray(mean, np.float32)) / np.asarray(std, np.float32)
     return np.ascontiguousarray(np.moveaxis(scaled, -1, -3))
+
+
+def lcg_conditions(seed: int, frames: int, dim: int) -> Conditions:
+    """Actions and states of the self-test clip, [1, frames, dim] each: the generator of `lcg_pixels` started at
+    seed + 1, a number for each action, then for each state, in C order, as ((x >> 24) − 128) / 640 (−0.2 … 0.198)."""
+    state, values = (seed + 1) & 0xFFFFFFFF, []
+    for _ in range(2 * frames * dim):
+        state = (1664525 * state + 1013904223) & 0xFFFFFFFF
+        values.append(((state >> 24) - 128) / 640)
+    both = np.array(values, np.float32).reshape(2, 1, frames, dim)
+    return both[0], both[1]
 
 
 @functools.lru_cache(maxsize=4)

@@ -11,7 +11,7 @@ import pytest
 import torch
 from small import CONFIG, WEIGHTS, clips, run
 
-from startle_models import bundle, export, onnx_graphs, reference
+from startle_models import bundle, export, onnx_graphs, parity, reference
 from startle_models.random_model import random_weights, save_hugging_face
 
 
@@ -51,7 +51,7 @@ def test_encoder_takes_any_batch_and_even_length(exported, batch, frames):
     model = reference.hugging_face_model(WEIGHTS)
     pixels = clips(batch, frames)
     found = bundle.Session(exported).encode(pixels.numpy())
-    assert export.relative(found, reference.encode(model.encoder, pixels)) < 5e-6
+    assert parity.relative(found, reference.encode(model.encoder, pixels)) < 5e-6
 
 
 @pytest.mark.parametrize("batch", [1, 2])
@@ -68,10 +68,10 @@ def test_predictor_takes_any_token_counts_and_order(exported, batch, known, unkn
     order = known + torch.stack([torch.randperm(unknown, generator=generator) for _ in range(batch)])
     places = torch.arange(known).expand(batch, -1)
     expected = reference.predict(model, context, places, order)
-    assert export.relative(session.predict(context.numpy(), places.numpy(), order.numpy()), expected) < 5e-6
+    assert parity.relative(session.predict(context.numpy(), places.numpy(), order.numpy()), expected) < 5e-6
     mixed = torch.randperm(known, generator=generator)  # the order of the context does not matter either
     found = session.predict(context[:, mixed].numpy(), places[:, mixed].numpy(), order.numpy())
-    assert export.relative(found, expected) < 5e-6
+    assert parity.relative(found, expected) < 5e-6
 
 
 def test_half_precision_halves_the_weights_and_keeps_the_surprise(sources, exported, tmp_path):
@@ -121,8 +121,8 @@ def test_big_graphs_keep_their_weights_in_a_second_file(sources, exported, tmp_p
 
 
 def test_a_graph_that_disagrees_is_not_let_through(sources, tmp_path, capsys, monkeypatch):
-    real = export.LeanPredictor
-    monkeypatch.setattr(export, "LeanPredictor", lambda *a, **k: real(*a, **(k | {"mask_index": 2})))
+    real = export.FusedPredictor
+    monkeypatch.setattr(export, "FusedPredictor", lambda *a, **k: real(*a, **(k | {"mask_index": 2})))
     assert export.main([str(sources / "hf"), "--out", str(tmp_path / "bad")]) == 1
     assert "predictor features" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
@@ -170,4 +170,4 @@ def test_target_encoder_must_fit(sources, tmp_path, capsys):
     folder = save_hugging_face(random_weights(replace(CONFIG, hidden_size=48), seed=9), tmp_path / "target")
     argv = [str(sources / "hf"), "--out", str(tmp_path / "out"), "--target-source", str(folder)]
     assert export.main(argv) == 1
-    assert "hidden_size 48, the model 40" in capsys.readouterr().err
+    assert "hidden_size 48), the model predicts 40" in capsys.readouterr().err

@@ -41,7 +41,14 @@ def test_goldens_are_not_stale(again, name):
     assert {k for k in old if k != "versions"} == {k for k in new if k != "versions"}
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [case.name for case in golden.OTHERS])
+def test_self_tests_of_other_families_are_not_stale(again, name):
+    old, new = (bundle.read_manifest(data / "bundles" / name)["self_test"] for data in (DATA, again))
+    for a, b in zip(old["surprise"], new["surprise"], strict=True):
+        assert a["context"] == b["context"] and a["value"] == pytest.approx(b["value"], rel=1e-6)
+
+
+@pytest.mark.parametrize("name", [case.name for case in (*golden.CASES, *golden.OTHERS)])
 def test_committed_bundles_verify(name):
     assert bundle.main(["verify", str(DATA / "bundles" / name)]) == 0
 

@@ -99,16 +99,22 @@ impl Graph {
 /// The contract of the manifest (DESIGN: model bundles).
 fn contract(name: &str, bundle: &ModelBundle) -> (Vec<Port>, Vec<Port>) {
     use Size::{Free, Is};
-    let (side, dim) = (bundle.spec().crop_size as usize, bundle.manifest().features.dim);
+    let (side, widths) = (bundle.spec().crop_size as usize, bundle.manifest().features.widths());
     let float = |name, sizes| Port { name, element: TensorElementType::Float32, sizes };
     let index = |name| Port { name, element: TensorElementType::Int64, sizes: vec![Free, Free] };
-    let tokens = vec![Free, Free, Is(dim)];
-    if name == "predictor" {
-        let inputs = vec![float("context", tokens.clone()), index("context_pos"), index("target_pos")];
-        (inputs, vec![float("prediction", tokens)])
+    let tokens = |width| vec![Free, Free, Is(width)];
+    if let ("predictor", Some(conditioning)) = (name, bundle.manifest().conditioning) {
+        let given = |name| float(name, tokens(conditioning.action_dim));
+        let inputs = vec![float("context", tokens(widths.context)), given("actions"), given("states")];
+        (inputs, vec![float("prediction", tokens(widths.target))])
+    } else if name == "predictor" {
+        let inputs = vec![float("context", tokens(widths.context)), index("context_pos"), index("target_pos")];
+        (inputs, vec![float("prediction", tokens(widths.target))])
     } else {
         let pixels = vec![Free, Free, Is(3), Is(side), Is(side)];
-        (vec![float("pixel_values", pixels)], vec![float("tokens", tokens)])
+        // Without a target encoder the contexts' widths are the targets' too.
+        let width = if name == "encoder" { widths.context } else { widths.target };
+        (vec![float("pixel_values", pixels)], vec![float("tokens", tokens(width))])
     }
 }
 

@@ -1,0 +1,161 @@
+"""The model card of a bundle, Markdown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from . import bundle
+from .checkpoints import ModelConfig, Weights
+from .positions import distance_from_sine
+
+
+@dataclass(frozen=True)
+class Family:
+    """What differs between the families: texts, and the defaults of `--fps` and `--mask-index`."""
+
+    title: str
+    reference: str
+    fps: float
+    mask_index: int
+
+
+FAMILIES = {
+    "vjepa1": Family("V-JEPA", "`reference_vjepa1.py`", 7.5, 0),
+    "vjepa2": Family("V-JEPA 2", "`transformers.VJEPA2Model`", 4.0, 1),
+    "vjepa2ac": Family("V-JEPA 2-AC", "`reference_ac.py`", 4.0, 0),
+    "vjepa21": Family("V-JEPA 2.1", "`reference_vjepa21.py`", 4.0, 0),
+}
+"""V-JEPA 1 was trained on every 4th frame of 30 per second or so (`sampling_rate: 4` in `configs/pretrain/`), and
+Garrido et al. ask with token 0, that of the first mask (`PredictorMultiMaskWrapper`). V-JEPA 2 was trained at 4 frames
+per second; `VJEPA2Model` asks with token 1. V-JEPA 2.1 too, all its clips of one length at a time, for which
+`PredictorMultiSeqWrapper` takes token 0."""
+
+
+def card(manifest: bundle.Manifest, weights: Weights, options) -> str:
+    """The model card, Markdown; `options.notes` is appended."""
+    c, clip, pre, parity = weights.config, manifest["clip"], manifest["preprocess"], manifest["parity"]
+    encoder = f"{c.num_hidden_layers} layers, width {c.hidden_size}, {c.num_attention_heads} heads"
+    predictor = f"{c.pred_num_hidden_layers} layers, width {c.pred_hidden_size}, {c.pred_num_attention_heads} heads"
+    attention = "fused (com.microsoft)" if options.attention == "mha" else "plain operators"
+    if options.attention == "mha" and options.fuse != "none":
+        attention += f"; layers fused for a {options.fuse.upper()}"
+    contexts = ", ".join(map(str, clip["context_lengths"]))
+    horizon = f"{clip['horizon']} slots after the context" if "horizon" in clip else "to the end of the clip"
+    tests = "\n".join(f"| {e['context']} | {e['value']:.8f} |" for e in manifest["self_test"]["surprise"])
+    resize = {
+        "squash": f"whole picture to {clip['crop_size']}×{clip['crop_size']}",
+        "shorter-side": f"shorter side to {pre['resize_size']}, centre crop {clip['crop_size']}",
+    }[pre["resize"]]
+    return f"""# {manifest["name"]}
+
+{manifest["description"]}
+
+| | |
+|---|---|
+| source | {manifest["source"]} |
+| licence | {manifest["license"]} |
+| encoder | {encoder} |
+| predictor | {predictor} |
+| positions | {_positions(weights)} |
+| actions | {_actions(c)} |
+| target encoder | {"separate" if "target_encoder" in manifest["graphs"] else "the encoder itself"} |
+| targets | {_targets(c)} |
+| input | {clip["frames_per_clip"]} frames at {clip["model_fps"]:g} per second, {resize}, antialiased bilinear |
+| contexts | {contexts} frames; predicted: {horizon} |
+| precision | {manifest["precision"]} weights, float32 inputs and outputs |
+| graphs | ONNX opset {manifest["opset"]}, attention: {attention} |
+
+## Parity
+
+ONNX Runtime on CPU against PyTorch float32 ({FAMILIES[c.model_type].reference}, context encoded alone), on the
+self-test clip and parts of it:
+
+| figure | largest relative difference |
+|---|---|
+| encoder features | {parity["encoder_max_rel"]:.2e} |
+| predictor features | {parity["predictor_max_rel"]:.2e} |
+| window surprise | {parity["surprise_max_rel"]:.2e} |
+{_reduced(manifest)}
+Self-test surprise (noise input, seed {manifest["self_test"]["seed"]}):
+
+| context frames | surprise |
+|---|---|
+{tests}
+
+## Mask tokens
+
+{mask_token_report(weights, options.mask_index)}
+{options.notes}"""
+
+
+def _reduced(manifest: bundle.Manifest) -> str:
+    """What a reduced precision does to surprise; nothing for float32."""
+    p, precision = manifest["parity"], manifest["precision"]
+    if "windows" not in p:
+        return ""
+    emulated = (
+        "\nONNX Runtime's CPU provider has no bfloat16 kernels, and no GPU had a part in this: the figures are of the same"
+        "\ngraphs with every bfloat16 operation done in float32 and its result rounded (`bf16.py`). The bundle runs on a"
+        "\nGPU alone.\n"
+        if precision == "bf16"
+        else ""
+    )
+    return f"""
+{precision} against float32 over {p["windows"]} windows ({p["clips"]}):
+
+| figure | value |
+|---|---|
+| features, largest relative difference | {p["features_max_rel"]:.2e} |
+| surprise of a window, largest difference as a part of the windows' mean | {p["window_surprise_max_rel"]:.2e} |
+| ranking of the windows, Spearman's correlation, least over the contexts | {p["rank_correlation"]:.6f} |
+
+LayerNorm, softmax, rotary tables and rotations, the residual stream, inputs and outputs are float32.
+{emulated}"""
+
+
+def _actions(config: ModelConfig) -> str:
+    if not config.conditioned:
+        return "none"
+    return f"{config.action_dim} numbers a frame, what was done up to the next one, and {config.action_dim} of its state"
+
+
+def _targets(config: ModelConfig) -> str:
+    if config.teacher_embed_dim is not None:
+        return f"the teacher's, {config.target_dim} features, layer-normed"
+    if config.levels == 1:
+        return f"{config.target_dim} features, layer-normed"
+    layers = ", ".join(str(i + 1) for i in config.level_layers)
+    return f"features after the encoder's layers {layers} joined, each {config.hidden_size} layer-normed by themselves"
+
+
+def _positions(weights: Weights) -> str:
+    c = weights.config
+    if c.corrected:
+        return f"rotary, one angle for both members of a pair; rows and columns times {c.place_scale:.6g}"
+    if c.rotary:
+        return "rotary"
+    far = max(
+        distance_from_sine(weights.encoder["encoder.embeddings.positions"], weights.config.grid),
+        distance_from_sine(weights.predictor["predictor.embeddings.positions"], weights.config.grid),
+    )
+    return f"the checkpoint's tables; largest difference from the sine-cosine formula: {far:.1e}"
+
+
+def mask_token_report(weights: Weights, mask_index: int) -> str:
+    """Which mask token the predictor uses, and how long each is.
+
+    Upstream's inference code and `VJEPA2Model` always take token 1, but its training wrapper
+    (`PredictorMultiSeqWrapper` in `src/utils/wrappers.py`) numbers tokens by clip length, so a model
+    trained with one clip length has trained token 0 only and the others are as initialised: zero.
+    V-JEPA 1 has a token per mask generator, all trained: 0 for 8 small blocks, 1 for 2 large ones.
+    """
+    if weights.config.conditioned:
+        return "None: the predictor goes on from its context."
+    tokens = weights.predictor["predictor.embeddings.mask_tokens"].flatten(1)
+    norms, used = tokens.norm(dim=1).tolist(), mask_index % len(tokens)
+    lengths = ", ".join(f"{i}: {norm:.3g}" for i, norm in enumerate(norms))
+    text = f"Token {used} is used. Euclidean lengths: {lengths}."
+    if norms[used] == 0 and any(norms):
+        others = ", ".join(str(i) for i, norm in enumerate(norms) if norm)
+        text += f" **Warning:** it is zero, and token {others} is not: it may never have been trained (--mask-index)."
+    return text
