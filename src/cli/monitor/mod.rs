@@ -1,5 +1,6 @@
 //! `startle monitor`: cameras and other endless sources to alerts.
 
+mod keep;
 mod lines;
 
 use super::analyze::{baseline, parse_share};
@@ -7,9 +8,10 @@ use super::args::ModelArgs;
 use clap::Args;
 use lines::Lines;
 use startle::media::FrameSource;
-use startle::media::ffmpeg::{FfmpegSource, OpenOptions};
+use startle::media::ffmpeg::{FfmpegSource, OpenOptions, PacketTap};
 use startle::media::open::{Input, expand};
 use startle::model::bundle::ModelBundle;
+use startle::monitor::evidence::{ClipPlaces, Evidence};
 use startle::monitor::{Camera, Heard, Listener, MonitorConfig, RotatingFile, Threshold};
 use startle::pipeline::DetectionSettings;
 use startle::pipeline::live::{self, ByArrival, Options, Pace};
@@ -18,6 +20,7 @@ use startle::units::{MediaTime, Stop, per_hour};
 use startle::{Error, Result};
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 /// Bytes in a megabyte of `--alerts-size`.
@@ -76,6 +79,12 @@ pub struct MonitorArgs {
     /// Share of a slot's tokens whose mean is its surprise.
     #[arg(long, value_name = "SHARE", default_value_t = DEFAULT_TOP_FRACTION, value_parser = parse_share)]
     pub top: f32,
+    /// Keep a clip of each event in this folder, from a few seconds before it to a few after.
+    #[arg(long, value_name = "DIR")]
+    pub clips: Option<PathBuf>,
+    /// Keep every camera's curve in this folder, a file of JSON lines a day.
+    #[arg(long, value_name = "DIR")]
+    pub curve: Option<PathBuf>,
     /// No lines for people; errors only.
     #[arg(long, short)]
     pub quiet: bool,
@@ -92,11 +101,12 @@ fn parse_seconds(text: &str) -> Result<f64, String> {
 
 /// Runs the command.
 pub fn run(args: &MonitorArgs, stop: &Stop) -> Result<()> {
-    let cameras = cameras(args)?;
+    let config = config(args)?;
+    let cameras = &config.cameras;
     let model = args.model.choose(1)?;
     let key = model.curve_key(args.top)?;
     let mut baselines: HashMap<&str, Option<Baseline>> = HashMap::new();
-    for camera in &cameras {
+    for camera in cameras {
         if !baselines.contains_key(camera.baseline.as_str()) {
             let bundled = model.bundle().and_then(ModelBundle::baseline_path);
             baselines.insert(&camera.baseline, baseline(&camera.baseline, bundled, &key)?.0);
@@ -105,16 +115,18 @@ pub fn run(args: &MonitorArgs, stop: &Stop) -> Result<()> {
             eprintln!("startle: camera {}: `region` is not used yet, the whole picture is watched", camera.name);
         }
     }
-    let mut listeners = listeners(args, stop)?;
+    let (mut listeners, places) = listeners(args, &config, stop)?;
     let mut scorer = model.scorer()?;
-    let watched = cameras.iter().map(|camera| {
+    let watched = cameras.iter().enumerate().map(|(index, camera)| {
         let baseline = baselines.get(camera.baseline.as_str()).and_then(Option::as_ref);
-        watched(camera, baseline, args)
+        watched(camera, baseline, args, places.as_ref().and_then(|places| places.tap(index)))
     });
     let options =
         Options { batch: usize::from(args.model.batch), queue: usize::from(args.queue), ..Options::new(stop.clone()) };
     let watched = live::watch(watched.collect(), scorer.as_mut(), &options, |index, news| {
-        let heard = Heard { index, camera: &cameras[index], news: &news, at: SystemTime::now() };
+        let clip = places.as_ref().and_then(|places| places.of(index, &cameras[index].name, &news));
+        let (camera, at, clip) = (&cameras[index], SystemTime::now(), clip.as_deref());
+        let heard = Heard { index, camera, news: &news, at, clip };
         listeners.iter_mut().try_for_each(|listener| listener.take(heard))
     });
     // All are finished, whatever becomes of one of them; what ended the watch outranks what that led to.
@@ -126,16 +138,24 @@ pub fn run(args: &MonitorArgs, stop: &Stop) -> Result<()> {
 }
 
 /// Who hears the news.
-fn listeners(args: &MonitorArgs, stop: &Stop) -> Result<Vec<Box<dyn Listener>>> {
+fn listeners(
+    args: &MonitorArgs,
+    config: &MonitorConfig,
+    stop: &Stop,
+) -> Result<(Vec<Box<dyn Listener>>, Option<ClipPlaces>)> {
     let open = |path: &PathBuf| RotatingFile::open(path, u64::from(args.alerts_size) * MEGABYTE, args.alerts_keep);
     let file = args.alerts.as_ref().map(open).transpose()?;
-    Ok(vec![Box::new(Lines::new(file, !args.quiet, stop.clone()))])
+    let mut listeners: Vec<Box<dyn Listener>> = vec![Box::new(Lines::new(file, !args.quiet, stop.clone()))];
+    let evidence = keep::evidence(args, config)?;
+    let places = evidence.as_ref().and_then(Evidence::places);
+    listeners.extend(evidence.map(|evidence| Box::new(evidence) as Box<dyn Listener>));
+    Ok((listeners, places))
 }
 
-/// The cameras that were named, one way or the other.
-fn cameras(args: &MonitorArgs) -> Result<Vec<Camera>> {
+/// The cameras that were named, one way or the other, and what is in the file.
+fn config(args: &MonitorArgs) -> Result<MonitorConfig> {
     if let Some(path) = &args.config {
-        return Ok(MonitorConfig::load(path)?.cameras);
+        return MonitorConfig::load(path);
     }
     let mut seen: HashMap<String, usize> = HashMap::new();
     let named = |input: Input| {
@@ -151,11 +171,17 @@ fn cameras(args: &MonitorArgs) -> Result<Vec<Camera>> {
             ..Camera::new(name, input)
         }
     };
-    Ok(expand(&args.sources)?.into_iter().map(named).collect())
+    let cameras = expand(&args.sources)?.into_iter().map(named).collect();
+    Ok(MonitorConfig { cameras, ..MonitorConfig::default() })
 }
 
 /// A camera as the engine takes it.
-fn watched<'a>(camera: &'a Camera, baseline: Option<&'a Baseline>, args: &MonitorArgs) -> live::Camera<'a> {
+fn watched<'a>(
+    camera: &'a Camera,
+    baseline: Option<&'a Baseline>,
+    args: &MonitorArgs,
+    tap: Option<Arc<PacketTap>>,
+) -> live::Camera<'a> {
     let pace = match camera.input {
         Input::Url(_) => Pace::Live,
         _ if args.realtime && args.again => Pace::Loop,
@@ -165,9 +191,12 @@ fn watched<'a>(camera: &'a Camera, baseline: Option<&'a Baseline>, args: &Monito
     let timeout = camera.stall.max(Duration::from_secs(1));
     live::Camera {
         open: Box::new(move |stop| {
-            let options = OpenOptions { stop, timeout, threads: 1, ..OpenOptions::default() };
+            let options = OpenOptions { stop, timeout, threads: 1, tap: tap.clone(), ..OpenOptions::default() };
             let source = Box::new(FfmpegSource::open(&camera.input, &options)?);
             let untimed = is_http(&camera.input) && source.info().codec == "mjpeg";
+            if let Some(tap) = tap.as_ref().filter(|_| untimed) {
+                tap.by_arrival();
+            }
             Ok(if untimed { Box::new(ByArrival::new(source)) } else { source })
         }),
         pace,

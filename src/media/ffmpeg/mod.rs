@@ -8,12 +8,14 @@
 //! the length of the video; a picture that the decoder had to make up is never shown; nothing here waits where
 //! [`Stop`] can't reach it (a name look-up is the exception: the system's resolver can't be interrupted).
 
+mod clip;
 mod convert;
 mod decode;
 mod demux;
 mod explain;
 mod pipe;
 mod raw;
+mod tap;
 mod watch;
 mod whole;
 
@@ -22,14 +24,16 @@ use super::timeline::{Jump, Mended, Place, Stamp, Timeline};
 use super::{FrameSource, GapReason, Picture, Step, VideoInfo};
 use crate::error::{Error, Result};
 use crate::units::{MediaTime, Stop};
+pub use clip::{ClipSource, ClipWriter, Container, Sealed, seal};
 use convert::{Converter, Display};
 use demux::Packets;
 use ffmpeg_next as ffmpeg;
 use ffmpeg_next::format::Pixel;
 use ffmpeg_next::frame::Video;
 use std::collections::VecDeque;
-use std::sync::Once;
+use std::sync::{Arc, Once};
 use std::time::Duration;
+pub use tap::{Cut, PacketTap, Piece, Reached, TapLimits};
 use whole::{Next, WholeFrames};
 
 /// Frame rate assumed when the container states none: FFmpeg's own default.
@@ -45,12 +49,14 @@ pub struct OpenOptions {
     pub timeout: Duration,
     /// Images per second of an image sequence.
     pub image_fps: f64,
+    /// Keeps the last packets of the video stream.
+    pub tap: Option<Arc<PacketTap>>,
 }
 
 impl Default for OpenOptions {
     /// Two decoder threads (more add latency, not much speed, next to inference), ten seconds, 25 images per second.
     fn default() -> Self {
-        Self { stop: Stop::new(), threads: 2, timeout: Duration::from_secs(10), image_fps: DEFAULT_FPS }
+        Self { stop: Stop::new(), threads: 2, timeout: Duration::from_secs(10), image_fps: DEFAULT_FPS, tap: None }
     }
 }
 
@@ -78,6 +84,7 @@ pub struct FfmpegSource {
     shown: Option<Video>,
     queue: VecDeque<Step>,
     finished: bool,
+    tap: Option<Arc<PacketTap>>,
 }
 
 impl FfmpegSource {
@@ -128,6 +135,7 @@ impl FfmpegSource {
             shown: None,
             queue: VecDeque::new(),
             finished: false,
+            tap: options.tap.clone(),
         })
     }
 
@@ -170,6 +178,9 @@ impl FfmpegSource {
             _ => previous_end,
         };
         self.announce_held(end);
+        if let Some(tap) = self.tap.as_ref().filter(|_| shape != self.shape || jump == Some(Jump::Reset)) {
+            tap.split(frame.timestamp(), (frame.width(), frame.height()));
+        }
         let reasons = [
             (shape != self.shape, GapReason::FormatChange),
             (jump == Some(Jump::Reset), GapReason::TimestampReset),
@@ -262,6 +273,13 @@ impl FrameSource for FfmpegSource {
 
     fn frames_decoded(&self) -> u64 {
         self.frames.decoded()
+    }
+
+    fn placed(&mut self, time: MediaTime) {
+        let timestamp = self.shown.as_ref().and_then(|frame| frame.timestamp());
+        if let (Some(tap), Some(timestamp)) = (&self.tap, timestamp) {
+            tap.place(timestamp, time);
+        }
     }
 }
 
