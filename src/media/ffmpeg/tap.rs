@@ -69,6 +69,8 @@ struct Kept {
 pub struct Cut {
     run: u64,
     next: u64,
+    /// Latest timestamp so far.
+    reach: i64,
     /// Time of the clip's first frame by the camera's clock.
     pub start: MediaTime,
 }
@@ -125,7 +127,7 @@ impl PacketTap {
         let mut keys = timed.filter(|(_, kept)| kept.run == run.number && kept.packet.is_key());
         let first = keys.clone().next();
         let (start, kept) = keys.rfind(|(time, _)| *time <= from).or(first)?;
-        let cut = Cut { run: run.number, next: kept.number, start };
+        let cut = Cut { run: run.number, next: kept.number, reach: i64::MIN, start };
         let source = ClipSource {
             parameters: run.parameters.clone(),
             time_base: run.time_base,
@@ -152,11 +154,22 @@ impl PacketTap {
         let rest: Vec<&Kept> = rest.take_while(|kept| kept.run == cut.run).collect();
         let is_past = |kept: &&Kept| kept.time.is_some_and(|time| time >= until);
         let over = ring.run != cut.run || ring.runs.back().is_none_or(|run| run.over);
-        let (count, reached) = match rest.iter().rposition(|kept| kept.time.is_some_and(|time| time < until)) {
-            last if rest.iter().any(is_past) => (last.map_or(0, |last| last + 1), Reached::All),
-            _ if over => (rest.len(), Reached::RunOver),
-            last => (last.map_or(0, |last| last + 1), Reached::NotYet),
+        let wanted = rest.iter().rposition(|kept| kept.time.is_some_and(|time| time < until)).map_or(0, |at| at + 1);
+        let (count, reached) = if rest.iter().any(is_past) {
+            // Frames that are shown between those that are wanted and decoded after them are wanted too.
+            let reach = rest[..wanted].iter().filter_map(|kept| stamp(&kept.packet)).fold(cut.reach, i64::max);
+            let more = rest[wanted..].iter().position(|kept| stamp(&kept.packet).is_none_or(|pts| pts > reach));
+            match more {
+                Some(more) => (wanted + more, Reached::All),
+                None if over => (rest.len(), Reached::All),
+                None => (0, Reached::NotYet),
+            }
+        } else if over {
+            (rest.len(), Reached::RunOver)
+        } else {
+            (wanted, Reached::NotYet)
         };
+        cut.reach = rest[..count].iter().filter_map(|kept| stamp(&kept.packet)).fold(cut.reach, i64::max);
         cut.next += count as u64;
         let packets = rest[..count].iter().map(|kept| (Arc::clone(&kept.packet), kept.time)).collect();
         Piece { packets, reached }

@@ -217,7 +217,7 @@ impl Listener for Evidence {
         let counts = self.counts.as_ref();
         let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
         let Counts { clips, incomplete, failed, removed, removed_for_room, lines_lost } = counts;
-        if of(clips) + of(failed) + of(removed) + of(lines_lost) > 0 {
+        if of(failed) + of(removed_for_room) + of(lines_lost) > 0 {
             (self.say)(&format!(
                 "{} clips ({} not whole), {} events without one, {} old things removed ({} because the disk was nearly \
                  full), {} lines of curves lost",
