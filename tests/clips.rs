@@ -175,6 +175,39 @@ fn another_connection_ends_the_run() {
     assert_eq!((cut.start, tap.read(&mut cut, at(22.0)).reached), (at(20.0), Reached::All));
 }
 
+/// Two streams one after the other on one connection: the second has another picture size, or a clock set anew.
+#[test]
+fn another_picture_size_and_a_clock_set_anew_end_the_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let encode = ["-c:v", "libx264", "-g", "25", "-bf", "2"];
+    let first = video(dir.path(), "a.ts", &encode);
+    let larger = ["-vf", "scale=320:240", "-output_ts_offset", "8.2"];
+    for (name, other) in [("larger.ts", &larger[..]), ("again.ts", &["-vf", "hflip"])] {
+        let second = video(dir.path(), name, &[&encode[..], other].concat());
+        let both = dir.path().join("both.ts");
+        std::fs::write(&both, [std::fs::read(&first).unwrap(), std::fs::read(&second).unwrap()].concat()).unwrap();
+        let tap = Arc::new(PacketTap::new(WIDE));
+        read_through(&both, &tap, 0.0, |_| {});
+        let (path, _, reached) = clip(dir.path(), &tap, 6.5, 9.5);
+        assert_eq!(reached, Reached::RunOver, "{name}");
+        let (sent, cut) = (frame_hashes(&first), frame_hashes(&path));
+        assert_eq!((place(&cut, &sent), cut.len()), (150, 50), "{name}");
+        // A span that reaches back to the first run begins with the second, if the event is in the second.
+        let (mut at_second, source) = tap.cut(at(6.5), at(9.0)).unwrap();
+        assert!((at_second.start.secs_f64() - 8.05).abs() < 0.15, "{name}: {:?}", at_second.start);
+        let path = dir.path().join("second.mp4");
+        let mut writer = ClipWriter::create(&path, &source).unwrap();
+        writer.write(&tap.read(&mut at_second, at(10.0))).unwrap();
+        writer.finish().unwrap();
+        let (sent, cut) = (frame_hashes(&second), frame_hashes(&path));
+        assert_eq!(place(&cut, &sent), 0, "{name}");
+        assert!((45..54).contains(&cut.len()), "{name}: {}", cut.len());
+        let width = if other.contains(&"scale=320:240") { 320 } else { 160 };
+        let info = FfmpegSource::open(&Input::File(path), &OpenOptions::default()).unwrap().info().clone();
+        assert_eq!(info.width, width, "{name}");
+    }
+}
+
 /// A clip whose writer was killed is readable up to there, and sealing makes a whole file of it.
 #[test]
 fn a_clip_that_was_cut_off_is_sealed_without_its_last_half_frame() {

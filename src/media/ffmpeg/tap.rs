@@ -165,7 +165,9 @@ impl PacketTap {
                 None => (0, Reached::NotYet),
             }
         } else if over {
-            (rest.len(), Reached::RunOver)
+            // What was never shown may be torn: it stays out.
+            let shown = rest.iter().rposition(|kept| kept.time.is_some()).map_or(0, |at| at + 1);
+            (shown, Reached::RunOver)
         } else {
             (wanted, Reached::NotYet)
         };

@@ -13,6 +13,9 @@ use std::time::{Duration, Instant, SystemTime};
 /// How long the last points of the curve are waited for once all packets are there.
 const LAST_POINTS: Duration = Duration::from_secs(3);
 
+/// Finishing that failed is tried again after so long.
+const AGAIN: Duration = Duration::from_secs(5);
+
 /// What an incident's listener hands over.
 pub(super) struct Told {
     /// The alert line's fields.
@@ -47,6 +50,8 @@ pub(super) struct Recording {
     clip: Clip,
     curve: Option<File>,
     packets_done: Option<Instant>,
+    /// When finishing failed.
+    failed: Option<Instant>,
     /// `event.json` is there.
     pub(super) written: bool,
 }
@@ -56,9 +61,9 @@ impl Recording {
         let from = told.onset.since(media(settings.pre_roll));
         let settings = settings.clone();
         let (until, capped, curve, packets_done) = (from, false, None, None);
-        let (clip, written) = (Clip::None, false);
+        let (clip, failed, written) = (Clip::None, None, false);
         let mut recording =
-            Self { camera, id, folder, told, from, until, capped, settings, clip, curve, packets_done, written };
+            Self { camera, id, folder, told, from, until, capped, settings, clip, curve, packets_done, failed, written };
         recording.extend(recording.told.end.plus(media(recording.settings.post_roll)));
         recording
     }
@@ -162,15 +167,23 @@ impl Recording {
         let Some(since) = self.packets_done.filter(|_| !self.written) else { return false };
         let broken = !matches!(self.clip, Clip::Closed(Reached::All));
         let points = now >= self.until || since.elapsed() > LAST_POINTS || (broken && self.told.is_over);
-        (self.told.is_over || self.capped) && points
+        let again = self.failed.is_none_or(|failed| failed.elapsed() > AGAIN);
+        (self.told.is_over || self.capped) && points && again
+    }
+
+    /// Whether finishing has failed before.
+    pub(super) const fn has_failed(&self) -> bool {
+        self.failed.is_some()
     }
 
     /// Makes the finished files.
     pub(super) fn finish(&mut self) -> io::Result<Finished> {
         self.close(Reached::Lost);
         self.curve = None;
-        self.written = true;
-        self.folder.finish(self.told.alert.clone())
+        let finished = self.folder.finish(self.told.alert.clone());
+        self.written = finished.is_ok();
+        self.failed = finished.is_err().then(Instant::now);
+        finished
     }
 
     /// After [`Recording::finish`]: writes the alert anew.

@@ -177,6 +177,7 @@ impl Worker {
     }
 
     fn finish(&mut self, at: usize) {
+        let again = self.recordings[at].has_failed();
         let finished = self.recordings[at].finish();
         let recording = &self.recordings[at];
         let name = recording.folder().path().display();
@@ -189,16 +190,17 @@ impl Worker {
                 self.counts.failed.fetch_add(1, Ordering::Relaxed);
                 (self.say)(&format!("{name}: no clip: there were no packets from a key frame on, or no room"));
             }
+            Err(_) if again => {}
             Err(error) => {
                 self.counts.failed.fetch_add(1, Ordering::Relaxed);
-                (self.say)(&format!("{name}: can't be finished now, the next start tries again: {error}"));
+                (self.say)(&format!("{name}: can't be finished yet, it is tried again: {error}"));
             }
         }
         if let (Some(clips), Some((time, item))) = (&mut self.clips, recording.folder().item()) {
             clips.shelf.put(time, item);
         }
         // One that has reached its longest length still waits for its end.
-        if recording.is_over() {
+        if recording.is_over() && recording.written {
             self.recordings.swap_remove(at);
         }
         self.make_room();
