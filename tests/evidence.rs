@@ -351,6 +351,19 @@ fn the_oldest_events_go_by_age_and_by_bytes_and_nothing_else_does() {
     let second = incidents(&clips, "gate");
     assert_eq!((second.len(), first[0].exists()), (3, false));
     let size = |folder: &PathBuf| files(folder).iter().map(|f| fs::metadata(f).unwrap().len()).sum::<u64>();
+    // No longer than three seconds (and what is before the first key frame that is needed).
+    run("min_free_mb = 0\nlongest_s = 3");
+    let found = incidents(&clips, "gate");
+    let newest = found.iter().filter(|f| !second.contains(f));
+    let mut count = 0;
+    for folder in newest {
+        count += 1;
+        let (place, frames) = check(folder, &sent);
+        let clip = read_json(&folder.join("event.json"))["clip"].take();
+        assert!((75..102).contains(&frames) && place <= JUMPS[1] - 50 && clip["incomplete"] == true, "{clip} {frames}");
+    }
+    assert_eq!(count, 2);
+    let second = found;
     // Room for two and a half.
     let room = size(&first[1]) as f64 * 2.5 / 1e6;
     run(&format!("min_free_mb = 0\nkeep_mb = {room:.4}"));
@@ -388,7 +401,8 @@ impl Drop for SmallDisk {
 fn on_a_full_disk_the_oldest_events_go_and_the_program_goes_on() {
     let dir = tempfile::tempdir().unwrap();
     let encode = ["-c:v", "libx264", "-preset", "ultrafast", "-g", "25", "-b:v", "1500k", "-minrate", "1500k"];
-    let video = film(dir.path(), "v.mp4", 9, &[&encode[..], &["-maxrate", "1500k", "-bufsize", "500k", "-qmin", "1"]].concat());
+    let video =
+        film(dir.path(), "v.mp4", 9, &[&encode[..], &["-maxrate", "1500k", "-bufsize", "500k", "-qmin", "1"]].concat());
     let clips = dir.path().join("clips");
     let Some(disk) = SmallDisk::new(&clips, "10m") else { return };
     let config = |more: &str| config(dir.path(), more, &[("gate", video.to_str().unwrap())]);
@@ -406,7 +420,9 @@ fn on_a_full_disk_the_oldest_events_go_and_the_program_goes_on() {
     assert!(left.len() < seen.len() && seen.ends_with(&left), "the youngest stay: {left:?} of {seen:?}");
     assert!(said.contains("was removed: the disk is nearly full"), "{said}");
     let sent = frame_hashes(&video);
-    left.iter().for_each(|folder| drop(check(folder, &sent)));
+    for folder in &left {
+        check(folder, &sent);
+    }
 
     // Someone else fills the disk to its last byte: nothing can be written, nothing of theirs goes, alerts come.
     let others = clips.join("others.bin");
@@ -418,7 +434,11 @@ fn on_a_full_disk_the_oldest_events_go_and_the_program_goes_on() {
     fs::remove_file(&others).unwrap();
     // The next start clears away what could not be finished.
     run_through(&config("min_free_mb = 1"));
-    assert!(files(&clips).iter().all(|f| f.extension().is_none_or(|e| e != "part" && e != "new")), "{:?}", files(&clips));
+    assert!(
+        files(&clips).iter().all(|f| f.extension().is_none_or(|e| e != "part" && e != "new")),
+        "{:?}",
+        files(&clips)
+    );
     incidents(&clips, "gate").iter().for_each(|folder| drop(read_json(&folder.join("event.json"))));
     drop(disk);
 }

@@ -26,7 +26,7 @@ struct Line<'a> {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Told<'a> {
-    Event(Alert<'a>),
+    Event(Box<Alert<'a>>),
     Gap(&'a Gap),
     Health(&'a Health),
 }
@@ -66,7 +66,7 @@ pub fn line(camera: &str, news: &News, now: SystemTime) -> Option<String> {
 pub fn line_with_clip(camera: &str, news: &News, now: SystemTime, clip: Option<&Path>) -> Option<String> {
     let (what, told) = match news {
         News::Moment(_) => return None,
-        News::Incident(incident) => ("event", Told::Event(alert(camera, incident, clip))),
+        News::Incident(incident) => ("event", Told::Event(Box::new(alert(camera, incident, clip)))),
         News::Gap(gap) => ("gap", Told::Gap(gap)),
         News::Health(health) => ("health", Told::Health(health)),
     };

@@ -46,7 +46,19 @@ pub fn footage() -> Vec<PathBuf> {
 /// A hash of every decoded frame of a video, in the order of showing; decoding must go without an error.
 pub fn frame_hashes(video: &Path) -> Vec<String> {
     let output = Command::new("ffmpeg")
-        .args(["-loglevel", "error", "-i", video.to_str().unwrap(), "-map", "0:v", "-vsync", "0", "-f", "framemd5", "-"])
+        .args([
+            "-loglevel",
+            "error",
+            "-i",
+            video.to_str().unwrap(),
+            "-map",
+            "0:v",
+            "-vsync",
+            "0",
+            "-f",
+            "framemd5",
+            "-",
+        ])
         .output()
         .unwrap();
     let complaints = String::from_utf8_lossy(&output.stderr);

@@ -11,7 +11,7 @@ use startle::media::FrameSource;
 use startle::media::ffmpeg::{FfmpegSource, OpenOptions, PacketTap};
 use startle::media::open::{Input, expand};
 use startle::model::bundle::ModelBundle;
-use startle::monitor::evidence::{ClipPlaces, Evidence};
+use startle::monitor::evidence::Evidence;
 use startle::monitor::{Camera, Heard, Listener, MonitorConfig, RotatingFile, Threshold};
 use startle::pipeline::DetectionSettings;
 use startle::pipeline::live::{self, ByArrival, Options, Pace};
@@ -115,7 +115,10 @@ pub fn run(args: &MonitorArgs, stop: &Stop) -> Result<()> {
             eprintln!("startle: camera {}: `region` is not used yet, the whole picture is watched", camera.name);
         }
     }
-    let (mut listeners, places) = listeners(args, &config, stop)?;
+    let mut listeners = listeners(args, stop)?;
+    let evidence = keep::evidence(args, &config)?;
+    let places = evidence.as_ref().and_then(Evidence::places);
+    listeners.extend(evidence.map(|evidence| Box::new(evidence) as Box<dyn Listener>));
     let mut scorer = model.scorer()?;
     let watched = cameras.iter().enumerate().map(|(index, camera)| {
         let baseline = baselines.get(camera.baseline.as_str()).and_then(Option::as_ref);
@@ -138,18 +141,10 @@ pub fn run(args: &MonitorArgs, stop: &Stop) -> Result<()> {
 }
 
 /// Who hears the news.
-fn listeners(
-    args: &MonitorArgs,
-    config: &MonitorConfig,
-    stop: &Stop,
-) -> Result<(Vec<Box<dyn Listener>>, Option<ClipPlaces>)> {
+fn listeners(args: &MonitorArgs, stop: &Stop) -> Result<Vec<Box<dyn Listener>>> {
     let open = |path: &PathBuf| RotatingFile::open(path, u64::from(args.alerts_size) * MEGABYTE, args.alerts_keep);
     let file = args.alerts.as_ref().map(open).transpose()?;
-    let mut listeners: Vec<Box<dyn Listener>> = vec![Box::new(Lines::new(file, !args.quiet, stop.clone()))];
-    let evidence = keep::evidence(args, config)?;
-    let places = evidence.as_ref().and_then(Evidence::places);
-    listeners.extend(evidence.map(|evidence| Box::new(evidence) as Box<dyn Listener>));
-    Ok((listeners, places))
+    Ok(vec![Box::new(Lines::new(file, !args.quiet, stop.clone()))])
 }
 
 /// The cameras that were named, one way or the other, and what is in the file.

@@ -15,7 +15,7 @@ use super::tap::{PacketTap, Piece, Timed};
 use crate::units::{MediaTime, NANOS_PER_SECOND};
 use ffmpeg_next as ffmpeg;
 use ffmpeg_next::codec::{Id, Parameters};
-use ffmpeg_next::format::context::{Output, StreamIo};
+use ffmpeg_next::format::context::{Input, Output, StreamIo};
 use ffmpeg_next::{Dictionary, Packet, Rational};
 use std::fs::File;
 use std::io;
@@ -157,7 +157,9 @@ impl ClipWriter {
         stream.set_parameters(parameters);
         stream.set_time_base(from);
         let mut dictionary = Dictionary::new();
-        options.iter().for_each(|(key, value)| dictionary.set(key, value));
+        for (key, value) in options {
+            dictionary.set(key, value);
+        }
         output.write_header_with(dictionary).map_err(system)?;
         let to = output.stream(0).map_or(from, |stream| stream.time_base());
         let (last_dts, end, usual, frames) = (i64::MIN, 0, 0, 0);
@@ -243,24 +245,14 @@ pub struct Sealed {
 /// # Errors
 /// When there is no whole frame in it, or the disk is full or fails; `to` may then be there in part.
 pub fn seal(part: &Path, to: &Path) -> io::Result<Sealed> {
-    super::initialise();
-    let io = StreamIo::from_read_seek(File::open(part)?).map_err(system)?;
-    let mut input = ffmpeg::format::input_from_stream(io, None, None).map_err(system)?;
+    let mut input = open(part)?;
     let stream = input.stream(0).ok_or(io::ErrorKind::UnexpectedEof)?;
     let mut parameters = stream.parameters().clone();
     let container = Container::of(parameters.id());
     let tag = if parameters.id() == Id::HEVC && container == Container::Mp4 { HVC1 } else { 0 };
     raw::set_picture(&mut parameters, None, tag);
     let mut writer = ClipWriter::open(to, container, parameters, stream.time_base(), &[])?;
-    loop {
-        let mut packet = Packet::empty();
-        match packet.read(&mut input) {
-            Ok(()) if packet.is_corrupt() || packet.size() == 0 => {}
-            Ok(()) => writer.packet(&(Arc::new(packet), None))?,
-            // The end, or where the writer died.
-            Err(_) => break,
-        }
-    }
+    each_whole(&mut input, |packet| writer.packet(&(Arc::new(packet), None)))?;
     let sealed = Sealed { frames: writer.frames, duration_s: writer.duration_s() };
     if sealed.frames == 0 {
         return Err(io::ErrorKind::UnexpectedEof.into());
@@ -268,6 +260,42 @@ pub fn seal(part: &Path, to: &Path) -> io::Result<Sealed> {
     writer.finish()?;
     File::open(to)?.sync_all()?;
     Ok(sealed)
+}
+
+/// What is in a clip, finished or not.
+///
+/// # Errors
+/// When there is no whole frame in it, or it can't be read.
+pub fn measure(clip: &Path) -> io::Result<Sealed> {
+    let mut input = open(clip)?;
+    let time_base = input.stream(0).ok_or(io::ErrorKind::UnexpectedEof)?.time_base();
+    let (mut frames, mut first, mut end) = (0, i64::MAX, i64::MIN);
+    each_whole(&mut input, |packet| {
+        let pts = packet.pts().or(packet.dts()).unwrap_or(0);
+        (frames, first, end) = (frames + 1, first.min(pts), end.max(pts + packet.duration().max(0)));
+        Ok(())
+    })?;
+    let empty = io::ErrorKind::UnexpectedEof;
+    let ticks = end.checked_sub(first).filter(|_| frames > 0).ok_or(empty)?;
+    Ok(Sealed { frames, duration_s: ticks as f64 * f64::from(time_base) })
+}
+
+fn open(path: &Path) -> io::Result<Input> {
+    super::initialise();
+    let io = StreamIo::from_read_seek(File::open(path)?).map_err(system)?;
+    ffmpeg::format::input_from_stream(io, None, None).map_err(system)
+}
+
+/// Reads packets up to the end, or to where the writer died.
+fn each_whole(input: &mut Input, mut each: impl FnMut(Packet) -> io::Result<()>) -> io::Result<()> {
+    loop {
+        let mut packet = Packet::empty();
+        match packet.read(input) {
+            Ok(()) if packet.is_corrupt() || packet.size() == 0 => {}
+            Ok(()) => each(packet)?,
+            Err(_) => return Ok(()),
+        }
+    }
 }
 
 /// The parameter sets among the units of a packet in which start codes (`00 00 01`) divide them, each with its start

@@ -24,7 +24,7 @@ use super::timeline::{Jump, Mended, Place, Stamp, Timeline};
 use super::{FrameSource, GapReason, Picture, Step, VideoInfo};
 use crate::error::{Error, Result};
 use crate::units::{MediaTime, Stop};
-pub use clip::{ClipSource, ClipWriter, Container, Sealed, seal};
+pub use clip::{ClipSource, ClipWriter, Container, Sealed, measure, seal};
 use convert::{Converter, Display};
 use demux::Packets;
 use ffmpeg_next as ffmpeg;

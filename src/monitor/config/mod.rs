@@ -21,8 +21,8 @@ mod values;
 
 pub use camera::{Camera, Point, Region, Threshold};
 
-use crate::error::Result;
 use super::evidence::{ClipSettings, JournalSettings};
+use crate::error::Result;
 use camera::{Settings, WrittenCamera};
 use evidence::{WrittenClips, WrittenJournal};
 use place::{Place, read};

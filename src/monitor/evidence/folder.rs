@@ -11,12 +11,12 @@
 //! one of ours in a folder whose name is an incident's.
 
 use super::shelf::Item;
-use crate::media::ffmpeg::seal;
+use crate::media::ffmpeg::{measure, seal};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 use std::fs;
-use std::io::{self, ErrorKind};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -96,17 +96,13 @@ impl IncidentFolder {
         let name = CLIPS.into_iter().find(|name| known["file"] == *name)?;
         let (part, new, clip) = (self.part(name), self.file(&format!("{name}{NEW}")), self.file(name));
         if part.exists() {
-            match seal(&part, &new) {
-                Ok(sealed) => {
-                    known["duration_s"] = json!(sealed.duration_s);
-                    fs::rename(&new, &clip).ok()?;
-                }
-                // Without room for a second copy the first will do: it is readable as it is, if there is a frame in it.
-                Err(error) if error.kind() != ErrorKind::UnexpectedEof && known["duration_s"].is_f64() => {
-                    fs::rename(&part, &clip).ok()?;
-                }
-                Err(_) => return None,
-            }
+            // Without room for a second copy the first will do: it is readable as it is.
+            let (sealed, from) = match seal(&part, &new) {
+                Ok(sealed) => (sealed, &new),
+                Err(_) => (measure(&part).ok()?, &part),
+            };
+            known["duration_s"] = json!(sealed.duration_s);
+            fs::rename(from, &clip).ok()?;
         }
         clip.exists().then_some(known)
     }
@@ -261,7 +257,9 @@ mod tests {
     #[test]
     fn names_of_incidents_are_told_from_others() {
         assert!(is_incident_id(ID) && is_incident_id("-20261125T074530.123Z-40"));
-        for other in ["", "holidays", "20261125T074530.123Z-4", "gate-20261125-4", "gate-20261125T074530.123Z-", "é-é-é"] {
+        for other in
+            ["", "holidays", "20261125T074530.123Z-4", "gate-20261125-4", "gate-20261125T074530.123Z-", "é-é-é"]
+        {
             assert!(!is_incident_id(other), "{other}");
         }
     }

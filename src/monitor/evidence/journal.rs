@@ -92,7 +92,7 @@ impl Journal {
                 }
                 let Some(day) = &mut camera.open else { continue };
                 let count = camera.waiting.iter().take_while(|(d, _)| *d == date).count();
-                let lines: String = camera.waiting.iter().take(count).map(|(_, line)| format!("{line}\n")).collect();
+                let lines: String = camera.waiting.iter().take(count).flat_map(|(_, line)| [line, "\n"]).collect();
                 day.write(&lines)?;
                 camera.waiting.drain(..count);
             }

@@ -92,6 +92,8 @@ pub struct Evidence {
     done: Receiver<()>,
     counts: Arc<Counts>,
     say: Say,
+    /// It was said that something can't be handed over.
+    complained: bool,
     _locks: Vec<File>,
 }
 
@@ -138,7 +140,7 @@ impl Evidence {
             .name("evidence".into())
             .spawn(move || worker.run(&queue, &tell_done))
             .map_err(|e| Error::Internal { stage: "evidence", reason: e.to_string() })?;
-        Ok(Self { places, begun, jobs, done, counts, say, _locks: locks })
+        Ok(Self { places, begun, jobs, done, counts, say, complained: false, _locks: locks })
     }
 
     /// Where clips go; `None`: there are none.
@@ -151,21 +153,20 @@ impl Evidence {
         Arc::clone(&self.counts)
     }
 
-    fn put(&self, job: Job) -> Result<()> {
+    /// Hands over; what can't be is said and counted, for the alerts must go on.
+    fn put(&mut self, job: Job) {
         let is_line = matches!(job, Job::Line { .. });
-        match self.jobs.try_send(job) {
-            Ok(()) => Ok(()),
-            Err(TrySendError::Full(_)) => {
-                // The disk has hung for minutes.
-                let count = if is_line { &self.counts.lines_lost } else { &self.counts.failed };
-                if count.fetch_add(1, Ordering::Relaxed) == 0 {
-                    (self.say)("the disk does not keep up: lines of the curves are lost");
+        let Err(error) = self.jobs.try_send(job) else { return };
+        let count = if is_line { &self.counts.lines_lost } else { &self.counts.failed };
+        count.fetch_add(1, Ordering::Relaxed);
+        if !std::mem::replace(&mut self.complained, true) {
+            (self.say)(match error {
+                TrySendError::Full(_) => "the disk does not keep up: some curves and clips are lost",
+                TrySendError::Disconnected(_) => {
+                    "the thread that writes clips and curves is gone: none are kept until the next start; please report \
+                     this"
                 }
-                Ok(())
-            }
-            Err(TrySendError::Disconnected(_)) => {
-                Err(Error::Internal { stage: "evidence", reason: "its thread is gone".into() })
-            }
+            });
         }
     }
 }
@@ -177,11 +178,11 @@ impl Listener for Evidence {
         match heard.news {
             News::Moment(moment) => {
                 let (time, line) = (MediaTime::from_secs_f64(moment.point.t_s), point(moment, &told));
-                self.put(Job::Line { camera, time, told, line })
+                self.put(Job::Line { camera, time, told, line });
             }
             News::Gap(gap) => {
                 let (time, line) = (MediaTime::from_secs_f64(gap.end_s), gap_line(gap, &told));
-                self.put(Job::Line { camera, time, told, line })
+                self.put(Job::Line { camera, time, told, line });
             }
             News::Incident(incident) if self.places.is_some() => {
                 let Some(Ok(Value::Object(alert))) =
@@ -198,15 +199,16 @@ impl Listener for Evidence {
                     wall: wall.onset,
                 };
                 let id = incident_id(&heard.camera.name, incident);
-                self.put(Job::Incident { camera, id, told: Box::new(told) })
+                self.put(Job::Incident { camera, id, told: Box::new(told) });
             }
             News::Health(_) if self.begun.get(camera) == Some(&false) => {
                 self.begun[camera] = true;
                 let line = json!({"type": "start", "camera": heard.camera.name, "told": told}).to_string();
-                self.put(Job::Line { camera, time: MediaTime::ZERO, told, line })
+                self.put(Job::Line { camera, time: MediaTime::ZERO, told, line });
             }
-            News::Incident(_) | News::Health(_) => Ok(()),
+            News::Incident(_) | News::Health(_) => {}
         }
+        Ok(())
     }
 
     fn finish(&mut self, limit: Duration) -> Result<()> {

@@ -62,8 +62,21 @@ impl Recording {
         let settings = settings.clone();
         let (until, capped, curve, packets_done) = (from, false, None, None);
         let (clip, failed, written) = (Clip::None, None, false);
-        let mut recording =
-            Self { camera, id, folder, told, from, until, capped, settings, clip, curve, packets_done, failed, written };
+        let mut recording = Self {
+            camera,
+            id,
+            folder,
+            told,
+            from,
+            until,
+            capped,
+            settings,
+            clip,
+            curve,
+            packets_done,
+            failed,
+            written,
+        };
         recording.extend(recording.told.end.plus(media(recording.settings.post_roll)));
         recording
     }

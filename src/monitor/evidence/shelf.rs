@@ -92,14 +92,6 @@ impl Shelf {
             each(why, item.folder.as_ref().unwrap_or(&name), item.remove());
         }
     }
-
-    pub(super) fn bytes(&self) -> u64 {
-        self.bytes
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.items.len()
-    }
 }
 
 /// Free bytes of the disk under a folder that this user may take.
@@ -127,7 +119,9 @@ mod tests {
             let folder = dir.join(day.to_string());
             fs::create_dir(&folder).unwrap();
             let files = vec![folder.join("event.json"), folder.join("clip.mp4")];
-            files.iter().for_each(|file| fs::write(file, [0; 50]).unwrap());
+            for file in &files {
+                fs::write(file, [0; 50]).unwrap();
+            }
             let item = Item { files, folder: Some(folder), bytes: 100 };
             shelf.put(now - DAY * (4 - day), item);
         }
@@ -158,7 +152,7 @@ mod tests {
                 done.unwrap();
             });
             assert_eq!(left(dir.path()), expected);
-            assert_eq!((shelf.len(), shelf.bytes()), (expected.len(), expected.len() as u64 * 100));
+            assert_eq!((shelf.items.len(), shelf.bytes), (expected.len(), expected.len() as u64 * 100));
         }
     }
 

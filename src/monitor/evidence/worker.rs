@@ -181,6 +181,10 @@ impl Worker {
         let finished = self.recordings[at].finish();
         let recording = &self.recordings[at];
         let name = recording.folder().path().display();
+        if again && finished.is_err() {
+            return;
+        }
+        self.counts.failed.fetch_sub(u64::from(again), Ordering::Relaxed);
         match finished {
             Ok(Finished::Clip) => {
                 self.counts.clips.fetch_add(1, Ordering::Relaxed);
@@ -190,7 +194,6 @@ impl Worker {
                 self.counts.failed.fetch_add(1, Ordering::Relaxed);
                 (self.say)(&format!("{name}: no clip: there were no packets from a key frame on, or no room"));
             }
-            Err(_) if again => {}
             Err(error) => {
                 self.counts.failed.fetch_add(1, Ordering::Relaxed);
                 (self.say)(&format!("{name}: can't be finished yet, it is tried again: {error}"));
