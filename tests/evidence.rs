@@ -205,16 +205,14 @@ fn check_whole(folder: &Path, sent: &[String], jump: usize, gop_s: f64) {
 /// Two seconds before and after, thresholds that only a jump reaches.
 fn config(dir: &Path, more: &str, cameras: &[(&str, &str)]) -> PathBuf {
     let path = dir.join("m.toml");
-    let mut text = format!(
-        "[defaults]\nbaseline = \"self\"\nz = 12\nstall_s = 2\n[clips]\nfolder = {:?}\npre_roll_s = 2\npost_roll_s = 2\n\
-         {more}\n[journal]\nfolder = {:?}\nmin_free_mb = 0\n",
-        dir.join("clips"),
-        dir.join("journal"),
+    let [clips, journal] = ["clips", "journal"].map(|name| dir.join(name).display().to_string());
+    let head = format!(
+        "[defaults]\nbaseline = \"self\"\nz = 12\nstall_s = 2\n[clips]\nfolder = {clips:?}\npre_roll_s = 2\n\
+         post_roll_s = 2\n{more}\n[journal]\nfolder = {journal:?}\nmin_free_mb = 0\n"
     );
-    for (name, url) in cameras {
-        text.push_str(&format!("[[camera]]\nname = {name:?}\nurl = {url:?}\n"));
-    }
-    fs::write(&path, text).unwrap();
+    let cameras = cameras.iter().map(|(name, url)| format!("[[camera]]\nname = {name:?}\nurl = {url:?}\n"));
+    let text: Vec<String> = std::iter::once(head).chain(cameras).collect();
+    fs::write(&path, text.concat()).unwrap();
     path
 }
 
@@ -439,7 +437,6 @@ fn on_a_full_disk_the_oldest_events_go_and_the_program_goes_on() {
         "{:?}",
         files(&clips)
     );
-    incidents(&clips, "gate").iter().for_each(|folder| drop(read_json(&folder.join("event.json"))));
     drop(disk);
 }
 
