@@ -144,4 +144,10 @@ pub trait FrameSource {
 
     /// Frames decoded so far, shown or not.
     fn frames_decoded(&self) -> u64;
+
+    /// Tells the source where the frame of its last step lies on the clock of whoever reads it: a source that keeps
+    /// packets for clips must know.
+    fn placed(&mut self, time: MediaTime) {
+        let _ = time;
+    }
 }

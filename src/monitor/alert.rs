@@ -7,6 +7,8 @@ use crate::pipeline::live::{Health, Incident, News, Phase};
 use crate::record::{EventKind, Gap};
 use crate::units::PixelBox;
 use serde::Serialize;
+use std::borrow::Cow;
+use std::path::Path;
 use std::time::SystemTime;
 
 /// One line.
@@ -24,7 +26,7 @@ struct Line<'a> {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Told<'a> {
-    Event(Alert<'a>),
+    Event(Box<Alert<'a>>),
     Gap(&'a Gap),
     Health(&'a Health),
 }
@@ -50,13 +52,21 @@ struct Alert<'a> {
     place: PixelBox,
     /// JPEG, base64.
     thumbnail: &'a str,
+    /// Where its clip will be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    clip: Option<Cow<'a, str>>,
 }
 
 /// The line for a piece of news, without its line end; `None` for points of the curve and what was learnt.
 pub fn line(camera: &str, news: &News, now: SystemTime) -> Option<String> {
+    line_with_clip(camera, news, now, None)
+}
+
+/// The same, with the place where an event's clip will be.
+pub fn line_with_clip(camera: &str, news: &News, now: SystemTime, clip: Option<&Path>) -> Option<String> {
     let (what, told) = match news {
         News::Moment(_) | News::Learnt(_) => return None,
-        News::Incident(incident) => ("event", Told::Event(alert(camera, incident))),
+        News::Incident(incident) => ("event", Told::Event(Box::new(alert(camera, incident, clip)))),
         News::Gap(gap) => ("gap", Told::Gap(gap)),
         News::Health(health) => ("health", Told::Health(health)),
     };
@@ -67,13 +77,18 @@ pub fn line(camera: &str, news: &News, now: SystemTime) -> Option<String> {
 /// A name for an incident that no other has and that is fit for a file: its camera, its onset by this machine's clock
 /// and its number.
 pub fn incident_id(camera: &str, incident: &Incident) -> String {
-    let fit = |c: char| if c.is_ascii_alphanumeric() || "-_".contains(c) { c } else { '-' };
-    let camera: String = camera.chars().map(fit).collect();
+    let camera = slug(camera);
     let onset: String = rfc3339(incident.wall.onset).chars().filter(|c| !"-:".contains(*c)).collect();
     format!("{camera}-{onset}-{}", incident.event.id)
 }
 
-fn alert<'a>(camera: &str, incident: &'a Incident) -> Alert<'a> {
+/// A camera's name as a part of a file's name: letters, digits, `-` and `_`, at most 100.
+pub fn slug(camera: &str) -> String {
+    let fit = |c: char| if c.is_ascii_alphanumeric() || "-_".contains(c) { c } else { '-' };
+    camera.chars().map(fit).take(100).collect()
+}
+
+fn alert<'a>(camera: &str, incident: &'a Incident, clip: Option<&'a Path>) -> Alert<'a> {
     let Incident { phase, event, wall } = incident;
     Alert {
         incident: incident_id(camera, incident),
@@ -92,6 +107,7 @@ fn alert<'a>(camera: &str, incident: &'a Incident) -> Alert<'a> {
         per_hour: event.per_hour,
         place: event.place,
         thumbnail: &event.thumbnail,
+        clip: clip.map(Path::to_string_lossy),
     }
 }
 

@@ -1,8 +1,9 @@
 //! Who wants to hear what happens: lines, deliveries, recordings, the dashboard.
 
-use super::Camera;
+use super::{Camera, alert};
 use crate::error::Result;
 use crate::pipeline::live::News;
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 /// A piece of news.
@@ -16,6 +17,15 @@ pub struct Heard<'a> {
     pub news: &'a News,
     /// When it was told.
     pub at: SystemTime,
+    /// Where the clip of an incident will be, if there will be one.
+    pub clip: Option<&'a Path>,
+}
+
+impl Heard<'_> {
+    /// The news as a line of JSON; `None` for points of the curve.
+    pub fn line(&self) -> Option<String> {
+        alert::line_with_clip(&self.camera.name, self.news, self.at, self.clip)
+    }
 }
 
 /// Hears everything that happens, in order, on one thread.

@@ -42,3 +42,53 @@ pub fn footage() -> Vec<PathBuf> {
     assert!(clips.len() >= 4, "footage is missing: run `make setup-tests`");
     clips
 }
+
+/// A hash of every decoded frame of a video, in the order of showing; decoding must go without an error.
+pub fn frame_hashes(video: &Path) -> Vec<String> {
+    let output = Command::new("ffmpeg")
+        .args([
+            "-loglevel",
+            "error",
+            "-i",
+            video.to_str().unwrap(),
+            "-map",
+            "0:v",
+            "-vsync",
+            "0",
+            "-f",
+            "framemd5",
+            "-",
+        ])
+        .output()
+        .unwrap();
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    // A clip that begins within an open group of pictures: orders to forget frames that it never had.
+    let complaints: String = complaints.lines().filter(|l| !l.is_empty() && !l.contains("mmco: unref short")).collect();
+    assert!(output.status.success() && complaints.is_empty(), "{}: {complaints}", video.display());
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().filter(|l| !l.starts_with('#')).map(|l| l.rsplit(',').next().unwrap().trim().to_owned()).collect()
+}
+
+/// A packet as `ffprobe` sees it.
+#[derive(Debug, Clone, Copy)]
+pub struct Packet {
+    /// When its frame is shown, seconds.
+    pub pts: f64,
+    /// Whether it is a key frame's.
+    pub key: bool,
+}
+
+/// The packets of a video in the order of the file.
+pub fn packets(video: &Path) -> Vec<Packet> {
+    let output = Command::new("ffprobe")
+        .args(["-v", "error", "-select_streams", "v", "-show_entries", "packet=pts_time,flags", "-of", "csv=p=0"])
+        .arg(video)
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let packet = |line: &str| {
+        let (pts, flags) = line.split_once(',')?;
+        Some(Packet { pts: pts.parse().ok()?, key: flags.starts_with('K') })
+    };
+    text.lines().filter(|line| !line.is_empty()).map(|line| packet(line).unwrap_or_else(|| panic!("{line}"))).collect()
+}

@@ -8,9 +8,10 @@ use startle::media::ffmpeg::{FfmpegSource, OpenOptions};
 use startle::media::open::{Input, expand};
 use startle::model::Scorer;
 use startle::model::bundle::ModelBundle;
+use startle::monitor::evidence::Places;
 use startle::monitor::{Camera, Memory, MonitorConfig, Schedule, Threshold};
 use startle::pipeline::DetectionSettings;
-use startle::pipeline::live::{self, ByArrival, OnDuty, Pace};
+use startle::pipeline::live::{self, ByArrival, News, OnDuty, Pace};
 use startle::surprise::{Baseline, CurveKey, Past, WatchOptions};
 use startle::units::MediaTime;
 use startle::{Error, Result};
@@ -27,10 +28,10 @@ const OWN: &str = "self";
 /// What an adaptive camera must have shown before it alerts, seconds.
 const WARM_UP_S: f64 = 600.0;
 
-/// The cameras that were named, one way or the other.
-pub(super) fn named(args: &MonitorArgs) -> Result<Vec<Arc<Camera>>> {
+/// The cameras that were named, one way or the other, and what else is in the file.
+pub(super) fn named(args: &MonitorArgs) -> Result<MonitorConfig> {
     if let Some(path) = &args.config {
-        return configured(path);
+        return MonitorConfig::load(path);
     }
     let mut seen: HashMap<String, usize> = HashMap::new();
     let named = |input: Input| {
@@ -38,16 +39,17 @@ pub(super) fn named(args: &MonitorArgs) -> Result<Vec<Arc<Camera>>> {
         let times = seen.entry(name.clone()).and_modify(|n| *n += 1).or_insert(1);
         // Two URLs that differ in what is hidden only.
         let name = if *times > 1 { format!("{name} ({times})") } else { name };
-        Arc::new(Camera {
+        Camera {
             threshold: Threshold::Rate(args.max_false_alarms),
             baseline: args.baseline.clone(),
             warm_up: args.warm_up.map(MediaTime::from_secs_f64),
             stall: Duration::from_secs_f64(args.stall),
             rtsp_transport: args.rtsp_transport,
             ..Camera::new(name, input)
-        })
+        }
     };
-    Ok(expand(&args.sources)?.into_iter().map(named).collect())
+    let cameras = expand(&args.sources)?.into_iter().map(named).collect();
+    Ok(MonitorConfig { cameras, ..MonitorConfig::default() })
 }
 
 /// The cameras of a configuration.
@@ -64,11 +66,13 @@ pub(super) struct Yard<'a> {
     prompt: bool,
     baselines: RefCell<HashMap<String, Option<Arc<Baseline>>>>,
     memory: Option<Memory>,
+    /// Where evidence goes, if any is kept.
+    places: Option<Places>,
 }
 
 impl<'a> Yard<'a> {
     /// Finds and verifies everything that the cameras name.
-    pub(super) fn open(args: &'a MonitorArgs, cameras: &[Arc<Camera>]) -> Result<Self> {
+    pub(super) fn open(args: &'a MonitorArgs, cameras: &[Arc<Camera>], places: Option<Places>) -> Result<Self> {
         let mut model = args.model.choose(1)?;
         let own = |camera: &Arc<Camera>| [ADAPTIVE, OWN].contains(&asked(args, camera));
         let prompt = cameras.iter().all(own);
@@ -78,7 +82,7 @@ impl<'a> Yard<'a> {
         let key = model.curve_key(args.top)?;
         let adaptive = cameras.iter().any(|camera| asked(args, camera) == ADAPTIVE);
         let memory = adaptive.then(|| memory(args, &model, &key)).transpose()?;
-        Ok(Self { args, model, key, prompt, baselines: RefCell::default(), memory })
+        Ok(Self { args, model, key, prompt, baselines: RefCell::default(), memory, places })
     }
 
     /// What adaptive cameras have shown; `None` when there is none.
@@ -90,7 +94,12 @@ impl<'a> Yard<'a> {
         self.model.scorer()
     }
 
-    /// A camera as the engine takes it.
+    /// Where the clip of an incident will be.
+    pub(super) fn clip(&self, index: usize, camera: &str, news: &News) -> Option<PathBuf> {
+        self.places.as_ref()?.of(index, camera, news)
+    }
+
+    /// A camera as the engine takes it; they are asked for in the order of their indices.
     pub(super) fn watched(&self, camera: &Arc<Camera>) -> Result<live::Camera<'static>> {
         let asked = asked(self.args, camera);
         let past = match asked {
@@ -114,12 +123,24 @@ impl<'a> Yard<'a> {
         let usual = MediaTime::from_secs_f64(if adapts { WARM_UP_S } else { 0.0 });
         let timeout = camera.stall.max(Duration::from_secs(1));
         let source = Arc::clone(camera);
+        let tap = self.places.as_ref().map(|places| places.add(&camera.name)).transpose()?.flatten();
         Ok(live::Camera {
             open: Box::new(move |stop| {
                 let rtsp_transport = source.rtsp_transport;
-                let options = OpenOptions { stop, timeout, threads: 1, rtsp_transport, ..OpenOptions::default() };
+                let tap = tap.clone();
+                let options = OpenOptions {
+                    stop,
+                    timeout,
+                    threads: 1,
+                    rtsp_transport,
+                    tap: tap.clone(),
+                    ..OpenOptions::default()
+                };
                 let opened = Box::new(FfmpegSource::open(&source.input, &options)?);
                 let untimed = is_http(&source.input) && opened.info().codec == "mjpeg";
+                if let Some(tap) = tap.filter(|_| untimed) {
+                    tap.by_arrival();
+                }
                 Ok(if untimed { Box::new(ByArrival::new(opened)) } else { opened })
             }),
             pace: pace(self.args, camera),

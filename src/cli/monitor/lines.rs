@@ -27,7 +27,7 @@ impl Lines {
 impl Listener for Lines {
     fn take(&mut self, heard: Heard<'_>) -> Result<()> {
         let Heard { camera, news, at, .. } = heard;
-        let Some(line) = alert::line(&camera.name, news, at) else { return Ok(()) };
+        let Some(line) = heard.line() else { return Ok(()) };
         if let Some(file) = &mut self.file {
             file.line(&line)?;
         }

@@ -1,6 +1,7 @@
 //! `startle monitor`: cameras and other endless sources to alerts.
 
 mod cameras;
+mod keep;
 mod lines;
 mod reload;
 
@@ -11,6 +12,7 @@ use clap::Args;
 use lines::{Lenient, Lines};
 use reload::Control;
 use startle::media::ffmpeg::RtspTransport;
+use startle::monitor::evidence::Evidence;
 use startle::monitor::{Listener, RotatingFile};
 use startle::pipeline::live::{self, Options};
 use startle::surprise::DEFAULT_TOP_FRACTION;
@@ -86,6 +88,12 @@ pub struct MonitorArgs {
     /// Share of a slot's tokens whose mean is its surprise.
     #[arg(long, value_name = "SHARE", default_value_t = DEFAULT_TOP_FRACTION, value_parser = parse_share)]
     pub top: f32,
+    /// Keep a clip of each event in this folder, from a few seconds before it to a few after.
+    #[arg(long, value_name = "DIR")]
+    pub clips: Option<PathBuf>,
+    /// Keep every camera's curve in this folder, a file of JSON lines a day.
+    #[arg(long, value_name = "DIR")]
+    pub curve: Option<PathBuf>,
     /// No lines for people; errors only.
     #[arg(long, short)]
     pub quiet: bool,
@@ -102,9 +110,13 @@ fn parse_seconds(text: &str) -> Result<f64, String> {
 
 /// Runs the command; `hang_up` is raised by a SIGHUP.
 pub fn run(args: &MonitorArgs, stop: &Stop, hang_up: Arc<AtomicBool>) -> Result<()> {
-    let cameras = cameras::named(args)?;
-    let yard = Yard::open(args, &cameras)?;
+    let config = cameras::named(args)?;
+    let cameras: Vec<_> = config.cameras.iter().cloned().map(Arc::new).collect();
+    let evidence = keep::evidence(args, &config)?;
+    let places = evidence.as_ref().map(Evidence::places);
+    let yard = Yard::open(args, &cameras, places.clone())?;
     let mut listeners = listeners(args, stop, &yard)?;
+    listeners.extend(evidence.map(|evidence| Box::new(evidence) as Box<dyn Listener>));
     let mut scorer = yard.scorer()?;
     let watched = cameras.iter().map(|camera| yard.watched(camera)).collect::<Result<_>>()?;
     let options =

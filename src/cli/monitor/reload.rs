@@ -55,7 +55,9 @@ impl<'a> Control<'a> {
 
 impl Host<'static> for Control<'_> {
     fn news(&mut self, index: usize, news: News) -> Result<()> {
-        let heard = Heard { index, camera: &self.cameras[index].0, news: &news, at: SystemTime::now() };
+        let camera = self.cameras[index].0.as_ref();
+        let clip = self.yard.clip(index, &camera.name, &news);
+        let heard = Heard { index, camera, news: &news, at: SystemTime::now(), clip: clip.as_deref() };
         self.listeners.iter_mut().try_for_each(|listener| listener.take(heard))
     }
 

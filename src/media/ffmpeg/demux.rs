@@ -6,6 +6,7 @@
 use super::convert::{Display, Orientation, believable_aspect};
 use super::pipe::{self, PipeReader};
 use super::raw::Length;
+use super::tap::PacketTap;
 use super::watch::Watch;
 use super::{OpenOptions, RtspTransport, capture, explain, raw};
 use crate::error::{Error, Result};
@@ -18,6 +19,7 @@ use ffmpeg_next::format::stream::Disposition;
 use ffmpeg_next::{Dictionary, Packet, Rational, Stream};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Faults in a row after which a demuxer is taken to have nothing more: each fault normally skips some bytes, so a
 /// thousand without one packet between them is a demuxer that doesn't move.
@@ -118,6 +120,7 @@ pub(super) struct Container {
     furthest: Option<MediaTime>,
     faults_in_a_row: u32,
     watch: Watch,
+    tap: Option<Arc<PacketTap>>,
 }
 
 impl Container {
@@ -141,7 +144,11 @@ impl Container {
         let stream = best_video(&context).ok_or_else(|| explain::no_video(input, &context))?;
         let facts = stream_facts(&context, &stream);
         let stream = stream.index();
-        Ok((Self { input: context, stream, furthest: None, faults_in_a_row: 0, watch }, facts))
+        let tap = options.tap.clone();
+        if let Some(tap) = &tap {
+            tap.begin(facts.parameters.clone(), facts.time_base);
+        }
+        Ok((Self { input: context, stream, furthest: None, faults_in_a_row: 0, watch, tap }, facts))
     }
 
     fn fetch(&mut self) -> Fetched {
@@ -153,6 +160,9 @@ impl Container {
                     self.faults_in_a_row = 0;
                     self.note_reach(&packet);
                     if packet.stream() == self.stream {
+                        if let Some(tap) = &self.tap {
+                            tap.push(&packet);
+                        }
                         return Fetched::Packet(packet);
                     }
                 }
@@ -174,6 +184,14 @@ impl Container {
         let (Some(base), Some(start)) = (base, packet.pts().or(packet.dts())) else { return };
         let end = start.saturating_add(packet.duration().max(0));
         self.furthest = self.furthest.max(MediaTime::from_ticks(end, base.numerator(), base.denominator()));
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        if let Some(tap) = &self.tap {
+            tap.end();
+        }
     }
 }
 

@@ -9,12 +9,14 @@
 //! [`Stop`] can't reach it (a name look-up is the exception: the system's resolver can't be interrupted).
 
 mod capture;
+mod clip;
 mod convert;
 mod decode;
 mod demux;
 mod explain;
 mod pipe;
 mod raw;
+mod tap;
 mod watch;
 mod whole;
 
@@ -23,14 +25,16 @@ use super::timeline::{Jump, Mended, Place, Stamp, Timeline};
 use super::{FrameSource, GapReason, Picture, Step, VideoInfo};
 use crate::error::{Error, Result};
 use crate::units::{MediaTime, Stop};
+pub use clip::{ClipSource, ClipWriter, Container, Sealed, measure, seal};
 use convert::{Converter, Display};
 use demux::Packets;
 use ffmpeg_next as ffmpeg;
 use ffmpeg_next::format::Pixel;
 use ffmpeg_next::frame::Video;
 use std::collections::VecDeque;
-use std::sync::Once;
+use std::sync::{Arc, Once};
 use std::time::Duration;
+pub use tap::{Cut, PacketTap, Piece, Reached, TapLimits};
 use whole::{Next, WholeFrames};
 
 /// Frame rate assumed when the container states none: FFmpeg's own default.
@@ -75,6 +79,8 @@ pub struct OpenOptions {
     pub image_fps: f64,
     /// How an RTSP camera's pictures travel.
     pub rtsp_transport: RtspTransport,
+    /// Keeps the last packets of the video stream.
+    pub tap: Option<Arc<PacketTap>>,
 }
 
 impl Default for OpenOptions {
@@ -86,6 +92,7 @@ impl Default for OpenOptions {
             timeout: Duration::from_secs(10),
             image_fps: DEFAULT_FPS,
             rtsp_transport: RtspTransport::default(),
+            tap: None,
         }
     }
 }
@@ -114,6 +121,7 @@ pub struct FfmpegSource {
     shown: Option<Video>,
     queue: VecDeque<Step>,
     finished: bool,
+    tap: Option<Arc<PacketTap>>,
 }
 
 impl FfmpegSource {
@@ -164,6 +172,7 @@ impl FfmpegSource {
             shown: None,
             queue: VecDeque::new(),
             finished: false,
+            tap: options.tap.clone(),
         })
     }
 
@@ -206,6 +215,9 @@ impl FfmpegSource {
             _ => previous_end,
         };
         self.announce_held(end);
+        if let Some(tap) = self.tap.as_ref().filter(|_| shape != self.shape || jump == Some(Jump::Reset)) {
+            tap.split(frame.timestamp(), (frame.width(), frame.height()));
+        }
         let reasons = [
             (shape != self.shape, GapReason::FormatChange),
             (jump == Some(Jump::Reset), GapReason::TimestampReset),
@@ -298,6 +310,13 @@ impl FrameSource for FfmpegSource {
 
     fn frames_decoded(&self) -> u64 {
         self.frames.decoded()
+    }
+
+    fn placed(&mut self, time: MediaTime) {
+        let timestamp = self.shown.as_ref().and_then(|frame| frame.timestamp());
+        if let (Some(tap), Some(timestamp)) = (&self.tap, timestamp) {
+            tap.place(timestamp, time);
+        }
     }
 }
 

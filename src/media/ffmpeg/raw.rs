@@ -112,3 +112,57 @@ pub(super) fn stream_size(stream: &ffmpeg::Stream) -> (i32, i32) {
         ((*parameters).width, (*parameters).height)
     }
 }
+
+/// The codec's own header (parameter sets and the like); empty when there is none.
+pub(super) fn extradata(parameters: &ffmpeg::codec::Parameters) -> &[u8] {
+    // SAFETY: the parameters are live for as long as the slice; FFmpeg keeps pointer and size in step.
+    unsafe {
+        let parameters = parameters.as_ptr();
+        let size = usize::try_from((*parameters).extradata_size).unwrap_or(0);
+        if (*parameters).extradata.is_null() || size == 0 {
+            return &[];
+        }
+        std::slice::from_raw_parts((*parameters).extradata, size)
+    }
+}
+
+/// Sets the codec's own header. `false`: no memory, nothing changed.
+pub(super) fn set_extradata(parameters: &mut ffmpeg::codec::Parameters, data: &[u8]) -> bool {
+    let Ok(size) = i32::try_from(data.len()) else { return false };
+    // SAFETY: the parameters are live and own their buffer; the new one is as large as FFmpeg asks for, zeroed behind
+    // the data, and comes from its own allocator.
+    unsafe {
+        let buffer: *mut u8 = ffi::av_mallocz(data.len() + ffi::AV_INPUT_BUFFER_PADDING_SIZE as usize).cast();
+        if buffer.is_null() {
+            return false;
+        }
+        std::ptr::copy_nonoverlapping(data.as_ptr(), buffer, data.len());
+        let parameters = parameters.as_mut_ptr();
+        ffi::av_freep((&raw mut (*parameters).extradata).cast());
+        (*parameters).extradata = buffer;
+        (*parameters).extradata_size = size;
+    }
+    true
+}
+
+/// Sets the coded picture's size, pixels, and how the container is to call the codec (0: as it likes).
+pub(super) fn set_picture(parameters: &mut ffmpeg::codec::Parameters, size: Option<(u32, u32)>, tag: u32) {
+    // SAFETY: the parameters are live; these are plain fields.
+    unsafe {
+        let parameters = parameters.as_mut_ptr();
+        (*parameters).codec_tag = tag;
+        if let Some((width, height)) = size {
+            (*parameters).width = width as i32;
+            (*parameters).height = height as i32;
+        }
+    }
+}
+
+/// Whether FFmpeg's MP4 writer carries a codec.
+pub(super) fn mp4_carries(codec: ffmpeg::codec::Id) -> bool {
+    // SAFETY: formats are static; a null pointer stands for "not built in".
+    unsafe {
+        let mp4 = ffi::av_guess_format(c"mp4".as_ptr(), std::ptr::null(), std::ptr::null());
+        !mp4.is_null() && ffi::avformat_query_codec(mp4, codec.into(), ffi::FF_COMPLIANCE_NORMAL) == 1
+    }
+}

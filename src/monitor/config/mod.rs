@@ -15,6 +15,7 @@
 //! the environment or in a file of its own appears nowhere, one in the configuration only without its secrets.
 
 mod camera;
+mod evidence;
 mod place;
 mod schedule;
 mod values;
@@ -22,8 +23,10 @@ mod values;
 pub use camera::{Camera, Threshold};
 pub use schedule::Schedule;
 
+use super::evidence::{ClipSettings, JournalSettings};
 use crate::error::Result;
 use camera::{Settings, WrittenCamera};
+use evidence::{WrittenClips, WrittenJournal};
 use place::{Place, read};
 use serde::Deserialize;
 use std::collections::HashMap;
@@ -31,10 +34,14 @@ use std::path::Path;
 use toml::Spanned;
 
 /// The cameras of a configuration, in its order; never empty, names unique.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct MonitorConfig {
     /// The cameras.
     pub cameras: Vec<Camera>,
+    /// `[clips]`: clips of the events.
+    pub clips: Option<ClipSettings>,
+    /// `[journal]`: the curves on disk.
+    pub journal: Option<JournalSettings>,
 }
 
 /// The file as it is written.
@@ -45,6 +52,8 @@ struct Written {
     defaults: Settings,
     #[serde(default)]
     camera: Vec<Spanned<WrittenCamera>>,
+    clips: Option<WrittenClips>,
+    journal: Option<WrittenJournal>,
 }
 
 impl MonitorConfig {
@@ -92,7 +101,9 @@ impl MonitorConfig {
             }
             cameras.push(settings.camera(name, input));
         }
-        Ok(Self { cameras })
+        let clips = written.clips.map(WrittenClips::settings);
+        let journal = written.journal.map(WrittenJournal::settings);
+        Ok(Self { cameras, clips, journal })
     }
 }
 

@@ -118,3 +118,31 @@ fn a_url_may_stand_in_a_file_of_its_own() {
     let config = from(&format!("[[camera]]\nname = \"a\"\nurl_file = {:?}\n", path.display().to_string())).unwrap();
     assert_eq!(config.cameras[0].input, Input::Url("rtsp://u:word@h/1".into()));
 }
+
+#[test]
+fn what_is_kept_is_set_once_for_all_cameras() {
+    let camera = "[[camera]]\nname = \"yard\"\nurl = \"http://yard/stream\"\n";
+    let config = from(&format!(
+        "{camera}[clips]\nfolder = \"clips\"\npre_roll_s = 3\nlongest_s = 60\nbuffer_mb = 16\nkeep_days = 0.5\n\
+         keep_mb = 2000\nmin_free_mb = 100\n[journal]\nfolder = \"curves\"\n"
+    ))
+    .unwrap();
+    let clips = config.clips.unwrap();
+    assert_eq!((clips.folder.to_str(), clips.buffer), (Some("clips"), 16_000_000));
+    let [pre, post, longest] = [clips.pre_roll, clips.post_roll, clips.longest].map(|d| d.as_secs());
+    assert_eq!((pre, post, longest), (3, 5, 60));
+    let keep = clips.keep;
+    assert_eq!((keep.age.as_secs(), keep.bytes, keep.min_free), (43_200, 2_000_000_000, 100_000_000));
+    let journal = config.journal.unwrap();
+    assert_eq!((journal.folder.to_str(), journal.keep), (Some("curves"), crate::monitor::evidence::Keep::default()));
+    assert_eq!(from(camera).unwrap().clips, None);
+    for (written, words) in [
+        ("[clips]", "m.toml, line 4: missing field `folder`"),
+        ("[clips]\nfolder = \"c\"\npre_roll_s = -1", "m.toml, line 6: pre_roll_s: -1 does not lie in 0..86400 s"),
+        ("[clips]\nfolder = \"c\"\nkeep_mb = 0", "m.toml, line 6: keep_mb: 0 is not a positive number"),
+        ("[journal]\nfolder = \"c\"\npre_roll_s = 1", "m.toml, line 6: unknown field `pre_roll_s`"),
+    ] {
+        let message = refused(&format!("{camera}{written}\n"));
+        assert!(message.contains(words), "{message}");
+    }
+}

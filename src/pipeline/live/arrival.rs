@@ -99,6 +99,10 @@ impl FrameSource for ByArrival {
     fn frames_decoded(&self) -> u64 {
         self.inner.frames_decoded()
     }
+
+    fn placed(&mut self, time: MediaTime) {
+        self.inner.placed(time);
+    }
 }
 
 #[cfg(test)]

@@ -225,6 +225,7 @@ impl FrameSource for Tended<'_> {
                 let fresh = self.shift.is_none();
                 let shift = self.shift.unwrap_or_else(|| self.start());
                 self.keep_pace(time);
+                self.inner.placed(time.plus(shift));
                 let step = Step::Frame { time: time.plus(shift), end: end.plus(shift) };
                 let before = std::mem::replace(&mut self.clock.end, end.plus(shift));
                 if fresh && before > MediaTime::ZERO {

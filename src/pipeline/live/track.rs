@@ -138,6 +138,7 @@ impl<'a> Tracker<'a> {
     /// Whether the camera warms up at a time of its clock.
     fn learns(&self, time: MediaTime) -> bool {
         match self.watch.past() {
+            _ if self.warm_up == MediaTime::ZERO => false,
             Some(past) if self.adapts => past.seconds() < self.warm_up.secs_f64() || !past.is_long_enough(),
             _ => time < self.warm_up,
         }

@@ -1,0 +1,238 @@
+//! The curves on disk: `<folder>/<camera>/2026-11-25.jsonl`, one JSON object per line.
+//!
+//! `"type"` is `start` (the program began to watch), `point` (the fields of a point of `result.json`'s curve, `wall`: the
+//! slot's middle, `told`: when it was final, `levels`: where events open and close) or `gap`. Days are those of UTC, by
+//! `told`. Times named `…_s` count from the camera's first frame since `start`.
+//!
+//! Invariants: a line is whole or not there: what a full disk or a killed program left of one is cut off; lines that
+//! can't be written now wait, up to a number.
+
+use super::settings::JournalSettings;
+use super::shelf::{Free, Item, Shelf};
+use crate::error::{Error, Result};
+use std::collections::VecDeque;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+/// Lines of one camera that wait for the disk; the oldest are lost.
+const MOST_WAITING: usize = 20_000;
+/// Name of a day's file: `2026-11-25.jsonl`.
+const ENDING: &str = ".jsonl";
+/// How much is read at once in search of the last line's end.
+const BLOCK: u64 = 4096;
+
+/// The journals of all cameras.
+pub(super) struct Journal {
+    folder: PathBuf,
+    cameras: Vec<Camera>,
+    /// Where each index's camera is in `cameras`.
+    index: Vec<usize>,
+    pub(super) shelf: Shelf,
+}
+
+struct Camera {
+    folder: PathBuf,
+    open: Option<Day>,
+    /// Day and line.
+    waiting: VecDeque<(String, String)>,
+    lost: u64,
+}
+
+struct Day {
+    date: String,
+    path: PathBuf,
+    file: File,
+    /// Length up to the last whole line.
+    whole: u64,
+}
+
+impl Journal {
+    /// In a folder, without a camera.
+    pub(super) fn open(settings: &JournalSettings, free: Free) -> Self {
+        let shelf = Shelf::new(&settings.folder, settings.keep, free);
+        Self { folder: settings.folder.clone(), cameras: Vec::new(), index: Vec::new(), shelf }
+    }
+
+    /// One more camera, with the next index: makes its folder, cuts off what was half written, and knows what is there.
+    /// One that has the folder of an earlier one goes on with its file.
+    pub(super) fn add_camera(&mut self, slug: &str) -> Result<()> {
+        let folder = self.folder.join(slug);
+        let before = self.cameras.iter().position(|camera| camera.folder == folder);
+        self.index.push(before.unwrap_or(self.cameras.len()));
+        if before.is_some() {
+            return Ok(());
+        }
+        self.cameras.push(Camera { folder: folder.clone(), open: None, waiting: VecDeque::new(), lost: 0 });
+        std::fs::create_dir_all(&folder).map_err(|e| Error::output(&folder, e))?;
+        for (date, path) in days(&folder).map_err(|e| Error::output(&folder, e))? {
+            let bytes = cut_half_line(&path).map_err(|e| Error::output(&path, e))?;
+            put(&mut self.shelf, &date, path, bytes);
+        }
+        Ok(())
+    }
+
+    /// Takes a line that was told at a time.
+    pub(super) fn add(&mut self, camera: usize, told: &str, line: String) {
+        let camera = &mut self.cameras[self.index[camera]];
+        if camera.waiting.len() >= MOST_WAITING {
+            camera.waiting.pop_front();
+            camera.lost += 1;
+        }
+        let date = told.split('T').next().unwrap_or(told).to_owned();
+        camera.waiting.push_back((date, line));
+    }
+
+    /// Lines that were lost since the last question.
+    pub(super) fn take_lost(&mut self) -> u64 {
+        self.cameras.iter_mut().map(|camera| std::mem::take(&mut camera.lost)).sum()
+    }
+
+    /// Hands all that waits to the system. On an error it goes on waiting.
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        for camera in &mut self.cameras {
+            while let Some((date, _)) = camera.waiting.front() {
+                let date = date.clone();
+                if camera.open.as_ref().is_none_or(|day| day.date != date) {
+                    // A day that is over can go.
+                    if let Some(day) = camera.open.take() {
+                        put(&mut self.shelf, &day.date, day.path, day.whole);
+                    }
+                    camera.open = Some(Day::open(&camera.folder, &date)?);
+                }
+                let Some(day) = &mut camera.open else { continue };
+                let count = camera.waiting.iter().take_while(|(d, _)| *d == date).count();
+                let lines: String = camera.waiting.iter().take(count).flat_map(|(_, line)| [line, "\n"]).collect();
+                day.write(&lines)?;
+                camera.waiting.drain(..count);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Day {
+    fn open(folder: &Path, date: &str) -> io::Result<Self> {
+        std::fs::create_dir_all(folder)?;
+        let path = folder.join(format!("{date}{ENDING}"));
+        let file = OpenOptions::new().create(true).append(true).open(&path)?;
+        let whole = file.metadata()?.len();
+        Ok(Self { date: date.to_owned(), path, file, whole })
+    }
+
+    fn write(&mut self, lines: &str) -> io::Result<()> {
+        if let Err(error) = self.file.write_all(lines.as_bytes()) {
+            // What a full disk took of them is taken back, and written again later.
+            self.file.set_len(self.whole)?;
+            return Err(error);
+        }
+        self.whole += lines.len() as u64;
+        Ok(())
+    }
+}
+
+fn put(shelf: &mut Shelf, date: &str, path: PathBuf, bytes: u64) {
+    // The end of its day: nothing in it is younger.
+    if let Ok(begin) = humantime::parse_rfc3339(&format!("{date}T00:00:00Z")) {
+        let item = Item { files: vec![path], folder: None, bytes };
+        shelf.put(begin + Duration::from_hours(24), item);
+    }
+}
+
+/// The days' files in a folder.
+fn days(folder: &Path) -> io::Result<Vec<(String, PathBuf)>> {
+    let today = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let Some(date) = name.to_str().and_then(|name| name.strip_suffix(ENDING)) else { continue };
+        if date.len() == 10 && humantime::parse_rfc3339(&format!("{date}T00:00:00Z")).is_ok() {
+            if today.starts_with(date) {
+                cut_half_line(&entry.path())?;
+            } else {
+                found.push((date.to_owned(), entry.path()));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Cuts off what follows the last line end; gives the length that is left.
+fn cut_half_line(path: &Path) -> io::Result<u64> {
+    let mut file = OpenOptions::new().read(true).write(true).open(path)?;
+    let length = file.metadata()?.len();
+    let mut end = length;
+    while end > 0 {
+        let begin = end.saturating_sub(BLOCK);
+        let mut block = vec![0; (end - begin) as usize];
+        file.seek(SeekFrom::Start(begin))?;
+        file.read_exact(&mut block)?;
+        if let Some(at) = block.iter().rposition(|byte| *byte == b'\n') {
+            end = begin + at as u64 + 1;
+            break;
+        }
+        end = begin;
+    }
+    if end < length {
+        file.set_len(end)?;
+    }
+    Ok(end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::monitor::evidence::settings::Keep;
+
+    fn journal(folder: &Path) -> Journal {
+        let settings = JournalSettings { keep: Keep { min_free: 0, ..Keep::default() }, folder: folder.to_owned() };
+        let mut journal = Journal::open(&settings, Box::new(|_| Ok(u64::MAX)));
+        for slug in ["gate", "yard"] {
+            journal.add_camera(slug).unwrap();
+        }
+        journal
+    }
+
+    #[test]
+    fn lines_go_to_the_file_of_their_day_and_a_half_line_is_cut_off() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut first = journal(dir.path());
+        first.add(0, "2026-11-25T23:59:59.900Z", "{\"a\":1}".into());
+        first.add(0, "2026-11-26T00:00:00.100Z", "{\"a\":2}".into());
+        first.add(1, "2026-11-26T00:00:00.100Z", "{\"b\":1}".into());
+        first.flush().unwrap();
+        let read = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap();
+        assert_eq!(read("gate/2026-11-25.jsonl"), "{\"a\":1}\n");
+        assert_eq!(read("gate/2026-11-26.jsonl"), "{\"a\":2}\n");
+        assert_eq!(read("yard/2026-11-26.jsonl"), "{\"b\":1}\n");
+        drop(first);
+        // Half lines, one longer than a block.
+        let half = format!("{{\"a\":2}}\n{{\"a\":{}", "3".repeat(3 * BLOCK as usize));
+        std::fs::write(dir.path().join("gate/2026-11-26.jsonl"), half).unwrap();
+        std::fs::write(dir.path().join("yard/2026-11-26.jsonl"), "{\"b\"").unwrap();
+        std::fs::write(dir.path().join("yard/notes.txt"), "half").unwrap();
+        let _second = journal(dir.path());
+        assert_eq!(read("gate/2026-11-26.jsonl"), "{\"a\":2}\n");
+        assert_eq!(read("yard/2026-11-26.jsonl"), "");
+        assert_eq!(read("yard/notes.txt"), "half");
+    }
+
+    #[test]
+    fn what_can_not_be_written_waits_and_is_bounded() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut journal = journal(dir.path());
+        // A folder where the file should be.
+        std::fs::create_dir(dir.path().join("gate/2026-11-25.jsonl")).unwrap();
+        for number in 0..MOST_WAITING + 3 {
+            journal.add(0, "2026-11-25T10:00:00Z", number.to_string());
+        }
+        assert!(journal.flush().is_err());
+        std::fs::remove_dir(dir.path().join("gate/2026-11-25.jsonl")).unwrap();
+        journal.flush().unwrap();
+        let text = std::fs::read_to_string(dir.path().join("gate/2026-11-25.jsonl")).unwrap();
+        assert_eq!((text.lines().next(), text.lines().count()), (Some("3"), MOST_WAITING));
+        assert_eq!(journal.take_lost(), 3);
+    }
+}
