@@ -2,6 +2,7 @@
 
 pub mod alert;
 mod config;
+pub mod deliver;
 pub mod evidence;
 mod hear;
 mod memory;

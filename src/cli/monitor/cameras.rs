@@ -17,7 +17,7 @@ use startle::units::MediaTime;
 use startle::{Error, Result};
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -50,11 +50,6 @@ pub(super) fn named(args: &MonitorArgs) -> Result<MonitorConfig> {
     };
     let cameras = expand(&args.sources)?.into_iter().map(named).collect();
     Ok(MonitorConfig { cameras, ..MonitorConfig::default() })
-}
-
-/// The cameras of a configuration.
-pub(super) fn configured(path: &Path) -> Result<Vec<Arc<Camera>>> {
-    Ok(MonitorConfig::load(path)?.cameras.into_iter().map(Arc::new).collect())
 }
 
 /// The model, the baselines and the memory that all cameras share.
@@ -205,16 +200,16 @@ fn pace(args: &MonitorArgs, camera: &Camera) -> Pace {
 }
 
 fn memory(args: &MonitorArgs, model: &ChosenModel, key: &CurveKey) -> Result<Memory> {
-    let folder = args.state.clone().map_or_else(state_folder, Ok)?;
+    let folder = args.state.clone().map_or_else(|| state_folder("cameras"), Ok)?;
     Memory::open(&folder, key.clone(), model.spec().context_lengths.clone())
 }
 
-/// `startle/cameras` in the user's folder for states (XDG Base Directory Specification).
-fn state_folder() -> Result<PathBuf> {
+/// `startle/NAME` in the user's folder for states (XDG Base Directory Specification).
+pub(super) fn state_folder(name: &str) -> Result<PathBuf> {
     let set = std::env::var_os("XDG_STATE_HOME").filter(|value| !value.is_empty()).map(PathBuf::from);
     let folder = set.or_else(|| std::env::home_dir().map(|home| home.join(".local/state")));
-    let none = || Error::Config("there is no home folder to keep what cameras have shown: give --state DIR".into());
-    Ok(folder.ok_or_else(none)?.join("startle/cameras"))
+    let none = || Error::Config(format!("there is no home folder for {name}: say where (--state, [spool] folder)"));
+    Ok(folder.ok_or_else(none)?.join("startle").join(name))
 }
 
 /// By the local clock.

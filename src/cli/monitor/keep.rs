@@ -1,8 +1,10 @@
-//! What is kept of events and curves.
+//! What is kept of events and curves, and where alerts go.
 
 use super::MonitorArgs;
+use super::cameras::state_folder;
 use startle::Result;
 use startle::monitor::MonitorConfig;
+use startle::monitor::deliver::Delivery;
 use startle::monitor::evidence::{ClipSettings, Evidence, JournalSettings};
 use std::sync::Arc;
 
@@ -21,4 +23,13 @@ pub(super) fn evidence(args: &MonitorArgs, config: &MonitorConfig) -> Result<Opt
     }
     let say = Arc::new(|words: &str| eprintln!("startle: {words}"));
     Evidence::start(clips, journal, say).map(Some)
+}
+
+/// Sends alerts where the configuration says.
+pub(super) fn delivery(config: &MonitorConfig) -> Result<Option<Delivery>> {
+    let Some(settings) = config.delivery.clone() else { return Ok(None) };
+    let folder = settings.folder.clone().map_or_else(|| state_folder("spool"), Ok)?;
+    let names: Vec<String> = config.cameras.iter().map(|camera| camera.name.clone()).collect();
+    let say = Arc::new(|words: &str| eprintln!("startle: {words}"));
+    Delivery::start(settings, &folder, &names, say).map(Some)
 }

@@ -115,13 +115,16 @@ pub fn run(args: &MonitorArgs, stop: &Stop, hang_up: Arc<AtomicBool>) -> Result<
     let evidence = keep::evidence(args, &config)?;
     let places = evidence.as_ref().map(Evidence::places);
     let yard = Yard::open(args, &cameras, places.clone())?;
-    let mut listeners = listeners(args, stop, &yard)?;
+    // What is to be delivered is on the disk before it is told.
+    let mut listeners: Vec<Box<dyn Listener>> = Vec::new();
+    listeners.extend(keep::delivery(&config)?.map(|delivery| Box::new(delivery) as Box<dyn Listener>));
+    listeners.extend(tellers(args, stop, &yard)?);
     listeners.extend(evidence.map(|evidence| Box::new(evidence) as Box<dyn Listener>));
     let mut scorer = yard.scorer()?;
     let watched = cameras.iter().map(|camera| yard.watched(camera)).collect::<Result<_>>()?;
     let options =
         Options { batch: usize::from(args.model.batch), queue: usize::from(args.queue), ..Options::new(stop.clone()) };
-    let control = Control::new(args.config.as_deref(), cameras, &yard, &mut listeners, hang_up);
+    let control = Control::new(args.config.as_deref(), config, cameras, &yard, &mut listeners, hang_up);
     let ended = live::watch(watched, scorer.as_mut(), &options, control);
     // All are finished, whatever becomes of one of them; what ended the watch outranks what that led to.
     let finished: Vec<Result<()>> = listeners.iter_mut().map(|listener| listener.finish(FINISH)).collect();
@@ -131,8 +134,8 @@ pub fn run(args: &MonitorArgs, stop: &Stop, hang_up: Arc<AtomicBool>) -> Result<
     }
 }
 
-/// Who hears the news.
-fn listeners(args: &MonitorArgs, stop: &Stop, yard: &Yard<'_>) -> Result<Vec<Box<dyn Listener>>> {
+/// Who tells people and programs, and keeps what was learnt.
+fn tellers(args: &MonitorArgs, stop: &Stop, yard: &Yard<'_>) -> Result<Vec<Box<dyn Listener>>> {
     let open = |path: &PathBuf| RotatingFile::open(path, u64::from(args.alerts_size) * MEGABYTE, args.alerts_keep);
     let file = args.alerts.as_ref().map(open).transpose()?;
     let mut listeners: Vec<Box<dyn Listener>> = vec![Box::new(Lines::new(file, !args.quiet, stop.clone()))];

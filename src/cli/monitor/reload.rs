@@ -1,8 +1,8 @@
 //! The watch's host: passes news on to the listeners, and reads the configuration again when it is told to.
 
-use super::cameras::{Yard, configured};
+use super::cameras::Yard;
 use startle::Result;
-use startle::monitor::{Camera, Heard, Listener};
+use startle::monitor::{Camera, Heard, Listener, MonitorConfig};
 use startle::pipeline::live::{Change, Host, News};
 use std::path::Path;
 use std::sync::Arc;
@@ -11,7 +11,9 @@ use std::time::SystemTime;
 
 /// Knows the cameras by their index.
 pub(super) struct Control<'a> {
-    config: Option<&'a Path>,
+    path: Option<&'a Path>,
+    /// As it was read at the start.
+    config: MonitorConfig,
     /// Every camera that ever was, and whether it is watched.
     cameras: Vec<(Arc<Camera>, bool)>,
     yard: &'a Yard<'a>,
@@ -21,19 +23,25 @@ pub(super) struct Control<'a> {
 
 impl<'a> Control<'a> {
     pub(super) fn new(
-        config: Option<&'a Path>,
+        path: Option<&'a Path>,
+        config: MonitorConfig,
         cameras: Vec<Arc<Camera>>,
         yard: &'a Yard<'a>,
         listeners: &'a mut Vec<Box<dyn Listener>>,
         hang_up: Arc<AtomicBool>,
     ) -> Self {
         let cameras = cameras.into_iter().map(|camera| (camera, true)).collect();
-        Self { config, cameras, yard, listeners, hang_up }
+        Self { path, config, cameras, yard, listeners, hang_up }
     }
 
     /// The differences between what is watched and what the configuration says now.
     fn reload(&mut self, path: &Path) -> Result<Vec<Change<'static>>> {
-        let wanted = configured(path)?;
+        let config = MonitorConfig::load(path)?;
+        let rest = |config: &MonitorConfig| MonitorConfig { cameras: Vec::new(), ..config.clone() };
+        if rest(&config) != rest(&self.config) {
+            eprintln!("startle: only changes of cameras are taken over now; the rest needs a new start");
+        }
+        let wanted: Vec<Arc<Camera>> = config.cameras.into_iter().map(Arc::new).collect();
         let is_watched = |camera: &Arc<Camera>| self.cameras.iter().any(|(known, on)| *on && known == camera);
         let fresh: Vec<Arc<Camera>> = wanted.iter().filter(|camera| !is_watched(camera)).cloned().collect();
         // Everything that can fail comes before anything changes.
@@ -65,7 +73,7 @@ impl Host<'static> for Control<'_> {
         if !self.hang_up.swap(false, Ordering::Relaxed) {
             return Vec::new();
         }
-        let Some(path) = self.config else {
+        let Some(path) = self.path else {
             eprintln!("startle: there is no configuration to read again: the cameras were named on the command line");
             return Vec::new();
         };

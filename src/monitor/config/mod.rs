@@ -15,6 +15,7 @@
 //! the environment or in a file of its own appears nowhere, one in the configuration only without its secrets.
 
 mod camera;
+mod delivery;
 mod evidence;
 mod place;
 mod schedule;
@@ -23,9 +24,11 @@ mod values;
 pub use camera::{Camera, Threshold};
 pub use schedule::Schedule;
 
+use super::deliver::DeliverySettings;
 use super::evidence::{ClipSettings, JournalSettings};
 use crate::error::Result;
 use camera::{Settings, WrittenCamera};
+use delivery::{Reader, WrittenCommand, WrittenMqtt, WrittenSpool, WrittenWebhook};
 use evidence::{WrittenClips, WrittenJournal};
 use place::{Place, read};
 use serde::Deserialize;
@@ -42,6 +45,8 @@ pub struct MonitorConfig {
     pub clips: Option<ClipSettings>,
     /// `[journal]`: the curves on disk.
     pub journal: Option<JournalSettings>,
+    /// `[[webhook]]`, `[[command]]`, `[mqtt]`: where alerts go.
+    pub delivery: Option<DeliverySettings>,
 }
 
 /// The file as it is written.
@@ -54,6 +59,13 @@ struct Written {
     camera: Vec<Spanned<WrittenCamera>>,
     clips: Option<WrittenClips>,
     journal: Option<WrittenJournal>,
+    #[serde(default)]
+    spool: WrittenSpool,
+    #[serde(default)]
+    webhook: Vec<Spanned<WrittenWebhook>>,
+    #[serde(default)]
+    command: Vec<WrittenCommand>,
+    mqtt: Option<WrittenMqtt>,
 }
 
 impl MonitorConfig {
@@ -103,7 +115,10 @@ impl MonitorConfig {
         }
         let clips = written.clips.map(WrittenClips::settings);
         let journal = written.journal.map(WrittenJournal::settings);
-        Ok(Self { cameras, clips, journal })
+        let names: Vec<String> = cameras.iter().map(|camera| camera.name.clone()).collect();
+        let reader = Reader { place: &place, env, cameras: &names };
+        let delivery = reader.delivery(written.spool, written.webhook, written.command, written.mqtt)?;
+        Ok(Self { cameras, clips, journal, delivery })
     }
 }
 

@@ -29,7 +29,7 @@ use crate::units::{MediaTime, Stop};
 pub use arrival::ByArrival;
 use crossbeam_channel::bounded;
 use queue::Queues;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use station::Station;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -202,7 +202,7 @@ pub struct Moment {
 }
 
 /// How far an incident is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
     /// It has reached its threshold; peak and end are those so far.

@@ -270,7 +270,7 @@ fn nap(wait: Duration, stop: &Stop) {
 impl Backoff {
     /// The wait after so many failures in a row: doubled each time up to the longest, less up to a quarter, so that
     /// cameras behind one switch do not all come back at once.
-    fn wait(&self, failures: u32, camera: usize) -> Duration {
+    pub(crate) fn wait(&self, failures: u32, camera: usize) -> Duration {
         let full = self.first.saturating_mul(1 << failures.min(20)).min(self.longest);
         // SplitMix64's last steps over camera, attempt and the clock.
         let nanos = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.subsec_nanos());

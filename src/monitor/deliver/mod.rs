@@ -1,0 +1,149 @@
+//! Alerts to other programs: webhooks, commands, an MQTT broker.
+//!
+//! Every alert is on the disk before it is sent, in a queue for each destination (`spool`); a thread for each sends them in
+//! their order, and forgets one when it was acknowledged (`send`). What a destination can't take now waits, through
+//! restarts; what it will never take is put aside.
+//!
+//! Invariants: the listener never waits for a peer; a peer's fault touches no other; no secret is in a message, an error or
+//! a `Debug`.
+
+mod command;
+mod mqtt;
+mod send;
+mod settings;
+mod spool;
+mod webhook;
+
+use super::alert::slug;
+use super::{Heard, Listener, alert};
+use crate::error::{Error, Result};
+use crate::model::bundle::hex;
+use crate::pipeline::live::News;
+use crate::units::Stop;
+use send::{Post, Sender};
+pub use settings::{CommandSettings, DeliverySettings, MqttSettings, Phases, Secret, Wanted, WebhookSettings};
+use sha2::{Digest, Sha256};
+use spool::{Message, Spool};
+use std::collections::HashSet;
+use std::fs::{File, TryLockError};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::time::{Duration, Instant};
+
+/// Tells people something.
+pub type Say = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// One destination: what it wants to hear, and its queue.
+struct Route {
+    wanted: Wanted,
+    spool: Arc<Spool>,
+    done: Receiver<()>,
+}
+
+/// Puts alerts into the queues of their destinations.
+pub struct Delivery {
+    routes: Vec<Route>,
+    stop: Stop,
+    say: Say,
+    _lock: File,
+}
+
+impl Delivery {
+    /// Opens the queues in `folder` and begins to send what still waits in them.
+    ///
+    /// # Errors
+    /// [`Error::Output`] when the spool can't be made or read, [`Error::Config`] when another program uses it or a
+    /// destination's settings make no sense.
+    pub fn start(settings: DeliverySettings, folder: &Path, cameras: &[String], say: Say) -> Result<Self> {
+        let DeliverySettings { bytes, webhooks, commands, mqtt, .. } = settings;
+        let lock = lock(folder)?;
+        let stop = Stop::new();
+        let (mut routes, mut queues) = (Vec::new(), HashSet::new());
+        let mut route = |kind: &str, id: &str, wanted: Wanted, name: String, sender: Box<dyn Sender>| -> Result<()> {
+            let hash = hex(&Sha256::digest(format!("{id}\0{wanted:?}"))[..4]);
+            let queue = folder.join(format!("{kind}-{hash}"));
+            if !queues.insert(queue.clone()) {
+                return Err(Error::Config(format!("{name} is there twice, for the same alerts: keep one")));
+            }
+            let spool = Arc::new(Spool::open(&queue, bytes)?);
+            let (tell, done) = sync_channel(1);
+            let post = Post { name, sender, spool: Arc::clone(&spool), stop: stop.clone(), say: Arc::clone(&say) };
+            std::thread::Builder::new()
+                .name(kind.into())
+                .spawn(move || {
+                    post.run();
+                    let _ = tell.send(());
+                })
+                .map_err(|e| Error::Internal { stage: "delivery", reason: e.to_string() })?;
+            routes.push(Route { wanted, spool, done });
+            Ok(())
+        };
+        for hook in webhooks {
+            let (id, wanted, name) = (hook.url.0.clone(), hook.wanted.clone(), hook.name());
+            route("webhook", &id, wanted, name, Box::new(webhook::Webhook::new(hook)?))?;
+        }
+        for command in commands {
+            let (id, wanted, name) = (command.argv.join("\0"), command.wanted.clone(), command.argv[0].clone());
+            route("command", &id, wanted, name, Box::new(command::Hook::new(command)))?;
+        }
+        if let Some(mqtt) = mqtt {
+            if let Some(twin) = mqtt::shared_topic(cameras) {
+                let words = format!("[mqtt]: camera \"{twin}\" has the topics of another: rename one");
+                return Err(Error::Config(words));
+            }
+            let (id, name) = (format!("{}\0{}", mqtt.url.0, mqtt.topic_prefix), mqtt.name());
+            route("mqtt", &id, Wanted::default(), name, Box::new(mqtt::Broker::new(mqtt, cameras)?))?;
+        }
+        Ok(Self { routes, stop, say, _lock: lock })
+    }
+}
+
+impl Listener for Delivery {
+    fn take(&mut self, heard: Heard<'_>) -> Result<()> {
+        let News::Incident(incident) = heard.news else { return Ok(()) };
+        let Some(line) = heard.line() else { return Ok(()) };
+        let id = alert::incident_id(&heard.camera.name, incident);
+        let message = Message { incident: id, phase: incident.phase, camera: heard.camera.name.clone(), line };
+        for route in self.routes.iter().filter(|route| route.wanted.holds(&message.camera, message.phase)) {
+            if let Some(words) = route.spool.put(&message) {
+                (self.say)(&words);
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, limit: Duration) -> Result<()> {
+        let begun = Instant::now();
+        let left = || limit.saturating_sub(begun.elapsed());
+        // Most of the time is for sending, some for ending well.
+        while left() > limit / 4 && self.routes.iter().any(|route| route.spool.is_lively()) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        self.stop.request();
+        for route in &self.routes {
+            route.spool.wake();
+            let _ = route.done.recv_timeout(left());
+        }
+        let waiting: usize = self.routes.iter().map(|route| route.spool.len()).sum();
+        if waiting > 0 {
+            (self.say)(&format!("{waiting} alerts are not delivered yet: the next start goes on with them"));
+        }
+        Ok(())
+    }
+}
+
+/// Makes the folder and keeps other programs from taking it for theirs.
+fn lock(folder: &Path) -> Result<File> {
+    std::fs::create_dir_all(folder).map_err(|e| Error::output(folder, e))?;
+    let path = folder.join(".lock");
+    let file = File::options().create(true).append(true).open(&path).map_err(|e| Error::output(&path, e))?;
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => {
+            let words = "is used by another startle: give each its own [spool] folder, or end the other";
+            Err(Error::Config(format!("{}: {words}", folder.display())))
+        }
+        // Some network disks know no locks.
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(file),
+    }
+}
