@@ -22,7 +22,7 @@
 //!
 //! Invariant: floors 0–5 are pure: no I/O, threads, clocks or global state. Foreign crates stay in one room each:
 //! `ffmpeg_next` in [`media::ffmpeg`], `ort` in [`model::ort`], `plotters` in `report/plot*.rs`, threads and channels
-//! in [`pipeline`], `clap` and printing in the binary's `cli`.
+//! in [`pipeline`] (and one thread that writes in `monitor/evidence`), `clap` and printing in the binary's `cli`.
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, clippy::dbg_macro))]
 
 pub mod clip;

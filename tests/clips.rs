@@ -117,6 +117,33 @@ fn every_codec_comes_out_as_it_went_in() {
     }
 }
 
+/// Pictures without timestamps: the clip takes the times at which they were shown, and leaves out what was not.
+#[test]
+fn pictures_without_timestamps_take_the_camera_s() {
+    let dir = tempfile::tempdir().unwrap();
+    let video = video(dir.path(), "v.mkv", &["-c:v", "mjpeg", "-q:v", "3"]);
+    let tap = Arc::new(PacketTap::new(WIDE));
+    let options = OpenOptions { tap: Some(Arc::clone(&tap)), threads: 1, ..OpenOptions::default() };
+    let mut source = FfmpegSource::open(&Input::File(video.clone()), &options).unwrap();
+    tap.by_arrival();
+    let mut index = 0;
+    while let Step::Frame { time, .. } = source.next_step().unwrap() {
+        // A third of the speed that the file says; the first ten were not shown.
+        if index >= 10 {
+            source.placed(MediaTime::from_nanos(3 * time.nanos()));
+        }
+        index += 1;
+    }
+    let (path, start, _) = clip(dir.path(), &tap, 6.0, 9.0);
+    let (sent, cut) = (frame_hashes(&video), frame_hashes(&path));
+    assert_eq!((start, place(&cut, &sent), cut.len()), (6.0, 50, 25));
+    for (index, packet) in packets(&path).iter().enumerate() {
+        assert!((packet.pts - index as f64 * 0.12).abs() < 0.001, "{index}: {packet:?}");
+    }
+    let (mut first, writer) = tap.cut(at(0.0), at(0.0)).unwrap();
+    assert_eq!((first.start, writer.codec(), tap.read(&mut first, at(2.0)).reached), (at(1.2), "mjpeg", Reached::All));
+}
+
 #[test]
 fn memory_is_bounded_by_bytes_and_by_time_and_begins_with_a_key_frame() {
     let dir = tempfile::tempdir().unwrap();

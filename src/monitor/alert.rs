@@ -160,7 +160,10 @@ mod tests {
         assert_eq!(json["onset"], "1970-01-01T00:00:01.000Z");
         assert_eq!((json["peak_s"].as_f64(), json["box"][2].as_f64()), (Some(1.5), Some(3.0)));
         assert_eq!(json["thumbnail"], "abc");
-        assert!(json.get("heat").is_none());
+        assert!(json.get("heat").is_none() && json.get("clip").is_none());
+        let place = Path::new("clips/gate/clip.mp4");
+        let text = line_with_clip("gate", &news(Phase::Over), at(4), Some(place)).unwrap();
+        assert!(text.contains(r#""clip":"clips/gate/clip.mp4""#), "{text}");
     }
 
     #[test]

@@ -17,6 +17,8 @@ use ffmpeg_next as ffmpeg;
 use ffmpeg_next::codec::{Id, Parameters};
 use ffmpeg_next::format::context::{Input, Output, StreamIo};
 use ffmpeg_next::{Dictionary, Packet, Rational};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::fs::File;
 use std::io;
 use std::path::Path;
@@ -28,6 +30,9 @@ const ARRIVAL_CLOCK: Rational = Rational(1, 90_000);
 const HVC1: u32 = u32::from_le_bytes(*b"hvc1");
 /// What a first byte of 1 means in the header of H.264 and H.265: lengths before the units, not start codes.
 const LENGTHS: u8 = 1;
+
+/// Frames that are decoded before one that is shown before them, at most: the deepest common reordering.
+const REORDERED: usize = 4;
 
 /// What the writer of a clip must know of its packets.
 pub struct ClipSource {
@@ -117,6 +122,9 @@ pub struct ClipWriter {
     /// Usual ticks of a frame: the distance of the last two.
     usual: i64,
     frames: u64,
+    refused: u64,
+    /// Times of showing that were not yet taken for times of decoding.
+    shown: BinaryHeap<Reverse<i64>>,
 }
 
 impl ClipWriter {
@@ -162,8 +170,20 @@ impl ClipWriter {
         }
         output.write_header_with(dictionary).map_err(system)?;
         let to = output.stream(0).map_or(from, |stream| stream.time_base());
-        let (last_dts, end, usual, frames) = (i64::MIN, 0, 0, 0);
-        Ok(Self { output, from, to, by_arrival: false, origin: None, last_dts, end, usual, frames })
+        let (last_dts, end, usual, frames, refused) = (i64::MIN, 0, 0, 0, 0);
+        Ok(Self {
+            output,
+            from,
+            to,
+            by_arrival: false,
+            origin: None,
+            last_dts,
+            end,
+            usual,
+            frames,
+            refused,
+            shown: BinaryHeap::new(),
+        })
     }
 
     /// Writes packets, in the order of decoding.
@@ -177,6 +197,11 @@ impl ClipWriter {
     /// Frames so far.
     pub const fn frames(&self) -> u64 {
         self.frames
+    }
+
+    /// Packets that the container would not take because they are broken.
+    pub const fn refused(&self) -> u64 {
+        self.refused
     }
 
     /// Length so far, seconds.
@@ -211,7 +236,14 @@ impl ClipWriter {
         self.end = self.end.max(pts + if duration > 0 { duration } else { self.usual });
         self.frames += 1;
         packet.rescale_ts(self.from, self.to);
-        packet.write(&mut self.output).map(|_| ()).map_err(system)
+        match packet.write(&mut self.output) {
+            // What no player could read either; the next may be whole.
+            Err(ffmpeg::Error::InvalidData) => {
+                self.refused += 1;
+                Ok(())
+            }
+            other => other.map(|_| ()).map_err(system),
+        }
     }
 
     /// A packet's times from the clip's first frame; `None`: it does not belong in the clip.
@@ -227,7 +259,21 @@ impl ClipWriter {
         let (first, _) = *self.origin.get_or_insert((pts, MediaTime::ZERO));
         let pts = pts.checked_sub(first).filter(|pts| *pts >= 0)?;
         let dts = packet.dts().and_then(|dts| dts.checked_sub(first));
-        Some((pts, dts.unwrap_or_else(|| self.last_dts.saturating_add(1).min(pts))))
+        Some((pts, dts.unwrap_or_else(|| self.decoded_at(pts, packet.duration()))))
+    }
+}
+
+impl ClipWriter {
+    /// When a frame is decoded whose stream does not say it: frames are decoded in the order of the packets, at the times
+    /// at which frames are shown, [`REORDERED`] frames earlier.
+    fn decoded_at(&mut self, pts: i64, duration: i64) -> i64 {
+        let frame = [duration, self.usual].into_iter().find(|ticks| *ticks > 0);
+        let frame = frame.unwrap_or_else(|| (0.04 / f64::from(self.from)).round().max(1.0) as i64);
+        while self.shown.len() < REORDERED {
+            self.shown.push(Reverse(pts - (self.shown.len() as i64 + 1) * frame));
+        }
+        self.shown.push(Reverse(pts));
+        self.shown.pop().map_or(pts, |Reverse(earliest)| earliest)
     }
 }
 
@@ -324,5 +370,49 @@ fn system(error: ffmpeg::Error) -> io::Error {
     match error {
         ffmpeg::Error::Other { errno } => io::Error::from_raw_os_error(errno),
         other => io::Error::other(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packets_without_times_of_decoding_get_some_that_go_up_and_leading_ones_are_left_out() {
+        crate::media::ffmpeg::initialise();
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("clip");
+        let mut parameters = Parameters::new();
+        parameters.set_medium(ffmpeg::media::Type::Video);
+        parameters.set_id(Id::MPEG4);
+        raw::set_picture(&mut parameters, Some((16, 16)), 0);
+        let mut writer = ClipWriter::open(&path, Container::Mp4, parameters, Rational(1, 25), &[]).unwrap();
+        // Shown in another order than decoded; the second is shown before the first, which is the key frame.
+        let mut decoded = Vec::new();
+        for pts in [10, 8, 13, 11, 12, 14] {
+            let mut packet = Packet::copy(&[0, 0, 1, 0xb6]);
+            packet.set_pts(Some(pts));
+            packet.set_duration(1);
+            writer.packet(&(Arc::new(packet), None)).unwrap();
+            decoded.push(writer.last_dts);
+        }
+        assert_eq!(decoded, [-4, -4, -3, -2, -1, 0]);
+        assert_eq!((writer.frames(), writer.refused(), writer.duration_s()), (5, 0, 0.2));
+        writer.finish().unwrap();
+        let measured = measure(&path).unwrap();
+        assert_eq!((measured.frames, (measured.duration_s * 25.0).round()), (5, 5.0));
+    }
+
+    #[test]
+    fn parameter_sets_are_found_and_nothing_else() {
+        let h264 = [0, 0, 0, 1, 0x09, 0xf0, 0, 0, 0, 1, 0x67, 1, 2, 0, 0, 1, 0x68, 3, 0, 0, 0, 1, 0x65, 9];
+        let sets = [0, 0, 0, 1, 0x67, 1, 2, 0, 0, 0, 1, 0x68, 3];
+        assert_eq!(parameter_sets(&h264, Id::H264), sets);
+        let h265 = [0, 0, 1, 0x40, 1, 5, 0, 0, 1, 0x42, 1, 6, 0, 0, 1, 0x44, 1, 7, 0, 0, 1, 0x26, 1, 8];
+        let sets = [0, 0, 0, 1, 0x40, 1, 5, 0, 0, 0, 1, 0x42, 1, 6, 0, 0, 0, 1, 0x44, 1, 7];
+        assert_eq!(parameter_sets(&h265, Id::HEVC), sets);
+        for nothing in [&[][..], &[0, 0, 1], &[1, 2, 3, 4], &[0, 0, 0, 0]] {
+            assert!(parameter_sets(nothing, Id::H264).is_empty());
+        }
     }
 }

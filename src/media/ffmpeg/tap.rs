@@ -71,6 +71,8 @@ pub struct Cut {
     next: u64,
     /// Latest timestamp so far.
     reach: i64,
+    /// Time of the last frame so far.
+    shown: MediaTime,
     /// Time of the clip's first frame by the camera's clock.
     pub start: MediaTime,
 }
@@ -127,7 +129,7 @@ impl PacketTap {
         let mut keys = timed.filter(|(_, kept)| kept.run == run.number && kept.packet.is_key());
         let first = keys.clone().next();
         let (start, kept) = keys.rfind(|(time, _)| *time <= from).or(first)?;
-        let cut = Cut { run: run.number, next: kept.number, reach: i64::MIN, start };
+        let cut = Cut { run: run.number, next: kept.number, reach: i64::MIN, shown: start, start };
         let source = ClipSource {
             parameters: run.parameters.clone(),
             time_base: run.time_base,
@@ -155,7 +157,7 @@ impl PacketTap {
         let is_past = |kept: &&Kept| kept.time.is_some_and(|time| time >= until);
         let over = ring.run != cut.run || ring.runs.back().is_none_or(|run| run.over);
         let wanted = rest.iter().rposition(|kept| kept.time.is_some_and(|time| time < until)).map_or(0, |at| at + 1);
-        let (count, reached) = if rest.iter().any(is_past) {
+        let (count, reached) = if cut.shown >= until || rest.iter().any(is_past) {
             // Frames that are shown between those that are wanted and decoded after them are wanted too.
             let reach = rest[..wanted].iter().filter_map(|kept| stamp(&kept.packet)).fold(cut.reach, i64::max);
             let more = rest[wanted..].iter().position(|kept| stamp(&kept.packet).is_none_or(|pts| pts > reach));
@@ -172,6 +174,7 @@ impl PacketTap {
             (wanted, Reached::NotYet)
         };
         cut.reach = rest[..count].iter().filter_map(|kept| stamp(&kept.packet)).fold(cut.reach, i64::max);
+        cut.shown = rest[..count].iter().filter_map(|kept| kept.time).fold(cut.shown, MediaTime::max);
         cut.next += count as u64;
         let packets = rest[..count].iter().map(|kept| (Arc::clone(&kept.packet), kept.time)).collect();
         Piece { packets, reached }

@@ -31,17 +31,22 @@ pub(super) struct WrittenJournal {
 }
 
 impl WrittenClips {
-    pub(super) fn settings(self) -> ClipSettings {
+    /// The words say what is wrong.
+    pub(super) fn settings(self) -> Result<ClipSettings, String> {
         let default = ClipSettings::new(self.folder);
         let seconds = |s: Option<Seconds>, or| s.map_or(or, |s| Duration::from_secs_f64(s.0));
-        ClipSettings {
+        let settings = ClipSettings {
             pre_roll: seconds(self.pre_roll_s, default.pre_roll),
             post_roll: seconds(self.post_roll_s, default.post_roll),
             longest: seconds(self.longest_s, default.longest),
             buffer: self.buffer_mb.map_or(default.buffer, |mb| megabytes(mb) as usize),
             keep: keep(self.keep_days, self.keep_mb, self.min_free_mb),
             ..default
+        };
+        if settings.longest < settings.pre_roll + settings.post_roll {
+            return Err("[clips] longest_s is less than pre_roll_s and post_roll_s together: raise it".into());
         }
+        Ok(settings)
     }
 }
 

@@ -113,7 +113,7 @@ impl MonitorConfig {
             }
             cameras.push(settings.camera(name, input));
         }
-        let clips = written.clips.map(WrittenClips::settings);
+        let clips = written.clips.map(WrittenClips::settings).transpose().map_err(|words| place.error(None, &words))?;
         let journal = written.journal.map(WrittenJournal::settings);
         let names: Vec<String> = cameras.iter().map(|camera| camera.name.clone()).collect();
         let reader = Reader { place: &place, env, cameras: &names };

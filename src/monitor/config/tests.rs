@@ -140,6 +140,7 @@ fn what_is_kept_is_set_once_for_all_cameras() {
         ("[clips]", "m.toml, line 4: missing field `folder`"),
         ("[clips]\nfolder = \"c\"\npre_roll_s = -1", "m.toml, line 6: pre_roll_s: -1 does not lie in 0..86400 s"),
         ("[clips]\nfolder = \"c\"\nkeep_mb = 0", "m.toml, line 6: keep_mb: 0 is not a positive number"),
+        ("[clips]\nfolder = \"c\"\nlongest_s = 9", "m.toml: [clips] longest_s is less than pre_roll_s and post_roll_s"),
         ("[journal]\nfolder = \"c\"\npre_roll_s = 1", "m.toml, line 6: unknown field `pre_roll_s`"),
     ] {
         let message = refused(&format!("{camera}{written}\n"));

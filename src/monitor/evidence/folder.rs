@@ -65,10 +65,12 @@ impl IncidentFolder {
         &self.path
     }
 
-    /// Begins: the alert, with what is known of the clip.
-    pub(super) fn begin(&self, alert: &Map<String, Value>) -> io::Result<()> {
+    /// Begins, or knows more: the alert, with what is known of the clip.
+    pub(super) fn note(&self, alert: &Map<String, Value>) -> io::Result<()> {
         fs::create_dir_all(&self.path)?;
-        fs::write(self.part(EVENT), Value::Object(alert.clone()).to_string())
+        let new = self.file(&format!("{EVENT}{NEW}"));
+        fs::write(&new, Value::Object(alert.clone()).to_string())?;
+        fs::rename(new, self.part(EVENT))
     }
 
     /// Makes the finished files of those that were being written.
@@ -101,7 +103,7 @@ impl IncidentFolder {
                 Ok(sealed) => (sealed, &new),
                 Err(_) => (measure(&part).ok()?, &part),
             };
-            known["duration_s"] = json!(sealed.duration_s);
+            known["duration_s"] = json!((sealed.duration_s * 1000.0).round() / 1000.0);
             fs::rename(from, &clip).ok()?;
         }
         clip.exists().then_some(known)
@@ -268,7 +270,7 @@ mod tests {
     fn what_was_begun_is_finished_at_the_next_start_and_what_is_foreign_stays() {
         let dir = tempfile::tempdir().unwrap();
         let folder = IncidentFolder::new(dir.path().join("the-gate").join(ID));
-        folder.begin(&alert()).unwrap();
+        folder.note(&alert()).unwrap();
         fs::write(folder.part(CURVE), "{\"type\":\"point\",\"t_s\":1.0}\n{\"type\":\"gap\"}\n{\"type\":\"poi").unwrap();
         // Killed before its alert was whole; someone else's folder; someone else's file in ours.
         let torn = dir.path().join("the-gate/the-gate-20261125T074531.123Z-5");

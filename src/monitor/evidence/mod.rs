@@ -300,6 +300,12 @@ fn open_clips(settings: ClipSettings, say: &Say, locks: &mut Vec<File>) -> Resul
     }
     let mut shelf = Shelf::new(&settings.folder, settings.keep, Box::new(free_bytes));
     found.items.into_iter().for_each(|(time, item)| shelf.put(time, item));
+    if shelf.is_disk_full() {
+        say(&format!(
+            "{}: less is free on the disk than min_free_mb: old events go, and there are no clips until there is room",
+            settings.folder.display()
+        ));
+    }
     Ok(Clips { settings, shelf })
 }
 

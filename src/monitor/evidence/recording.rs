@@ -82,12 +82,22 @@ impl Recording {
     }
 
     /// The incident is over, or more is known of it.
-    pub(super) fn update(&mut self, told: Told) {
+    pub(super) fn update(&mut self, told: Told) -> io::Result<()> {
         // What is known of the clip stays.
         let clip = self.told.alert.remove("clip");
         self.told = told;
         self.told.alert.insert("clip".into(), clip.unwrap_or_default());
         self.extend(self.told.end.plus(media(self.settings.post_roll)));
+        if self.written {
+            self.folder.finish(self.told.alert.clone()).map(drop)
+        } else {
+            self.folder.note(&self.told.alert)
+        }
+    }
+
+    /// Whether packets are still wanted.
+    pub(super) const fn is_writing(&self) -> bool {
+        matches!(self.clip, Clip::Writing(..))
     }
 
     pub(super) const fn is_over(&self) -> bool {
@@ -102,7 +112,7 @@ impl Recording {
     /// Begins on disk: the clip too, if there is room for one and there are packets.
     pub(super) fn begin(&mut self, tap: &PacketTap, room: bool) -> io::Result<()> {
         self.told.alert.insert("clip".into(), Value::Null);
-        self.folder.begin(&self.told.alert)?;
+        self.folder.note(&self.told.alert)?;
         self.curve = Some(OpenOptions::new().create(true).append(true).open(self.folder.part(CURVE))?);
         let Some((cut, source)) = tap.cut(self.from, self.told.onset).filter(|_| room) else {
             self.close(Reached::Lost);
@@ -112,7 +122,7 @@ impl Recording {
         let start = rfc3339(shifted(self.told.wall, cut.start.since(self.told.onset)));
         let clip = json!({"file": name, "start": start, "codec": source.codec(), "incomplete": true});
         self.told.alert.insert("clip".into(), clip);
-        self.folder.begin(&self.told.alert)?;
+        self.folder.note(&self.told.alert)?;
         match ClipWriter::create(&self.folder.part(&name), &source) {
             Ok(writer) => self.clip = Clip::Writing(Box::new(writer), cut),
             Err(error) => {
@@ -163,7 +173,8 @@ impl Recording {
             Clip::None => self.packets_done = Some(Instant::now()),
             Clip::Writing(writer, cut) => {
                 self.packets_done = Some(Instant::now());
-                let incomplete = reached != Reached::All || self.capped || cut.start > self.from;
+                let whole = reached == Reached::All && writer.refused() == 0;
+                let incomplete = !whole || self.capped || cut.start > self.from;
                 if let Some(Value::Object(clip)) = self.told.alert.get_mut("clip") {
                     // Exact once it is sealed; a clip that can't be keeps this.
                     clip.insert("duration_s".into(), json!(writer.duration_s()));
@@ -197,11 +208,6 @@ impl Recording {
         self.written = finished.is_ok();
         self.failed = finished.is_err().then(Instant::now);
         finished
-    }
-
-    /// After [`Recording::finish`]: writes the alert anew.
-    pub(super) fn rewrite(&mut self) -> io::Result<Finished> {
-        self.folder.finish(self.told.alert.clone())
     }
 
     pub(super) fn is_incomplete(&self) -> bool {

@@ -84,7 +84,8 @@ impl Shelf {
             let why = match (old, self.bytes > self.keep.bytes) {
                 (true, _) => Why::Age,
                 (_, true) => Why::Bytes,
-                _ if self.is_disk_full() => Why::DiskFull,
+                // The youngest stays: what is left to tell of the last event is worth more than its few bytes.
+                _ if self.items.len() > 1 && self.is_disk_full() => Why::DiskFull,
                 _ => return,
             };
             let Some(((_, name), item)) = self.items.pop_first() else { return };
@@ -175,6 +176,9 @@ mod tests {
         assert_eq!(gone, 2);
         assert_eq!(left(dir.path()), ["0", "2", "3"]);
         assert_eq!(left(&dir.path().join("0")), ["notes.txt"]);
+        free.store(5, Ordering::Relaxed);
+        shelf.prune(now, |_, _, done| done.unwrap());
+        assert_eq!(left(dir.path()), ["0", "3"], "the youngest stays");
     }
 
     #[test]

@@ -77,6 +77,7 @@ impl Worker {
                 if look.elapsed() >= LOOK {
                     look = Instant::now();
                     self.make_room();
+                    self.stop_on_full_disk();
                 }
                 self.round();
             }
@@ -125,12 +126,12 @@ impl Worker {
     fn incident(&mut self, camera: usize, id: String, told: Told) {
         let Some(clips) = &self.clips else { return };
         if let Some(at) = self.recordings.iter().position(|recording| recording.id == id) {
-            self.recordings[at].update(told);
-            if self.recordings[at].written {
-                let mut recording = self.recordings.swap_remove(at);
-                if let Err(error) = recording.rewrite() {
-                    (self.say)(&format!("{}: {error}", recording.folder().path().display()));
-                }
+            let recording = &mut self.recordings[at];
+            if let Err(error) = recording.update(told) {
+                (self.say)(&format!("{}: the alert is not up to date: {error}", recording.folder().path().display()));
+            }
+            if recording.written && recording.is_over() {
+                self.recordings.swap_remove(at);
             }
             return;
         }
@@ -238,6 +239,17 @@ impl Worker {
                 self.journal_failed = false;
             }
             _ => {}
+        }
+    }
+
+    /// Ends clips that there is no room for.
+    fn stop_on_full_disk(&mut self) {
+        if !self.clips.as_ref().is_some_and(|clips| clips.shelf.is_disk_full()) {
+            return;
+        }
+        for recording in self.recordings.iter_mut().filter(|recording| recording.is_writing()) {
+            (self.say)(&format!("{}: the clip ends early: the disk is full", recording.folder().path().display()));
+            recording.close(Reached::Lost);
         }
     }
 
