@@ -124,7 +124,7 @@ pub fn run(args: &MonitorArgs, stop: &Stop, hang_up: Arc<AtomicBool>) -> Result<
     let watched = cameras.iter().map(|camera| yard.watched(camera)).collect::<Result<_>>()?;
     let options =
         Options { batch: usize::from(args.model.batch), queue: usize::from(args.queue), ..Options::new(stop.clone()) };
-    let control = Control::new(args.config.as_deref(), config, cameras, &yard, &mut listeners, hang_up);
+    let control = Control::new((args.config.as_deref(), config), cameras, &yard, &mut listeners, hang_up);
     let ended = live::watch(watched, scorer.as_mut(), &options, control);
     // All are finished, whatever becomes of one of them; what ended the watch outranks what that led to.
     let finished: Vec<Result<()>> = listeners.iter_mut().map(|listener| listener.finish(FINISH)).collect();

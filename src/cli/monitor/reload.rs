@@ -23,8 +23,7 @@ pub(super) struct Control<'a> {
 
 impl<'a> Control<'a> {
     pub(super) fn new(
-        path: Option<&'a Path>,
-        config: MonitorConfig,
+        (path, config): (Option<&'a Path>, MonitorConfig),
         cameras: Vec<Arc<Camera>>,
         yard: &'a Yard<'a>,
         listeners: &'a mut Vec<Box<dyn Listener>>,

@@ -112,8 +112,9 @@ impl Spool {
         queue.entries.push_back(Entry { number, size, held });
         let mut gone = 0;
         while queue.entries.len() > 1 && self.is_too_much(&queue) {
-            let oldest = queue.entries.pop_front();
-            oldest.iter().for_each(|entry| self.remove(entry));
+            if let Some(oldest) = queue.entries.pop_front() {
+                self.remove(&oldest);
+            }
             gone += 1;
         }
         if gone > 0 {
@@ -169,7 +170,9 @@ impl Spool {
 
     /// An alert was acknowledged: it goes.
     pub(super) fn done(&self, number: u64) {
-        self.take(number).iter().for_each(|entry| self.remove(entry));
+        if let Some(entry) = self.take(number) {
+            self.remove(&entry);
+        }
     }
 
     /// An alert that the destination will never take is put aside; gives where, if that could be done.
@@ -192,7 +195,9 @@ impl Spool {
         let mut all: Vec<_> = listed.collect();
         all.sort();
         let too_many = all.len().saturating_sub(MOST_ASIDE);
-        all.iter().take(too_many).for_each(|(_, path)| drop(fs::remove_file(path)));
+        for (_, path) in all.iter().take(too_many) {
+            let _ = fs::remove_file(path);
+        }
         Ok(path)
     }
 

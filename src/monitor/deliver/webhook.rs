@@ -99,7 +99,7 @@ fn reason(error: &ureq::Error) -> String {
 fn signature(secret: &[u8], timestamp: &str, body: &str) -> String {
     // A key of any length will do.
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret) else { return String::new() };
-    [timestamp.as_bytes(), b".", body.as_bytes()].iter().for_each(|part| mac.update(part));
+    mac.update(format!("{timestamp}.{body}").as_bytes());
     hex(&mac.finalize().into_bytes())
 }
 
