@@ -1,35 +1,16 @@
 //! Every kind of source with a real peer on this machine: each is watched, and its planted violation is told.
 
+#[path = "support/film.rs"]
+mod film;
 #[path = "support/live.rs"]
 mod live;
 mod support;
 
-use live::{Running, free_port, is_state, monitor, no_ffmpeg, sample, sender, terminate, until};
+use film::{H264, LOOP_S, ONSET_S, film, rtsp_server};
+use live::{Running, free_port, is_state, monitor, no_ffmpeg, sender, terminate, until};
 use serde_json::Value;
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
-use support::cli::ffmpeg;
-
-/// The violation's onset in [`film`], seconds, and the film's length.
-const ONSET_S: f64 = 3.0;
-const LOOP_S: f64 = 7.0;
-
-/// H.264 that every protocol here carries.
-const H264: [&str; 8] = ["-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-g", "15"];
-
-/// A sample with a violation at [`ONSET_S`], then a second of black: begun again that is a cut, not a teleport.
-fn film(dir: &Path, times: u32) -> PathBuf {
-    let (one, all) = (dir.join("one.mp4"), dir.join("film.mp4"));
-    let input = sample("colour_0_impossible.mp4");
-    let encode = ["-c:v", "libx264", "-preset", "ultrafast", "-bf", "0", "-g", "15", "-pix_fmt", "yuv420p"];
-    let mut args = vec!["-i", &input, "-vf", "tpad=stop_duration=1"];
-    args.extend(encode);
-    ffmpeg(&[&args[..], &[one.to_str().unwrap()]].concat());
-    let again = (times - 1).to_string();
-    ffmpeg(&["-stream_loop", &again, "-i", one.to_str().unwrap(), "-c", "copy", all.to_str().unwrap()]);
-    all
-}
 
 /// Watches a source until its violation is told; gives the line.
 fn tells_the_violation(url: &str, more: &[&str]) -> Value {
@@ -40,26 +21,6 @@ fn tells_the_violation(url: &str, more: &[&str]) -> Value {
     let seen = until(&lines, "the violation", |l| l["type"] == "event" && l["phase"] == "begun");
     terminate(running);
     seen.last().unwrap().clone()
-}
-
-/// An RTSP server (`GStreamer`) with the film; `None` (and says so) where it is not installed.
-fn rtsp_server(film: &Path, port: u16, login: Option<(&str, &str)>) -> Option<Running> {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/rtsp_server.py");
-    let mut command = Command::new("/usr/bin/python3");
-    command.arg(script).arg(film).arg(port.to_string());
-    if let Some((user, word)) = login {
-        command.env("USER", user).env("WORD", word);
-    }
-    command.env_remove("PYTHONPATH").stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut child = command.spawn().ok()?;
-    let mut line = String::new();
-    let told = BufReader::new(child.stdout.take().unwrap()).read_line(&mut line);
-    let running = Running(child);
-    if told.is_ok() && line.trim() == "ready" {
-        return Some(running);
-    }
-    eprintln!("skipped: GStreamer's RTSP server is not installed (apt install gir1.2-gst-rtsp-server-1.0 python3-gi)");
-    None
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 use rumqttc::{Client, Event, MqttOptions, Packet, QoS, Transport};
 use serde_json::Value;
+use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -223,7 +224,7 @@ impl Broker {
     pub fn on(dir: &Path, port: u16, certs: Option<&Certificates>) -> Option<Self> {
         let mut config = format!("listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\n");
         if let Some(certs) = certs {
-            config += &format!("certfile {}\nkeyfile {}\n", certs.cert.display(), certs.key.display());
+            let _ = write!(config, "certfile {}\nkeyfile {}\n", certs.cert.display(), certs.key.display());
         }
         let file = dir.join("mosquitto.conf");
         std::fs::write(&file, config).unwrap();
@@ -281,11 +282,13 @@ impl Topics {
     }
 }
 
+/// Subscribers of this process so far.
+static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+
 /// Subscribes to everything.
 pub fn watch_topics(url: &str, ca: Option<&Path>) -> Topics {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let (host, port) = url.split_once("://").unwrap().1.rsplit_once(':').unwrap();
-    static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
     let name = format!("test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
     let mut options = MqttOptions::new(name, host, port.parse().unwrap());
     options.set_max_packet_size(4 << 20, 4 << 20);
