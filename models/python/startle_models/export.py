@@ -122,6 +122,8 @@ def networks(weights: Weights, fuse: str, kind: dict[str, Any]):
 
 def build_manifest(args: argparse.Namespace, weights: Weights, target: Weights | None) -> bundle.Manifest:
     """The manifest as far as it is known before the graphs exist; checked."""
+    if args.precision == "int8" and args.fuse == "gpu":
+        raise CheckpointError("int8 graphs are for CPUs; leave out --fuse gpu")
     c, processor, family = weights.config, weights.processor, FAMILIES[weights.config.model_type]
     frames = args.frames or c.frames_per_clip
     if not c.rotary and frames > c.frames_per_clip:
