@@ -38,8 +38,8 @@ PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat
 def export(weights: Weights, target: Weights | None, manifest: bundle.Manifest, out: Path, options) -> Parity:
     """Writes the bundle `out` from checked weights and a manifest without `graphs`, `parity` and values.
 
-    `options` holds `attention`, `fuse`, `mask_index`, `opset`, `precision`, `notes`, `force`, and for reduced precisions
-    `clips`, `rank_windows` and `seed`.
+    `options` holds `attention`, `fuse`, `mask_index`, `opset`, `precision`, `notes`, `force`, and for reduced
+    precisions `clips`, `rank_windows` and `seed`.
     """
     if out.exists() and not options.force:
         raise FileExistsError(f"{out} exists; --force replaces it")
@@ -115,8 +115,11 @@ def networks(weights: Weights, fuse: str, kind: dict[str, Any]):
     c = weights.config
     fused = fuse != "none" and kind["attention"] == "mha"
     own = kind | {"skip_norm": fuse == "gpu"}
-    encoder = partial(FusedEncoder, c, **own) if fused and c.num_hidden_layers else partial(LeanEncoder, c, **kind)
-    predictor = partial(FusedPredictor, c, **own) if fused and c.pred_num_hidden_layers else partial(LeanPredictor, c, **kind)
+    encoder, predictor = partial(LeanEncoder, c, **kind), partial(LeanPredictor, c, **kind)
+    if fused and c.num_hidden_layers:
+        encoder = partial(FusedEncoder, c, **own)
+    if fused and c.pred_num_hidden_layers:
+        predictor = partial(FusedPredictor, c, **own)
     return encoder, predictor
 
 
@@ -250,7 +253,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     source.add_argument("--target-key", choices=ENCODER_KEYS, default="target_encoder")
     source.add_argument("--target-arch", choices=sorted(ARCHITECTURES), help="its shape (default: the model's)")
     source.add_argument("--target-config", type=Path, help="its shape as JSON")
-    source.add_argument("--mask-index", type=int, help="mask token, modulo their number (default: 1; V-JEPA 1 and 2.1: 0)")
+    source.add_argument("--mask-index", type=int, help="mask token, modulo their number (default: 1; V-JEPA 1, 2.1: 0)")
     clip = p.add_argument_group("clip and pixels")
     clip.add_argument("--frames", type=int, help="frames per clip (default: the configuration's)")
     clip.add_argument("--fps", type=float, help="model frame rate (default: about that of training, 4; V-JEPA 1: 7.5)")

@@ -88,7 +88,8 @@ def _write(module: nn.Module, example: tuple, names: dict, path: Path, opset: in
 KEPT_IN_FLOAT = ("rotary", "/patch", "/embed", "/mix", "/action", "/state", "/proj")
 """Products that int8 leaves alone, by their place in the network: angles, the first and the last product, and what
 attention adds to the residual stream. For startle-s1 they are a tenth of the weights and two thirds of the error
-(window surprise off by 9 % of its mean with them in float32, by 27 % without), and cost no time that can be measured."""
+(window surprise off by 9 % of its mean with them in float32, by 27 % without), and cost no time that can be
+measured."""
 
 
 def quantise(path: Path) -> None:

@@ -282,7 +282,8 @@ class LeanPredictor(nn.Module):
     ) -> None:
         super().__init__()
         self.dtype = dtype
-        embed, modality = "predictor.embeddings.predictor_embeddings", tensors.get("predictor.embeddings.modality_video")
+        embed = "predictor.embeddings.predictor_embeddings"
+        modality = tensors.get("predictor.embeddings.modality_video")
         joined = f"{embed}.0.weight" in tensors
         self.mix = _linear(tensors, f"{embed}.0", dtype) if joined else None
         self.embed = _shifted(_linear(tensors, f"{embed}.2" if joined else embed, dtype), modality)

@@ -51,7 +51,8 @@ def test_float32_bundles_have_nothing_to_state(exported):
 
 def types(graph: onnx.GraphProto) -> dict[str, int]:
     """Element type of each tensor, from shape inference and, past contrib operators, from a node's first input."""
-    found = {t.name: t.data_type for t in graph.initializer} | {i.name: i.type.tensor_type.elem_type for i in graph.input}
+    found = {t.name: t.data_type for t in graph.initializer}
+    found |= {i.name: i.type.tensor_type.elem_type for i in graph.input}
     for node in graph.node:
         attributes = {a.name: a for a in node.attribute}
         kind = next((found[n] for n in node.input if n in found), TensorProto.INT64)
@@ -110,7 +111,8 @@ def test_the_cpu_provider_refuses_bfloat16_and_its_emulation_rounds_as_pytorch(s
 def test_emulated_operations_give_exactly_what_pytorch_gives(tmp_path):
     """Sum and product of bfloat16 numbers, and a data movement between them."""
     x = torch.randn(64, generator=torch.Generator().manual_seed(1))
-    scale = helper.make_tensor("scale", TensorProto.BFLOAT16, [64], x.bfloat16().view(torch.uint16).numpy().tobytes(), raw=True)
+    bits = x.bfloat16().view(torch.uint16).numpy().tobytes()
+    scale = helper.make_tensor("scale", TensorProto.BFLOAT16, [64], bits, raw=True)
     nodes = [
         helper.make_node("Cast", ["x"], ["h"], to=TensorProto.BFLOAT16),
         helper.make_node("Add", ["h", "scale"], ["sum"]),
