@@ -143,6 +143,16 @@ fn a_bf16_bundle_is_refused_on_the_cpu_with_a_way_out() {
 }
 
 #[test]
+fn info_tells_of_actions_and_of_what_a_precision_costs() {
+    let copy = Copy::of("tiny-actions");
+    let figures = "windows = 64\nwindow_surprise_max_rel = 0.0123\nrank_correlation = 0.99951";
+    copy.edit("[self_test]", &format!("{figures}\n\n[self_test]"));
+    let assert = Command::cargo_bin("startle").unwrap().args(["models", "info"]).arg(copy.dir()).assert().success();
+    let said = String::from_utf8(assert.get_output().stdout.clone()).unwrap();
+    assert_says(&said, &["7 numbers of action and 7 of state a frame", "over 64 windows", "1.23 %", "0.99951"]);
+}
+
+#[test]
 fn the_identity_follows_the_graphs_and_the_settings_and_not_the_prose() {
     let same = Copy::of("tiny-random");
     let original = ModelBundle::load(same.dir()).unwrap();
