@@ -30,6 +30,8 @@ from .onnx_graphs import external_files, quantise, write_action_predictor, write
 from .parity import LIMITS, Parity, ParityError, check_parity, measure
 from .vjepa2_lean import ATTENTION_KINDS, LeanEncoder, LeanPredictor
 
+BF16_OPSET = 20
+
 ENCODER_KEYS = ("target_encoder", "encoder", "ema_encoder")
 
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16, "int8": torch.float32}
@@ -125,6 +127,8 @@ def networks(weights: Weights, fuse: str, kind: dict[str, Any]):
 
 def build_manifest(args: argparse.Namespace, weights: Weights, target: Weights | None) -> bundle.Manifest:
     """The manifest as far as it is known before the graphs exist; checked."""
+    if args.precision == "bf16" and args.opset < BF16_OPSET:
+        raise CheckpointError(f"--opset {args.opset}: bf16 graphs need {BF16_OPSET}, whose Gelu has a kernel for them")
     if args.precision == "int8" and args.fuse == "gpu":
         raise CheckpointError("int8 graphs are for CPUs; leave out --fuse gpu")
     c, processor, family = weights.config, weights.processor, FAMILIES[weights.config.model_type]
@@ -240,7 +244,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     p.add_argument(
         "--fuse", choices=FUSIONS, default="cpu", help="fewer, larger operators; gpu: also what is slow on a CPU"
     )
-    p.add_argument("--opset", type=int, default=17)
+    p.add_argument("--opset", type=int, help="ONNX operator set (default: 17; bf16: 20)")
     p.add_argument("--force", action="store_true", help="replace an existing folder")
     source = p.add_argument_group("source")
     source.add_argument("--arch", choices=sorted(ARCHITECTURES), help="shape of a .pt checkpoint")
@@ -281,6 +285,7 @@ def main(argv: list[str] | None = None) -> int:
         conditioned = config is not None and config.conditioned
         default = "ema_encoder" if distilled else "encoder" if conditioned else "target_encoder"
         args.encoder_key = args.encoder_key or default
+        args.opset = args.opset or (BF16_OPSET if args.precision == "bf16" else 17)
         weights = read_weights(args.source, config=config, encoder_key=args.encoder_key, revision=args.revision)
         target = read_target(args, weights.config)
         if args.mask_index is None:

@@ -53,7 +53,10 @@ def _plain_attention(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor
 
 
 class _FusedGelu(torch.autograd.Function):
-    """x·Φ(x) by the error function, exported as one ONNX Runtime contrib operator, so that no step of it is rounded."""
+    """x·Φ(x) by the error function, exported as one operator, so that no step of it is rounded.
+
+    ONNX Runtime's own for float16; for bfloat16 that of ONNX's operator set 20, the only one with a CUDA kernel.
+    """
 
     @staticmethod
     def forward(ctx, x):
@@ -61,6 +64,8 @@ class _FusedGelu(torch.autograd.Function):
 
     @staticmethod
     def symbolic(g, x):
+        if x.type().scalarType() == "BFloat16":
+            return g.op("Gelu", x, approximate_s="none").setType(x.type())
         return g.op("com.microsoft::Gelu", x).setType(x.type())
 
 
