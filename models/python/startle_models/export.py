@@ -116,7 +116,7 @@ def networks(weights: Weights, fuse: str, kind: dict[str, Any]):
     """How to make the encoder and the predictor of a model from their tensors; `fuse` as the option says."""
     c = weights.config
     fused = fuse != "none" and kind["attention"] == "mha"
-    own = kind | {"skip_norm": fuse == "gpu"}
+    own = kind | {"gpu": fuse == "gpu"}
     encoder, predictor = partial(LeanEncoder, c, **kind), partial(LeanPredictor, c, **kind)
     if fused and c.num_hidden_layers:
         encoder = partial(FusedEncoder, c, **own)

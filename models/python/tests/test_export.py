@@ -96,9 +96,8 @@ def test_int8_quarters_most_weights_and_stays_near_the_surprise(sources, tmp_pat
         assert any("rotary" in n for n in left) and not any("rotary" in n for n in whole)  # angles are exact
         ends = ("/patch/",) if name == "encoder" else ("/embed/", "/proj/")
         assert all(any(n.startswith(end) for n in left) for end in ends)
-        # Each layer's projection of query, key and value and both of its feed-forward products; the last layer of the
-        # predictor asks apart.
-        assert len(whole) == (6 if name == "encoder" else 7)
+        # Each layer's query, key and value and both of its feed-forward products.
+        assert len(whole) == 10
     small = [t for t in graph.initializer if t.data_type == onnx.TensorProto.INT8]
     assert sum(math.prod(t.dims) for t in small) > 0.6 * sum(math.prod(t.dims) for t in graph.initializer)
     bundle.verify(tmp_path / "int8")
