@@ -143,6 +143,31 @@ fn a_bf16_bundle_is_refused_on_the_cpu_with_a_way_out() {
 }
 
 #[test]
+fn a_conditioning_that_can_not_be_is_refused() {
+    for (from, to) in [("horizon = 1", "horizon = 2"), ("action_dim = 7", "action_dim = 0")] {
+        let copy = Copy::of("tiny-actions");
+        copy.edit(from, to);
+        assert_says(&copy.refusal(), &["conditioning wants an action_dim of at least 1", "clip.horizon of 1"]);
+    }
+    let copy = Copy::of("tiny-actions");
+    copy.edit("[conditioning]\naction_dim = 7", "");
+    match ort::open(&ModelBundle::load(copy.dir()).unwrap(), &options()) {
+        Err(error) => assert_says(&error.to_string(), &["predictor.onnx", "actions", "context_pos"]),
+        Ok(_) => panic!("a predictor that takes actions was taken for one that takes positions"),
+    }
+}
+
+#[test]
+fn info_tells_of_actions_and_of_what_a_precision_costs() {
+    let copy = Copy::of("tiny-actions");
+    let figures = "windows = 64\nwindow_surprise_max_rel = 0.0123\nrank_correlation = 0.99951";
+    copy.edit("[self_test]", &format!("{figures}\n\n[self_test]"));
+    let assert = Command::cargo_bin("startle").unwrap().args(["models", "info"]).arg(copy.dir()).assert().success();
+    let said = String::from_utf8(assert.get_output().stdout.clone()).unwrap();
+    assert_says(&said, &["7 numbers of action and 7 of state a frame", "over 64 windows", "1.23 %", "0.99951"]);
+}
+
+#[test]
 fn the_identity_follows_the_graphs_and_the_settings_and_not_the_prose() {
     let same = Copy::of("tiny-random");
     let original = ModelBundle::load(same.dir()).unwrap();

@@ -117,6 +117,9 @@ fn info(dir: &Path, page: &mut Page<'_>) -> Result<()> {
     )?;
     let (grid, slots, dim) = (clip.grid(), clip.slots(), manifest.features.dim);
     page.field("tokens", format!("{slots} slots of {grid}×{grid}, {dim} features each"))?;
+    if let Some(conditioning) = manifest.conditioning {
+        page.field("actions", format!("{0} numbers of action and {0} of state a frame", conditioning.action_dim))?;
+    }
     page.field("contexts", format!("{:?} frames", clip.context_lengths))?;
     let horizon = clip.horizon.map_or("to the end of the clip".into(), |slots| format!("{slots} slots"));
     page.field("predicted", format!("{horizon}; a window every {} frames", clip.stride))?;
@@ -129,6 +132,17 @@ fn info(dir: &Path, page: &mut Page<'_>) -> Result<()> {
             parity.encoder_max_rel, parity.predictor_max_rel, parity.surprise_max_rel
         ),
     )?;
+    if let (Some(windows), Some(change), Some(rank)) =
+        (parity.windows, parity.window_surprise_max_rel, parity.rank_correlation)
+    {
+        page.field(
+            "precision",
+            format!(
+                "against float32 over {windows} windows: surprise within {:.2} % of its mean, ranking {rank:.5} (Spearman)",
+                100.0 * change
+            ),
+        )?;
+    }
     page.field("baseline", manifest.baseline.as_ref().map_or("none", |entry| &entry.file))?;
     page.field("card", dir.join(&manifest.card.file).display())
 }

@@ -9,8 +9,8 @@ Facts: `src/models/ac_predictor.py`, `ACRoPEAttention` in `src/models/utils/modu
   **layer-normed first** (no affine, eps 1e-5; `normalize_reps`). Attention goes from a frame to itself and to earlier
   ones. Action and state stand at the frame's time, row 0 and column 0. What comes out at a frame's places is the next
   frame, layer-normed again.
-* The prediction here is that of the frame after the last one given: one step, as `z_tf` of the training loss. Frames are
-  encoded apart and attention is causal, so nothing of the future is in it. Longer horizons are steps repeated.
+* The prediction here is that of the frame after the last one given: one step, as `z_tf` of the training loss. Frames
+  are encoded apart and attention is causal, so nothing of the future is in it. Longer horizons are steps repeated.
 
 An action is the change of the state up to the next frame (`poses_to_diffs`); a state is position (3, metres), extrinsic
 xyz Euler angles (3, radians) and gripper (1, 0..1). The checkpoint's `extrinsics_encoder` is checked and not used, as
@@ -18,6 +18,8 @@ upstream (`use_extrinsics: false`).
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import torch
 from torch import nn
@@ -79,8 +81,6 @@ class FrameEncoder(nn.Module):
 
 def single_frame(config: ModelConfig, tensors: Tensors) -> tuple[ModelConfig, Tensors]:
     """The encoder of single frames as a V-JEPA 2 encoder whose tubelets are one frame long."""
-    from dataclasses import replace
-
     name = "encoder.embeddings.patch_embeddings.proj.weight"
     alike = replace(config, model_type="vjepa2", tubelet_size=1, frames_per_clip=1, action_dim=0)
     return alike, tensors | {name: tensors[name].sum(dim=2, keepdim=True)}

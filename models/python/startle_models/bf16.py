@@ -1,7 +1,8 @@
 """bfloat16 graphs on a processor that has no kernels for them.
 
 ONNX Runtime's CPU provider refuses bfloat16 matrix products (1.31: NOT_IMPLEMENTED for MatMul, Add, Erf, Softmax and
-MultiHeadAttention), so a bf16 bundle runs on a GPU alone. To compare its numbers with PyTorch all the same, the graph
+MultiHeadAttention), so a bf16 bundle runs on a GPU alone: its CUDA provider has kernels for the products, the sums,
+MultiHeadAttention (pull request 26083) and the Gelu of operator set 20, by its sources; no GPU was at hand. To compare its numbers with PyTorch all the same, the graph
 is rewritten: every operation that gives bfloat16 is done in float32 on the same values, and its result is rounded to
 bfloat16. That is what a kernel does that adds up in float32, as those of GPUs do. What is inside of a fused operator is
 not rounded.

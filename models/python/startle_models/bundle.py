@@ -158,7 +158,8 @@ class Session:
                 path = folder / section["file"]
                 if half:
                     emulate(path, path := Path(scratch) / section["file"])
-                self._graphs[name] = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+                providers = ["CPUExecutionProvider"]
+                self._graphs[name] = onnxruntime.InferenceSession(str(path), options, providers=providers)
                 _check_signature(name, self._graphs[name], self.manifest)
 
     def encode(self, pixels: np.ndarray, graph: str = "encoder") -> np.ndarray:

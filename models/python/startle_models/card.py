@@ -38,7 +38,8 @@ def card(manifest: bundle.Manifest, weights: Weights, options) -> str:
     predictor = f"{c.pred_num_hidden_layers} layers, width {c.pred_hidden_size}, {c.pred_num_attention_heads} heads"
     attention = "fused (com.microsoft)" if options.attention == "mha" else "plain operators"
     if options.attention == "mha" and options.fuse != "none":
-        attention += f"; layers fused for a {options.fuse.upper()}"
+        layers = "the encoder's layers" if c.conditioned else "layers"
+        attention += f"; {layers} fused for a {options.fuse.upper()}"
     contexts = ", ".join(map(str, clip["context_lengths"]))
     horizon = f"{clip['horizon']} slots after the context" if "horizon" in clip else "to the end of the clip"
     tests = "\n".join(f"| {e['context']} | {e['value']:.8f} |" for e in manifest["self_test"]["surprise"])
@@ -94,9 +95,9 @@ def _reduced(manifest: bundle.Manifest) -> str:
     if "windows" not in p:
         return ""
     emulated = (
-        "\nONNX Runtime's CPU provider has no bfloat16 kernels, and no GPU had a part in this: the figures are of the same"
-        "\ngraphs with every bfloat16 operation done in float32 and its result rounded (`bf16.py`). The bundle runs on a"
-        "\nGPU alone.\n"
+        "\nONNX Runtime's CPU provider has no bfloat16 kernels, and no GPU had a part in this: the figures are of the"
+        "\nsame graphs with every bfloat16 operation done in float32 and its result rounded (`bf16.py`). The bundle runs"
+        "\non a GPU alone.\n"
         if precision == "bf16"
         else ""
     )
@@ -116,7 +117,8 @@ LayerNorm, softmax, rotary tables and rotations, the residual stream, inputs and
 def _actions(config: ModelConfig) -> str:
     if not config.conditioned:
         return "none"
-    return f"{config.action_dim} numbers a frame, what was done up to the next one, and {config.action_dim} of its state"
+    dim = config.action_dim
+    return f"{dim} numbers a frame, what was done up to the next one, and {dim} of its state"
 
 
 def _targets(config: ModelConfig) -> str:

@@ -32,7 +32,7 @@ class Tolerance:
 
 TOLERANCES = {"fp16": Tolerance(5e-3, 0.999), "bf16": Tolerance(5e-2, 0.999), "int8": Tolerance(1e-1, 0.99)}
 """fp16 and bf16 must keep the order of windows; int8 may swap neighbours. Measured for startle-s1 on 64 windows of its
-samples: fp16 1e-3 and 1.0000, bf16 2.4e-2 and 0.9995, int8 2.7e-1 and 0.9956, which is refused."""
+samples: fp16 1e-3 and 1.0000, bf16 2.4e-2 and 0.9995, int8 8.6e-2 and 0.9974."""
 
 
 @dataclass(frozen=True)

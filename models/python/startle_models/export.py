@@ -30,6 +30,8 @@ from .onnx_graphs import external_files, quantise, write_action_predictor, write
 from .parity import LIMITS, Parity, ParityError, check_parity, measure
 from .vjepa2_lean import ATTENTION_KINDS, LeanEncoder, LeanPredictor
 
+BF16_OPSET = 20
+
 ENCODER_KEYS = ("target_encoder", "encoder", "ema_encoder")
 
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16, "int8": torch.float32}
@@ -38,8 +40,8 @@ PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat
 def export(weights: Weights, target: Weights | None, manifest: bundle.Manifest, out: Path, options) -> Parity:
     """Writes the bundle `out` from checked weights and a manifest without `graphs`, `parity` and values.
 
-    `options` holds `attention`, `fuse`, `mask_index`, `opset`, `precision`, `notes`, `force`, and for reduced precisions
-    `clips`, `rank_windows` and `seed`.
+    `options` holds `attention`, `fuse`, `mask_index`, `opset`, `precision`, `notes`, `force`, and for reduced
+    precisions `clips`, `rank_windows` and `seed`.
     """
     if out.exists() and not options.force:
         raise FileExistsError(f"{out} exists; --force replaces it")
@@ -114,14 +116,21 @@ def networks(weights: Weights, fuse: str, kind: dict[str, Any]):
     """How to make the encoder and the predictor of a model from their tensors; `fuse` as the option says."""
     c = weights.config
     fused = fuse != "none" and kind["attention"] == "mha"
-    own = kind | {"skip_norm": fuse == "gpu"}
-    encoder = partial(FusedEncoder, c, **own) if fused and c.num_hidden_layers else partial(LeanEncoder, c, **kind)
-    predictor = partial(FusedPredictor, c, **own) if fused and c.pred_num_hidden_layers else partial(LeanPredictor, c, **kind)
+    own = kind | {"gpu": fuse == "gpu"}
+    encoder, predictor = partial(LeanEncoder, c, **kind), partial(LeanPredictor, c, **kind)
+    if fused and c.num_hidden_layers:
+        encoder = partial(FusedEncoder, c, **own)
+    if fused and c.pred_num_hidden_layers:
+        predictor = partial(FusedPredictor, c, **own)
     return encoder, predictor
 
 
 def build_manifest(args: argparse.Namespace, weights: Weights, target: Weights | None) -> bundle.Manifest:
     """The manifest as far as it is known before the graphs exist; checked."""
+    if args.precision == "bf16" and args.opset < BF16_OPSET:
+        raise CheckpointError(f"--opset {args.opset}: bf16 graphs need {BF16_OPSET}, whose Gelu has a kernel for them")
+    if args.precision == "int8" and args.fuse == "gpu":
+        raise CheckpointError("int8 graphs are for CPUs; leave out --fuse gpu")
     c, processor, family = weights.config, weights.processor, FAMILIES[weights.config.model_type]
     frames = args.frames or c.frames_per_clip
     if not c.rotary and frames > c.frames_per_clip:
@@ -235,7 +244,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     p.add_argument(
         "--fuse", choices=FUSIONS, default="cpu", help="fewer, larger operators; gpu: also what is slow on a CPU"
     )
-    p.add_argument("--opset", type=int, default=17)
+    p.add_argument("--opset", type=int, help="ONNX operator set (default: 17; bf16: 20)")
     p.add_argument("--force", action="store_true", help="replace an existing folder")
     source = p.add_argument_group("source")
     source.add_argument("--arch", choices=sorted(ARCHITECTURES), help="shape of a .pt checkpoint")
@@ -248,7 +257,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     source.add_argument("--target-key", choices=ENCODER_KEYS, default="target_encoder")
     source.add_argument("--target-arch", choices=sorted(ARCHITECTURES), help="its shape (default: the model's)")
     source.add_argument("--target-config", type=Path, help="its shape as JSON")
-    source.add_argument("--mask-index", type=int, help="mask token, modulo their number (default: 1; V-JEPA 1 and 2.1: 0)")
+    source.add_argument("--mask-index", type=int, help="mask token, modulo their number (default: 1; V-JEPA 1, 2.1: 0)")
     clip = p.add_argument_group("clip and pixels")
     clip.add_argument("--frames", type=int, help="frames per clip (default: the configuration's)")
     clip.add_argument("--fps", type=float, help="model frame rate (default: about that of training, 4; V-JEPA 1: 7.5)")
@@ -276,6 +285,7 @@ def main(argv: list[str] | None = None) -> int:
         conditioned = config is not None and config.conditioned
         default = "ema_encoder" if distilled else "encoder" if conditioned else "target_encoder"
         args.encoder_key = args.encoder_key or default
+        args.opset = args.opset or (BF16_OPSET if args.precision == "bf16" else 17)
         weights = read_weights(args.source, config=config, encoder_key=args.encoder_key, revision=args.revision)
         target = read_target(args, weights.config)
         if args.mask_index is None:

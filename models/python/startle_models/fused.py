@@ -1,6 +1,7 @@
 """The lean networks with fewer and larger operators; the same numbers to rounding.
 
-* query, key and value come from one matrix product, and queries and keys are rotated together;
+* for GPUs query, key and value come from one matrix product, and queries and keys are rotated together: on a CPU the
+  copies that part them again cost more than is gained (5 to 9 % of a layer of ViT-L);
 * for GPUs a residual sum, its bias and the LayerNorm that follows are one `com.microsoft.SkipLayerNormalization`: its
   kernel for the CPU (ONNX Runtime 1.31) takes four times as long as the three operators that it replaces;
 * shapes are constants of the graph (in a Reshape 0 is "as before", -1 "what is left"), not computed layer by layer;
@@ -77,15 +78,14 @@ def _packed(layers: list[nn.Linear]) -> nn.Linear:
 class FusedBlock(nn.Module):
     """One transformer layer that takes its input normed and gives its output normed for the next."""
 
-    def __init__(self, block: Block, next_norm: nn.LayerNorm, last: bool, skip_norm: bool) -> None:
+    def __init__(self, block: Block, next_norm: nn.LayerNorm, last: bool, gpu: bool) -> None:
         super().__init__()
-        self.skip_norm = skip_norm
+        self.skip_norm = gpu
         self.heads, self.dtype, self.rotary, self.last = block.heads, block.dtype, block.rotary, last
         self.width = block.query.out_features
-        if last:
-            self.query, self.key_value = block.query, _packed([block.key, block.value])
-        else:
-            self.packed = _packed([block.query, block.key, block.value])
+        self.packed = _packed([block.query, block.key, block.value]) if gpu and not last else None
+        if self.packed is None:
+            self.query, self.key, self.value = block.query, block.key, block.value
         self.proj, self.fc1, self.fc2 = block.proj, block.fc1, block.fc2
         self.norm2, self.next_norm = block.norm2, next_norm
 
@@ -96,11 +96,12 @@ class FusedBlock(nn.Module):
         are not in the results.
         """
         h = h.to(self.dtype)
-        if self.last:
-            x, asking = x[:, known:], h[:, known:]
-            query = self._turned(self.query(asking), 1, tuple(a[:, known:] for a in angles))
-            key, value = self.key_value(h).split(self.width, dim=-1)
-            key = self._turned(key, 1, angles)
+        if self.packed is None:
+            asking, at = h, angles
+            if self.last:
+                x, asking, at = x[:, known:], h[:, known:], tuple(a[:, known:] for a in angles)
+            query, key = self._turned(self.query(asking), 1, at), self._turned(self.key(h), 1, angles)
+            value = self.value(h)
         elif angles:
             turned, value = self.packed(h).split([2 * self.width, self.width], dim=-1)
             query, key = self._turned(turned, 2, angles).split(self.width, dim=-1)
@@ -135,14 +136,14 @@ class FusedBlock(nn.Module):
 class _FusedTrunk(nn.Module):
     """A stack of fused layers; `norms` hold the LayerNorms that follow each of them."""
 
-    def __init__(self, trunk: _Trunk, final: nn.LayerNorm, skip_norm: bool, targets_only: bool) -> None:
+    def __init__(self, trunk: _Trunk, final: nn.LayerNorm, gpu: bool, targets_only: bool) -> None:
         super().__init__()
         blocks = list(trunk.blocks)
         nexts = [block.norm1 for block in blocks[1:]] + [final]
         self.rotary: RotaryTable | None = trunk.rotary
         self.first = blocks[0].norm1
         self.blocks = nn.ModuleList(
-            FusedBlock(block, norm, targets_only and block is blocks[-1], skip_norm)
+            FusedBlock(block, norm, targets_only and block is blocks[-1], gpu)
             for block, norm in zip(blocks, nexts, strict=True)
         )
 
@@ -159,10 +160,10 @@ class _FusedTrunk(nn.Module):
 class FusedEncoder(LeanEncoder):
     """`LeanEncoder` with fused operators; it must have a layer."""
 
-    def __init__(self, config: ModelConfig, tensors: Tensors, *, skip_norm: bool = False, **kind) -> None:
+    def __init__(self, config: ModelConfig, tensors: Tensors, *, gpu: bool = False, **kind) -> None:
         super().__init__(config, tensors, **kind)
         final = self.norm if self.norm is not None else self.norms[str(config.num_hidden_layers - 1)]
-        self.fused = _FusedTrunk(self.trunk, final, skip_norm, targets_only=False)
+        self.fused = _FusedTrunk(self.trunk, final, gpu, targets_only=False)
         del self.trunk
 
     def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
@@ -174,9 +175,9 @@ class FusedEncoder(LeanEncoder):
 class FusedPredictor(LeanPredictor):
     """`LeanPredictor` with fused operators; it must have a layer."""
 
-    def __init__(self, config: ModelConfig, tensors: Tensors, *, skip_norm: bool = False, **kind) -> None:
+    def __init__(self, config: ModelConfig, tensors: Tensors, *, gpu: bool = False, **kind) -> None:
         super().__init__(config, tensors, **kind)
-        self.fused = _FusedTrunk(self.trunk, self.norm, skip_norm, targets_only=True)
+        self.fused = _FusedTrunk(self.trunk, self.norm, gpu, targets_only=True)
         del self.trunk, self.norm
 
     def forward(self, context: torch.Tensor, context_pos: torch.Tensor, target_pos: torch.Tensor) -> torch.Tensor:

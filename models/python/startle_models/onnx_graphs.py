@@ -85,12 +85,26 @@ def _write(module: nn.Module, example: tuple, names: dict, path: Path, opset: in
     _save(model, path)
 
 
+KEPT_IN_FLOAT = ("rotary", "/patch", "/embed", "/mix", "/action", "/state", "/proj")
+"""Products that int8 leaves alone, by their place in the network: angles, the first and the last product, and what
+attention adds to the residual stream. For startle-s1 they are a tenth of the weights and two thirds of the error
+(window surprise off by 9 % of its mean with them in float32, by 27 % without), and cost no time that can be
+measured."""
+
+
 def quantise(path: Path) -> None:
-    """Turns the weights of all matrix products into int8, a scale per output channel; activations are quantised as
-    they come (ONNX Runtime's dynamic quantisation). Positions, layer norms and softmax stay in float32."""
+    """Turns the weights of the matrix products into int8, a scale per output channel; activations are quantised as
+    they come (ONNX Runtime's dynamic quantisation). `KEPT_IN_FLOAT`, layer norms and softmax stay in float32."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    quantize_dynamic(path, path, op_types_to_quantize=["MatMul"], per_channel=True, weight_type=QuantType.QInt8)
+    products = [n.name for n in onnx.load(str(path), load_external_data=False).graph.node if n.op_type == "MatMul"]
+    chosen = [name for name in products if not any(kept in name for kept in KEPT_IN_FLOAT)]
+    if not chosen:
+        return
+    quantize_dynamic(
+        path, path, op_types_to_quantize=["MatMul"], nodes_to_quantize=chosen, per_channel=True,
+        weight_type=QuantType.QInt8, use_external_data_format=bool(external_files(path)),
+    )  # fmt: skip
 
 
 def _is_fused(module: nn.Module) -> bool:

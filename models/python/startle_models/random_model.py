@@ -64,7 +64,8 @@ def save_hugging_face(weights: Weights, folder: Path) -> Path:
 def to_meta(weights: Weights, wrapper: str = "module.backbone.") -> dict[str, Tensors]:
     """The same weights as Meta's training code saves them: `encoder`, `target_encoder`, `predictor`.
 
-    Distilled models have `ema_encoder` in place of `target_encoder`. `encoder` holds the same tensors negated (but not the positions), so that a wrong key shows.
+    Distilled models have `ema_encoder` in place of `target_encoder`. `encoder` holds the same tensors negated (but
+    not the positions), so that a wrong key shows.
     """
     target = {wrapper + k: v for k, v in _meta_names(weights.encoder, predictor=False).items()}
     predictor = {wrapper + k: v for k, v in _meta_names(weights.predictor, predictor=True).items()}

@@ -150,9 +150,9 @@ def surprise(
 
     The target is layer-normed over its D features without affine parameters, eps 1e-5, as in training
     (`app/vjepa/train.py` upstream: `F.layer_norm(hi, (hi.size(-1),))`; V-JEPA 2.1: over each of its depths),
-    and is shared by all context lengths. `horizon` keeps only that many slots after the context; None keeps all. `whole` may
-    hold the (target) encoder's tokens of the whole windows, if they were computed before. `conditions`, for V-JEPA 2-AC,
-    are the actions and states of the windows' frames; it predicts one slot.
+    and is shared by all context lengths. `horizon` keeps only that many slots after the context; None keeps all.
+    `whole` may hold the (target) encoder's tokens of the whole windows, if they were computed before. `conditions`,
+    for V-JEPA 2-AC, are the actions and states of the windows' frames; it predicts one slot.
     """
     config = model.config
     grid = config.crop_size // config.patch_size

@@ -82,14 +82,16 @@ class ModelConfig:
         layers, taken = self.hierarchical_layers, self.num_distillation_outputs
         if self.model_type != "vjepa21":
             if layers or taken != 1 or self.teacher_embed_dim is not None:
-                raise CheckpointError("hierarchical_layers, num_distillation_outputs and teacher_embed_dim: V-JEPA 2.1 only")
+                own = "hierarchical_layers, num_distillation_outputs and teacher_embed_dim"
+                raise CheckpointError(f"{own}: V-JEPA 2.1 only")
             return
         if self.patch_size not in PRETRAINED_GRIDS:
             raise CheckpointError(f"patch_size {self.patch_size}: V-JEPA 2.1 defines positions for {PRETRAINED_GRIDS}")
         if list(layers) != sorted(set(layers)) or not layers or layers[-1] != self.num_hidden_layers - 1:
-            raise CheckpointError(f"hierarchical_layers {list(layers)}: rising layers wanted that end with the last one")
+            raise CheckpointError(f"hierarchical_layers {list(layers)}: rising layers wanted, the last of all at their end")
         if not 1 <= taken <= len(layers) or self.grid < 2:
-            raise CheckpointError(f"num_distillation_outputs {taken} of {len(layers)} layers, grid {self.grid}: out of range")
+            where = f"num_distillation_outputs {taken} of {len(layers)} layers, grid {self.grid}"
+            raise CheckpointError(f"{where}: out of range")
         if self.teacher_embed_dim is not None and self.teacher_embed_dim % taken:
             raise CheckpointError(f"teacher_embed_dim {self.teacher_embed_dim} is not a multiple of {taken} levels")
 
@@ -212,7 +214,8 @@ ARCHITECTURES: dict[str, ModelConfig] = {
 }  # fmt: skip
 """Shapes of Meta's published checkpoints (`src/hub/backbones.py` and `src/models/vision_transformer.py`; V-JEPA 1:
 `configs/pretrain/*.yaml` and `app/vjepa/utils.py`, where the predictor has as many heads as the encoder; V-JEPA 2.1:
-`app/vjepa_2_1/models/*.py`; V-JEPA 2-AC: `src/models/ac_predictor.py` and `configs/train/vitg16/droid-256px-8f.yaml`)."""
+`app/vjepa_2_1/models/*.py`; V-JEPA 2-AC: `src/models/ac_predictor.py` and
+`configs/train/vitg16/droid-256px-8f.yaml`)."""
 
 
 def expected_encoder(config: ModelConfig) -> Shapes:

@@ -53,7 +53,10 @@ def _plain_attention(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor
 
 
 class _FusedGelu(torch.autograd.Function):
-    """x·Φ(x) by the error function, exported as one ONNX Runtime contrib operator, so that no step of it is rounded."""
+    """x·Φ(x) by the error function, exported as one operator, so that no step of it is rounded.
+
+    ONNX Runtime's own for float16; for bfloat16 that of ONNX's operator set 20, the only one with a CUDA kernel.
+    """
 
     @staticmethod
     def forward(ctx, x):
@@ -61,6 +64,8 @@ class _FusedGelu(torch.autograd.Function):
 
     @staticmethod
     def symbolic(g, x):
+        if x.type().scalarType() == "BFloat16":
+            return g.op("Gelu", x, approximate_s="none").setType(x.type())
         return g.op("com.microsoft::Gelu", x).setType(x.type())
 
 
@@ -282,7 +287,8 @@ class LeanPredictor(nn.Module):
     ) -> None:
         super().__init__()
         self.dtype = dtype
-        embed, modality = "predictor.embeddings.predictor_embeddings", tensors.get("predictor.embeddings.modality_video")
+        embed = "predictor.embeddings.predictor_embeddings"
+        modality = tensors.get("predictor.embeddings.modality_video")
         joined = f"{embed}.0.weight" in tensors
         self.mix = _linear(tensors, f"{embed}.0", dtype) if joined else None
         self.embed = _shifted(_linear(tensors, f"{embed}.2" if joined else embed, dtype), modality)

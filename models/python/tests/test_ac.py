@@ -81,7 +81,7 @@ def exported(request, source, tmp_path_factory):
 
 
 def turn(head: torch.Tensor, time: torch.Tensor, row: torch.Tensor, column: torch.Tensor) -> torch.Tensor:
-    """Rotates features [N, d]: neighbours form a pair, whose members turn by the angles of places 2i and 2i+1, tiled."""
+    """Rotates features [N, d]: neighbours form a pair, whose members turn by the angles 2i and 2i+1, tiled."""
     half, out = head.shape[1] // 3 // 2, head.clone()
     for axis, place in enumerate((time, row, column)):
         for i in range(half):
@@ -153,7 +153,7 @@ ACTIONS, STATES = (torch.randn(2, 5, 7, generator=GENERATOR) * 0.3 for _ in rang
 
 
 def test_every_stage_is_the_forward_pass_in_the_published_names(source, exported, record_property):
-    """PyTorch float32 and the ONNX graphs, a batch of two, against float64: one pass of upstream predicts all frames."""
+    """PyTorch float32 and the graphs, a batch of two, against float64: one pass of upstream predicts all frames."""
     weights = checkpoints.read_meta(source / "ac.pt", CONFIG, encoder_key="encoder")
     model, given = reference.load_model(weights, 0), (ACTIONS.numpy(), STATES.numpy())
     torch_stages = reference.surprise(model, PIXELS, [1, 2, 3, 4], conditions=given)

@@ -22,7 +22,7 @@ CONFIG = ModelConfig(
     pred_hidden_size=36, pred_num_attention_heads=3, pred_num_hidden_layers=2, pred_num_mask_tokens=3,
     hierarchical_layers=(0, 1, 3, 4), num_distillation_outputs=4,
 )  # fmt: skip
-"""Heads of 20 (2 features are not rotated) and 12 features; a 3 × 3 grid, stretched by 7.5 to the pretrained 16 × 16."""
+"""Heads of 20 (2 features are not rotated) and 12 features; a 3 × 3 grid, stretched by 7.5 to that of 16 × 16."""
 
 STUDENT = replace(
     CONFIG, hidden_size=32, num_hidden_layers=4, hierarchical_layers=(0, 1, 2, 3), num_distillation_outputs=1,
