@@ -189,7 +189,7 @@ fn memory(args: &MonitorArgs, model: &ChosenModel, key: &CurveKey) -> Result<Mem
 }
 
 /// `startle/cameras` in the user's folder for states (XDG Base Directory Specification).
-fn state_folder() -> Result<PathBuf> {
+pub(super) fn state_folder() -> Result<PathBuf> {
     let set = std::env::var_os("XDG_STATE_HOME").filter(|value| !value.is_empty()).map(PathBuf::from);
     let folder = set.or_else(|| std::env::home_dir().map(|home| home.join(".local/state")));
     let none = || Error::Config("there is no home folder to keep what cameras have shown: give --state DIR".into());

@@ -1,6 +1,7 @@
 //! `startle monitor`: cameras and other endless sources to alerts.
 
 mod cameras;
+mod dashboard;
 mod lines;
 mod reload;
 
@@ -12,10 +13,11 @@ use lines::{Lenient, Lines};
 use reload::Control;
 use startle::media::ffmpeg::RtspTransport;
 use startle::monitor::{Listener, RotatingFile};
-use startle::pipeline::live::{self, Options};
+use startle::pipeline::live::{self, Meters, Options};
 use startle::surprise::DEFAULT_TOP_FRACTION;
 use startle::units::{Stop, per_hour};
 use startle::{Error, Result};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -34,7 +36,7 @@ const FINISH: Duration = Duration::from_secs(1);
 #[derive(Debug, Args)]
 pub struct MonitorArgs {
     /// Cameras: URLs (rtsp://, http://, udp://, …) or files.
-    #[arg(required_unless_present = "config", value_name = "SOURCE")]
+    #[arg(required_unless_present_any = ["config", "print"], value_name = "SOURCE")]
     pub sources: Vec<String>,
     /// Cameras and their settings, from a file.
     #[arg(
@@ -86,6 +88,16 @@ pub struct MonitorArgs {
     /// Share of a slot's tokens whose mean is its surprise.
     #[arg(long, value_name = "SHARE", default_value_t = DEFAULT_TOP_FRACTION, value_parser = parse_share)]
     pub top: f32,
+    /// Keep a clip of each event in this folder, from a few seconds before it to a few after.
+    #[arg(long, value_name = "DIR")]
+    pub clips: Option<PathBuf>,
+    /// Serve a page with every camera's picture, curve and events at this address, for example 127.0.0.1:8470. Off the
+    /// loopback address it needs a login in the configuration.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub listen: Option<SocketAddr>,
+    /// Print a file to copy and end: a unit for systemd, or a dashboard for Grafana.
+    #[arg(long, value_name = "FILE", exclusive = true)]
+    pub print: Option<dashboard::Printed>,
     /// No lines for people; errors only.
     #[arg(long, short)]
     pub quiet: bool,
@@ -102,13 +114,18 @@ fn parse_seconds(text: &str) -> Result<f64, String> {
 
 /// Runs the command; `hang_up` is raised by a SIGHUP.
 pub fn run(args: &MonitorArgs, stop: &Stop, hang_up: Arc<AtomicBool>) -> Result<()> {
+    if let Some(file) = args.print {
+        return file.print();
+    }
     let cameras = cameras::named(args)?;
     let yard = Yard::open(args, &cameras)?;
     let mut listeners = listeners(args, stop, &yard)?;
+    let meters: Arc<Meters> = Arc::default();
+    listeners.extend(dashboard::start(args, &meters)?);
     let mut scorer = yard.scorer()?;
     let watched = cameras.iter().map(|camera| yard.watched(camera)).collect::<Result<_>>()?;
-    let options =
-        Options { batch: usize::from(args.model.batch), queue: usize::from(args.queue), ..Options::new(stop.clone()) };
+    let (batch, queue) = (usize::from(args.model.batch), usize::from(args.queue));
+    let options = Options { batch, queue, meters, ..Options::new(stop.clone()) };
     let control = Control::new(args.config.as_deref(), cameras, &yard, &mut listeners, hang_up);
     let ended = live::watch(watched, scorer.as_mut(), &options, control);
     // All are finished, whatever becomes of one of them; what ended the watch outranks what that led to.

@@ -15,15 +15,18 @@
 //! the environment or in a file of its own appears nowhere, one in the configuration only without its secrets.
 
 mod camera;
+mod dashboard;
 mod place;
 mod schedule;
 mod values;
 
 pub use camera::{Camera, Threshold};
+pub use dashboard::DashboardConfig;
 pub use schedule::Schedule;
 
 use crate::error::Result;
 use camera::{Settings, WrittenCamera};
+use dashboard::WrittenDashboard;
 use place::{Place, read};
 use serde::Deserialize;
 use std::collections::HashMap;
@@ -35,6 +38,8 @@ use toml::Spanned;
 pub struct MonitorConfig {
     /// The cameras.
     pub cameras: Vec<Camera>,
+    /// `[dashboard]`: the page, where there is one.
+    pub dashboard: Option<DashboardConfig>,
 }
 
 /// The file as it is written.
@@ -45,6 +50,7 @@ struct Written {
     defaults: Settings,
     #[serde(default)]
     camera: Vec<Spanned<WrittenCamera>>,
+    dashboard: Option<Spanned<WrittenDashboard>>,
 }
 
 impl MonitorConfig {
@@ -92,7 +98,11 @@ impl MonitorConfig {
             }
             cameras.push(settings.camera(name, input));
         }
-        Ok(Self { cameras })
+        let dashboard = written.dashboard.map(|spanned| {
+            let span = spanned.span();
+            spanned.into_inner().config(&place, span)
+        });
+        Ok(Self { cameras, dashboard: dashboard.transpose()? })
     }
 }
 
