@@ -186,7 +186,7 @@ def soak(options: argparse.Namespace, folder: Path) -> dict:
         "ended_s": ended_s,
         "memory_mb": [[round(t), round(mb, 1)] for t, mb in memory],
         "growth": third[-1] / third[0] - 1 if third else float("nan"),
-        "latency_s": {q: quantile(samples, "startle_alert_latency_seconds", float(q)) for q in ("0.5", "0.99")},
+        "latency_s": {q: quantile(samples, "startle_verdict_latency_seconds", float(q)) for q in ("0.5", "0.99")},
         "inference_s": {q: quantile(samples, "startle_inference_seconds", float(q)) for q in ("0.5", "0.99")},
         "frames": total(samples, "startle_frames_total"),
         "clips": total(samples, "startle_clips_total"),
@@ -222,7 +222,7 @@ def table(result: dict) -> str:
         *(f"| {name} | {value} |" for name, value in rows),
         "",
         "Latency is counted from the arrival of a slot's last frame to its verdict, and read from the buckets of "
-        "`startle_alert_latency_seconds`: the true quantile lies at or under the bound.",
+        "`startle_verdict_latency_seconds`: the true quantile lies at or under the bound.",
         "",
     ]
     return "\n".join(lines)

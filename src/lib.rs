@@ -8,7 +8,8 @@
 //! Dependencies run downwards only (`tests/layers.rs` keeps it so):
 //!
 //! ```text
-//! 9 cli, main
+//! 10 cli, main
+//! 9 serve
 //! 8 report │ dataset │ monitor
 //! 7 pipeline │ evaluate
 //! 6 media/{open,ffmpeg} │ model/{bundle,tensor,jepa,ort,persistence,…} │ record
@@ -22,7 +23,8 @@
 //!
 //! Invariant: floors 0–5 are pure: no I/O, threads, clocks or global state. Foreign crates stay in one room each:
 //! `ffmpeg_next` in [`media::ffmpeg`], `ort` in [`model::ort`], `plotters` in `report/plot*.rs`, threads and channels
-//! in [`pipeline`] (and one thread that writes in `monitor/evidence`), `clap` and printing in the binary's `cli`.
+//! in [`pipeline`] (and those that write and send in `monitor/evidence` and `monitor/deliver`), `axum` and `tokio` in
+//! [`serve`], `clap` and printing in the binary's `cli`.
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, clippy::dbg_macro))]
 
 pub mod clip;
@@ -35,6 +37,7 @@ pub mod monitor;
 pub mod pipeline;
 pub mod record;
 pub mod report;
+pub mod serve;
 pub mod surprise;
 pub mod units;
 

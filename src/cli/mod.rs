@@ -9,6 +9,7 @@ mod exit;
 mod models;
 mod monitor;
 mod one;
+mod passwd;
 mod progress;
 mod report;
 mod resume;
@@ -43,6 +44,7 @@ enum Command {
     Monitor(monitor::MonitorArgs),
     Calibrate(calibrate::CalibrateArgs),
     Evaluate(evaluate::EvaluateArgs),
+    Passwd(passwd::PasswdArgs),
     Models(models::ModelsArgs),
     Doctor(doctor::DoctorArgs),
 }
@@ -62,6 +64,7 @@ pub fn main() -> Outcome {
         Command::Monitor(args) => monitor::run(args, &stop, hang_up.unwrap_or_default()).map(|()| Outcome::Done),
         Command::Calibrate(args) => calibrate::run(args, &stop).map(|()| Outcome::Done),
         Command::Evaluate(args) => evaluate::run(args, &stop),
+        Command::Passwd(args) => passwd::run(args).map(|()| Outcome::Done),
         Command::Report(args) => report::run(args).map(|()| Outcome::Done),
         Command::Models(args) => models::run(args, &mut std::io::stdout().lock()).map(|()| Outcome::Done),
         Command::Doctor(args) => {

@@ -8,7 +8,7 @@ mod hear;
 mod memory;
 mod rotate;
 
-pub use config::{Camera, MonitorConfig, Schedule, Threshold};
+pub use config::{Camera, DashboardConfig, MonitorConfig, Schedule, Threshold};
 pub use hear::{Heard, Listener};
 pub use memory::Memory;
 pub use rotate::RotatingFile;

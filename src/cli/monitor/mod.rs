@@ -1,6 +1,7 @@
 //! `startle monitor`: cameras and other endless sources to alerts.
 
 mod cameras;
+mod dashboard;
 mod keep;
 mod lines;
 mod reload;
@@ -14,10 +15,11 @@ use reload::Control;
 use startle::media::ffmpeg::RtspTransport;
 use startle::monitor::evidence::Evidence;
 use startle::monitor::{Listener, RotatingFile};
-use startle::pipeline::live::{self, Options};
+use startle::pipeline::live::{self, Meters, Options};
 use startle::surprise::DEFAULT_TOP_FRACTION;
 use startle::units::{Stop, per_hour};
 use startle::{Error, Result};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -36,7 +38,7 @@ const FINISH: Duration = Duration::from_secs(1);
 #[derive(Debug, Args)]
 pub struct MonitorArgs {
     /// Cameras: URLs (rtsp://, http://, udp://, …) or files.
-    #[arg(required_unless_present = "config", value_name = "SOURCE")]
+    #[arg(required_unless_present_any = ["config", "print"], value_name = "SOURCE")]
     pub sources: Vec<String>,
     /// Cameras and their settings, from a file.
     #[arg(
@@ -94,6 +96,13 @@ pub struct MonitorArgs {
     /// Keep every camera's curve in this folder, a file of JSON lines a day.
     #[arg(long, value_name = "DIR")]
     pub curve: Option<PathBuf>,
+    /// Serve a page with every camera's picture, curve and events at this address, for example 127.0.0.1:8470. Off the
+    /// loopback address it needs a login in the configuration.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub listen: Option<SocketAddr>,
+    /// Print a file to copy and end: a unit for systemd, or a dashboard for Grafana.
+    #[arg(long, value_name = "FILE", exclusive = true)]
+    pub print: Option<dashboard::Printed>,
     /// No lines for people; errors only.
     #[arg(long, short)]
     pub quiet: bool,
@@ -110,20 +119,25 @@ fn parse_seconds(text: &str) -> Result<f64, String> {
 
 /// Runs the command; `hang_up` is raised by a SIGHUP.
 pub fn run(args: &MonitorArgs, stop: &Stop, hang_up: Arc<AtomicBool>) -> Result<()> {
+    if let Some(file) = args.print {
+        return file.print();
+    }
     let config = cameras::named(args)?;
     let cameras: Vec<_> = config.cameras.iter().cloned().map(Arc::new).collect();
     let evidence = keep::evidence(args, &config)?;
     let places = evidence.as_ref().map(Evidence::places);
     let yard = Yard::open(args, &cameras, places.clone())?;
+    let meters: Arc<Meters> = Arc::default();
     // What is to be delivered is on the disk before it is told.
     let mut listeners: Vec<Box<dyn Listener>> = Vec::new();
     listeners.extend(keep::delivery(&config)?.map(|delivery| Box::new(delivery) as Box<dyn Listener>));
     listeners.extend(tellers(args, stop, &yard)?);
     listeners.extend(evidence.map(|evidence| Box::new(evidence) as Box<dyn Listener>));
+    listeners.extend(dashboard::start(args, &config, &meters)?);
     let mut scorer = yard.scorer()?;
     let watched = cameras.iter().map(|camera| yard.watched(camera)).collect::<Result<_>>()?;
-    let options =
-        Options { batch: usize::from(args.model.batch), queue: usize::from(args.queue), ..Options::new(stop.clone()) };
+    let (batch, queue) = (usize::from(args.model.batch), usize::from(args.queue));
+    let options = Options { batch, queue, meters, ..Options::new(stop.clone()) };
     let control = Control::new((args.config.as_deref(), config), cameras, &yard, &mut listeners, hang_up);
     let ended = live::watch(watched, scorer.as_mut(), &options, control);
     // All are finished, whatever becomes of one of them; what ended the watch outranks what that led to.

@@ -15,6 +15,7 @@
 //! the environment or in a file of its own appears nowhere, one in the configuration only without its secrets.
 
 mod camera;
+mod dashboard;
 mod delivery;
 mod evidence;
 mod place;
@@ -22,12 +23,14 @@ mod schedule;
 mod values;
 
 pub use camera::{Camera, Threshold};
+pub use dashboard::DashboardConfig;
 pub use schedule::Schedule;
 
 use super::deliver::DeliverySettings;
 use super::evidence::{ClipSettings, JournalSettings};
 use crate::error::Result;
 use camera::{Settings, WrittenCamera};
+use dashboard::WrittenDashboard;
 use delivery::{Reader, WrittenCommand, WrittenMqtt, WrittenSpool, WrittenWebhook};
 use evidence::{WrittenClips, WrittenJournal};
 use place::{Place, read};
@@ -47,6 +50,8 @@ pub struct MonitorConfig {
     pub journal: Option<JournalSettings>,
     /// `[[webhook]]`, `[[command]]`, `[mqtt]`: where alerts go.
     pub delivery: Option<DeliverySettings>,
+    /// `[dashboard]`: the page, where there is one.
+    pub dashboard: Option<DashboardConfig>,
 }
 
 /// The file as it is written.
@@ -66,6 +71,7 @@ struct Written {
     #[serde(default)]
     command: Vec<WrittenCommand>,
     mqtt: Option<WrittenMqtt>,
+    dashboard: Option<Spanned<WrittenDashboard>>,
 }
 
 impl MonitorConfig {
@@ -118,7 +124,11 @@ impl MonitorConfig {
         let names: Vec<String> = cameras.iter().map(|camera| camera.name.clone()).collect();
         let reader = Reader { place: &place, env, cameras: &names };
         let delivery = reader.delivery(written.spool, written.webhook, written.command, written.mqtt)?;
-        Ok(Self { cameras, clips, journal, delivery })
+        let dashboard = written.dashboard.map(|spanned| {
+            let span = spanned.span();
+            spanned.into_inner().config(&place, span)
+        });
+        Ok(Self { cameras, clips, journal, delivery, dashboard: dashboard.transpose()? })
     }
 }
 

@@ -12,6 +12,7 @@
 //! model's own failure ends the whole.
 
 mod arrival;
+mod meters;
 mod queue;
 mod score;
 mod station;
@@ -28,6 +29,7 @@ use crate::surprise::{Baseline, Past};
 use crate::units::{MediaTime, Stop};
 pub use arrival::ByArrival;
 use crossbeam_channel::bounded;
+pub use meters::{CameraMeters, Histogram, Meters};
 use queue::Queues;
 use serde::{Deserialize, Serialize};
 use station::Station;
@@ -124,6 +126,8 @@ pub struct Options {
     pub open_limit: Duration,
     /// After a stop, what waits is still scored for so long.
     pub drain: Duration,
+    /// What is counted meanwhile.
+    pub meters: Arc<Meters>,
     /// Ends the watch.
     pub stop: Stop,
 }
@@ -132,7 +136,8 @@ impl Options {
     /// Four clips a call, eight waiting, cuts looked for, 20 s to open, 3 s to drain.
     pub fn new(stop: Stop) -> Self {
         let (open_limit, drain) = (Duration::from_secs(20), Duration::from_secs(3));
-        Self { batch: 4, queue: 8, scene_cuts: true, backoff: Backoff::default(), open_limit, drain, stop }
+        let (backoff, meters) = (Backoff::default(), Arc::default());
+        Self { batch: 4, queue: 8, scene_cuts: true, backoff, open_limit, drain, meters, stop }
     }
 }
 
@@ -199,6 +204,8 @@ pub struct Moment {
     pub heat: HeatMap,
     /// Where events open and close, on the scale of the surprise (of `z` where the thresholds are in it).
     pub levels: (f32, f32),
+    /// The levels are on the scale of `z`.
+    pub levels_in_z: bool,
 }
 
 /// How far an incident is.

@@ -4,14 +4,15 @@
 //! bounded whatever the model's speed. What is dropped is whole clips, the oldest first, half a queue at once (so that
 //! what is left are unbroken runs), and a gap stands in their place.
 
-use super::{Health, Options};
+use super::{CameraMeters, Health, Meters, Options};
 use crate::clip::Clip;
 use crate::error::{Error, Result};
 use crate::media::{GapReason, VideoInfo};
 use crate::record::Gap;
 use crate::units::Stop;
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 /// Breaks without a clip between them are drawn together past this many.
@@ -39,6 +40,7 @@ struct Line {
     items: VecDeque<Item>,
     clips: usize,
     ended: bool,
+    meters: Arc<CameraMeters>,
 }
 
 /// The queues of all cameras.
@@ -46,18 +48,20 @@ pub(super) struct Queues {
     lines: Mutex<Vec<Line>>,
     changed: Condvar,
     capacity: usize,
+    meters: Arc<Meters>,
 }
 
 impl Queues {
     pub(super) fn new(options: &Options) -> Self {
         let capacity = options.queue.max(2);
-        Self { lines: Mutex::default(), changed: Condvar::new(), capacity }
+        Self { lines: Mutex::default(), changed: Condvar::new(), capacity, meters: Arc::clone(&options.meters) }
     }
 
     /// One more camera; gives its index.
     pub(super) fn add(&self) -> usize {
         let mut lines = self.lock();
-        lines.push(Line::default());
+        let meters = self.meters.camera(lines.len());
+        lines.push(Line { meters, ..Line::default() });
         lines.len() - 1
     }
 
@@ -82,7 +86,7 @@ impl Queues {
             line.drop_to(self.capacity / 2, stride);
         }
         line.items.push_back(Item::Clip(clip, SystemTime::now()));
-        line.clips += 1;
+        line.count(line.clips + 1);
         self.changed.notify_all();
     }
 
@@ -98,8 +102,9 @@ impl Queues {
             }
             lines = self.changed.wait_timeout(lines, NAP).unwrap_or_else(PoisonError::into_inner).0;
         }
-        lines[camera].items.push_back(Item::Clip(clip, SystemTime::now()));
-        lines[camera].clips += 1;
+        let line = &mut lines[camera];
+        line.items.push_back(Item::Clip(clip, SystemTime::now()));
+        line.count(line.clips + 1);
         self.changed.notify_all();
         Ok(())
     }
@@ -153,7 +158,7 @@ fn take_round(lines: &mut [Line], first: usize, batch: usize) -> Vec<(usize, Ite
                 }
                 taken.extend(line.items.pop_front().map(|item| (camera, item)));
                 if is_clip {
-                    line.clips -= 1;
+                    line.count(line.clips - 1);
                     clips += 1;
                     break;
                 }
@@ -166,6 +171,12 @@ fn take_round(lines: &mut [Line], first: usize, batch: usize) -> Vec<(usize, Ite
 }
 
 impl Line {
+    /// So many clips wait now.
+    fn count(&mut self, clips: usize) {
+        self.clips = clips;
+        self.meters.queued.store(clips as u64, Ordering::Relaxed);
+    }
+
     /// Drops the oldest clips down to `keep`; each run of them leaves a gap.
     fn drop_to(&mut self, keep: usize, stride: usize) {
         let mut kept = VecDeque::with_capacity(self.items.len());

@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::model::{Scorer, WindowErrors};
 use crate::pipeline::send;
 use crossbeam_channel::Sender;
+use std::sync::atomic::Ordering;
 use std::time::{Instant, SystemTime};
 
 /// A camera's clip with its errors and the time of its last frame's arrival, or what passes through.
@@ -44,10 +45,17 @@ pub(super) fn run(
             }
         }
         let clips: Vec<Clip> = taken.iter().filter_map(|(_, item)| clip_of(item)).collect();
+        let begun = Instant::now();
         let scores = if clips.is_empty() { Vec::new() } else { scorer.score(&clips)? };
+        if !clips.is_empty() {
+            options.meters.inference.add(begun.elapsed());
+        }
         if scores.len() != clips.len() {
             let reason = format!("{} scores for {} clips", scores.len(), clips.len());
             return Err(Error::Internal { stage: "score", reason });
+        }
+        for (camera, _) in taken.iter().filter(|(_, item)| matches!(item, Item::Clip(..))) {
+            options.meters.camera(*camera).clips.fetch_add(1, Ordering::Relaxed);
         }
         pass(taken, scores, out)?;
     }

@@ -1,7 +1,7 @@
 //! One camera: connects, decodes, and connects anew after whatever goes wrong.
 
 use super::queue::{Item, Queues};
-use super::{Backoff, Camera, Health, Options, Pace, State};
+use super::{Backoff, Camera, CameraMeters, Health, Options, Pace, State};
 use crate::clip::ClipSpec;
 use crate::error::{Error, Result};
 use crate::media::{FrameSource, GapReason, Picture, Step, VideoInfo};
@@ -158,9 +158,10 @@ impl Tender<'_, '_> {
         };
         let work = || -> Result<()> {
             let inner = opener()?;
-            let mut tended =
-                Tended { inner, clock, pulse, stall, pace, stop: &stop, shift: None, first_step: None, begun: None };
-            decode::run_source(&mut tended, spec, options.scene_cuts, &stop, &mut out)
+            let (meters, stop) = (options.meters.camera(index), &stop);
+            let (shift, first_step, begun) = (None, None, None);
+            let mut tended = Tended { inner, clock, pulse, stall, pace, meters, stop, shift, first_step, begun };
+            decode::run_source(&mut tended, spec, options.scene_cuts, stop, &mut out)
         };
         let done = catch_unwind(AssertUnwindSafe(work));
         done.unwrap_or_else(|_| Err(Error::Internal { stage: "decode", reason: "a panic".into() }))?;
@@ -175,6 +176,7 @@ struct Tended<'a> {
     pulse: &'a Pulse,
     stall: Duration,
     pace: Pace,
+    meters: Arc<CameraMeters>,
     stop: &'a Stop,
     /// The camera's time at this connection's first frame.
     shift: Option<MediaTime>,
@@ -222,6 +224,7 @@ impl FrameSource for Tended<'_> {
         }
         match step? {
             Step::Frame { time, end } => {
+                self.meters.frames.fetch_add(1, Ordering::Relaxed);
                 let fresh = self.shift.is_none();
                 let shift = self.shift.unwrap_or_else(|| self.start());
                 self.keep_pace(time);

@@ -155,6 +155,7 @@ impl<'a> Tracker<'a> {
             frame: Arc::clone(&slot.frame),
             heat: describe::heat(&self.spec, self.size, slot.heat.clone()),
             levels: (thresholds.high, thresholds.low),
+            levels_in_z: !thresholds.in_surprise,
         };
         each(News::Moment(Box::new(moment)))?;
         judged.opened.into_iter().try_for_each(|found| self.tell(Phase::Begun, found, each))?;

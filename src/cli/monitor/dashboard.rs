@@ -1,0 +1,51 @@
+//! The page, where it is asked for, and the files to copy.
+
+use super::MonitorArgs;
+use super::cameras::state_folder;
+use clap::ValueEnum;
+use startle::monitor::{DashboardConfig, Listener, MonitorConfig};
+use startle::pipeline::live::Meters;
+use startle::serve::{Dashboard, GRAFANA, SYSTEMD};
+use startle::{Error, Result};
+use std::io::Write;
+use std::sync::Arc;
+
+/// A file to copy.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Printed {
+    /// A unit for systemd.
+    Systemd,
+    /// A dashboard for Grafana.
+    Grafana,
+}
+
+impl Printed {
+    pub(super) fn print(self) -> Result<()> {
+        let text = match self {
+            Self::Systemd => SYSTEMD,
+            Self::Grafana => GRAFANA,
+        };
+        std::io::stdout().write_all(text.as_bytes()).map_err(|e| Error::output("standard output", e))
+    }
+}
+
+/// Starts the dashboard that the configuration and the flags ask for; a flag's address takes the configured one's place.
+pub(super) fn start(
+    args: &MonitorArgs,
+    config: &MonitorConfig,
+    meters: &Arc<Meters>,
+) -> Result<Option<Box<dyn Listener>>> {
+    let clips = args.clips.clone().or_else(|| config.clips.as_ref().map(|clips| clips.folder.clone()));
+    let config = match (config.dashboard.clone(), args.listen) {
+        (Some(config), Some(listen)) => DashboardConfig { listen, ..config },
+        (Some(config), None) => config,
+        (None, Some(listen)) => DashboardConfig::at(listen),
+        (None, None) => return Ok(None),
+    };
+    let state = args.state.clone().map_or_else(|| state_folder("cameras"), Ok)?;
+    let dashboard = Dashboard::start(&config, clips, &state, Arc::clone(meters))?;
+    // Told even when people want no lines: it is where to look, or what to mend.
+    eprintln!("startle: the dashboard is at {}", dashboard.url());
+    dashboard.warning().iter().for_each(|words| eprintln!("startle: {words}"));
+    Ok(Some(Box::new(dashboard)))
+}

@@ -1,0 +1,247 @@
+//! What the dashboard knows of the cameras now, and who is told when it changes.
+//!
+//! Invariants: bounded: so many points a camera, so many messages for a viewer who is slow (he misses the oldest);
+//! pictures are only encoded while somebody looks.
+
+use crate::clip::{ModelFrame, jpeg_base64};
+use crate::monitor::Heard;
+use crate::monitor::alert::rfc3339;
+use crate::pipeline::live::{Health, Histogram, Meters, Moment, News, Phase, State};
+use crate::record::HeatMap;
+use serde_json::{Value, json};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tokio::sync::broadcast;
+
+/// Points of a camera's curve that are kept: some minutes.
+const POINTS: usize = 1500;
+/// Messages that wait for a slow viewer.
+const MESSAGES: usize = 512;
+
+/// A message for viewers: its name and its JSON.
+pub(super) type Told = (&'static str, Arc<str>);
+
+/// Everything that is live.
+pub(super) struct Hub {
+    cameras: Mutex<Vec<Camera>>,
+    tell: broadcast::Sender<Told>,
+    pub(super) meters: Arc<Meters>,
+    /// From a frame's arrival to the alert.
+    pub(super) alert_latency: Histogram,
+    /// From the arrival of the newest frame behind a slot to its verdict.
+    pub(super) verdict_latency: Histogram,
+}
+
+/// What is known of one camera.
+pub(super) struct Camera {
+    pub(super) name: String,
+    source: String,
+    /// The thresholds are in z.
+    in_z: bool,
+    pub(super) health: Health,
+    points: VecDeque<Value>,
+    pub(super) surprise: Option<f32>,
+    pub(super) events: AtomicU64,
+    arrived: Option<SystemTime>,
+    latency_s: Option<f64>,
+    fps: f64,
+    counted: (Instant, u64),
+    /// What is to be shown next.
+    picture: Option<(Arc<ModelFrame>, HeatMap, f32)>,
+}
+
+impl Hub {
+    pub(super) fn new(meters: Arc<Meters>) -> Self {
+        let (tell, _) = broadcast::channel(MESSAGES);
+        let (alert_latency, verdict_latency) = (Histogram::default(), Histogram::default());
+        Self { cameras: Mutex::default(), tell, meters, alert_latency, verdict_latency }
+    }
+
+    pub(super) fn viewers(&self) -> usize {
+        self.tell.receiver_count()
+    }
+
+    pub(super) fn subscribe(&self) -> broadcast::Receiver<Told> {
+        self.tell.subscribe()
+    }
+
+    pub(super) fn tell(&self, what: &'static str, value: &Value) {
+        // Nobody may be looking.
+        let _ = self.tell.send((what, value.to_string().into()));
+    }
+
+    pub(super) fn cameras(&self) -> MutexGuard<'_, Vec<Camera>> {
+        self.cameras.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a piece of news; gives the events that are to be remembered.
+    pub(super) fn take(&self, heard: Heard<'_>) {
+        let mut cameras = self.cameras();
+        while cameras.len() <= heard.index {
+            cameras.push(Camera::new(heard.camera));
+        }
+        let camera = &mut cameras[heard.index];
+        match heard.news {
+            News::Moment(moment) => {
+                if let Ok(waited) = heard.at.duration_since(moment.arrived) {
+                    self.verdict_latency.add(waited);
+                }
+                let point = camera.moment(moment, heard.at);
+                if self.viewers() > 0 {
+                    self.tell("moment", &json!({"camera": heard.index, "point": point}));
+                }
+            }
+            News::Health(health) => {
+                camera.health = health.clone();
+                let value = camera.summary(heard.index, self.meters.camera(heard.index).read());
+                self.tell("camera", &value);
+            }
+            News::Gap(gap) => {
+                let point = json!([millis(heard.at), null, null, null, null, null]);
+                camera.add(point);
+                self.tell("gap", &json!({"camera": heard.index, "time": millis(heard.at), "gap": gap}));
+            }
+            News::Incident(incident) if incident.phase == Phase::Begun => {
+                camera.events.fetch_add(1, Ordering::Relaxed);
+                let waited = camera.arrived.and_then(|arrived| heard.at.duration_since(arrived).ok());
+                if let Some(waited) = waited {
+                    self.alert_latency.add(waited);
+                }
+            }
+            News::Incident(_) | News::Learnt(_) => {}
+        }
+    }
+
+    /// Every camera as the page shows it; one that has ended gives way to another of its name.
+    pub(super) fn list(&self) -> Vec<Value> {
+        let cameras = self.cameras();
+        let replaced = |at: usize| {
+            let after = cameras.iter().skip(at + 1);
+            cameras[at].health.state == State::Ended && after.into_iter().any(|other| other.name == cameras[at].name)
+        };
+        let shown = (0..cameras.len()).filter(|at| !replaced(*at));
+        shown.map(|at| cameras[at].summary(at, self.meters.camera(at).read())).collect()
+    }
+
+    /// The points of a camera's curve, the oldest first.
+    pub(super) fn curve(&self, index: usize) -> Option<Value> {
+        let cameras = self.cameras();
+        let camera = cameras.get(index)?;
+        let fields = ["time", "surprise", "z", "motion", "high", "low"];
+        Some(json!({"camera": camera.name, "in_z": camera.in_z, "fields": fields, "points": camera.points}))
+    }
+
+    /// Whether the watch is under way: some camera shows a picture.
+    pub(super) fn is_ready(&self) -> bool {
+        self.cameras().iter().any(|camera| camera.health.state == State::Watching)
+    }
+
+    /// Rates anew, and tells viewers.
+    pub(super) fn measure(&self) {
+        let mut cameras = self.cameras();
+        for (index, camera) in cameras.iter_mut().enumerate() {
+            let counts = self.meters.camera(index).read();
+            camera.measure(counts[0]);
+            if self.viewers() > 0 {
+                self.tell("camera", &camera.summary(index, counts));
+            }
+        }
+    }
+
+    /// Tells viewers what the cameras show. Takes a few milliseconds a camera.
+    pub(super) fn show(&self) {
+        if self.viewers() == 0 {
+            return;
+        }
+        let fresh: Vec<_> = self.cameras().iter_mut().map(|camera| camera.picture.take()).collect();
+        for (index, picture) in fresh.into_iter().enumerate() {
+            let Some((frame, heat, scale)) = picture else { continue };
+            let Ok(jpeg) = jpeg_base64(&frame.preview) else { continue };
+            let level = |v: &f32| (v / scale * 255.0).clamp(0.0, 255.0) as u8;
+            let values: Vec<u8> = heat.values.iter().map(level).collect();
+            let (width, height) = (frame.preview.width(), frame.preview.height());
+            let heat = json!({"grid": heat.grid, "area": heat.area, "values": values});
+            let value = json!({"camera": index, "jpeg": jpeg, "width": width, "height": height, "heat": heat});
+            self.tell("picture", &value);
+        }
+    }
+}
+
+impl Camera {
+    fn new(camera: &crate::monitor::Camera) -> Self {
+        Self {
+            name: camera.name.clone(),
+            source: camera.input.to_string(),
+            in_z: false,
+            health: Health::default(),
+            points: VecDeque::new(),
+            surprise: None,
+            events: AtomicU64::new(0),
+            arrived: None,
+            latency_s: None,
+            fps: 0.0,
+            counted: (Instant::now(), 0),
+            picture: None,
+        }
+    }
+
+    /// Takes a point of the curve; gives it as it is told: time, surprise, z, motion, thresholds.
+    fn moment(&mut self, moment: &Moment, now: SystemTime) -> Value {
+        let point = &moment.point;
+        self.in_z = moment.levels_in_z;
+        let finite = |v: f32| v.is_finite().then_some(v);
+        let (high, low) = (finite(moment.levels.0), finite(moment.levels.1));
+        let value = json!([millis(moment.wall), point.surprise, point.z, point.motion, high, low]);
+        self.add(value.clone());
+        self.surprise = Some(point.surprise);
+        self.arrived = Some(moment.arrived);
+        self.latency_s = now.duration_since(moment.arrived).ok().map(|late| late.as_secs_f64());
+        let hottest = moment.heat.values.iter().copied().fold(f32::MIN_POSITIVE, f32::max);
+        // What reaches the threshold is as hot as can be; below it the picture stays calm.
+        let scale = if self.in_z { hottest } else { high.unwrap_or(hottest).max(f32::MIN_POSITIVE) };
+        self.picture = Some((Arc::clone(&moment.frame), moment.heat.clone(), scale));
+        value
+    }
+
+    fn add(&mut self, point: Value) {
+        if self.points.len() == POINTS {
+            self.points.pop_front();
+        }
+        self.points.push_back(point);
+    }
+
+    fn measure(&mut self, frames: u64) {
+        let (then, before) = self.counted;
+        let seconds = then.elapsed().as_secs_f64();
+        if seconds >= Duration::from_secs(2).as_secs_f64() {
+            self.fps = frames.saturating_sub(before) as f64 / seconds;
+            self.counted = (Instant::now(), frames);
+        }
+    }
+
+    fn summary(&self, index: usize, counts: [u64; 3]) -> Value {
+        json!({
+            "index": index,
+            "name": self.name,
+            "source": self.source,
+            "in_z": self.in_z,
+            "health": self.health,
+            "fps": (self.fps * 10.0).round() / 10.0,
+            "latency_s": self.latency_s,
+            "surprise": self.surprise,
+            "frames": counts[0],
+            "clips": counts[1],
+            "queued": counts[2],
+            "events": self.events.load(Ordering::Relaxed),
+            "last_frame": self.arrived.map(rfc3339),
+        })
+    }
+}
+
+/// Milliseconds since 1970.
+pub(super) fn millis(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
