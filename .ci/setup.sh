@@ -31,6 +31,7 @@ system_packages() {
     command -v ffmpeg >/dev/null || need ffmpeg
     python3 -m pip --version >/dev/null 2>&1 || need python3-pip
     python3 -c 'import venv, ensurepip' 2>/dev/null || need python3-venv
+    [ "${1:-}" != tests ] || peers
     ((${#missing[@]})) || return 0
 
     local sudo=()
@@ -45,6 +46,33 @@ system_packages() {
     "${sudo[@]}" apt-get update -qq || say "the package lists could not be refreshed; trying with what is there"
     DEBIAN_FRONTEND=noninteractive "${sudo[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null ||
         die "apt-get could not install ${missing[*]}; do it by hand and run this again"
+}
+
+# Real peers for the monitor's tests: an RTSP server, an MQTT broker, a browser. Tests without theirs say so and skip.
+peers() {
+    want() { ! apt-cache show "$1" >/dev/null 2>&1 || need "$1"; }
+    command -v apt-cache >/dev/null || return 0
+    [ -n "$(apt-cache search --names-only '^mosquitto$' 2>/dev/null)" ] || [ "$(id -u)" != 0 ] || apt-get update -qq || true
+    command -v openssl >/dev/null || want openssl
+    { command -v mosquitto || [ -x /usr/sbin/mosquitto ]; } >/dev/null || want mosquitto
+    [ -x /usr/bin/chromium ] || want chromium
+    command -v node >/dev/null || want nodejs
+    command -v npm >/dev/null || want npm
+    if ! /usr/bin/python3 -c 'import gi; gi.require_version("GstRtspServer", "1.0")' 2>/dev/null; then
+        want gir1.2-gst-rtsp-server-1.0
+        want python3-gi
+    fi
+    for plugins in good:rtp bad:videoparsersbad; do
+        compgen -G "/usr/lib/*/gstreamer-1.0/libgst${plugins#*:}.so" >/dev/null || want "gstreamer1.0-plugins-${plugins%:*}"
+    done
+}
+
+# The driver of the browser's tests.
+browser_driver() {
+    [ -e tests/browser/node_modules/playwright-core/package.json ] && return 0
+    command -v npm >/dev/null || { say "npm is missing: the dashboard's browser tests will be skipped"; return 0; }
+    say "fetching the browser's driver"
+    (cd tests/browser && npm ci --no-audit --no-fund --silent) || say "npm could not fetch it: browser tests will be skipped"
 }
 
 rust() {
@@ -115,9 +143,10 @@ python_environment() {
 
 mkdir -p .cache
 rust
-system_packages
+system_packages "${1:-}"
 onnxruntime
 if [ "${1:-}" = tests ]; then
     footage
     python_environment
+    browser_driver
 fi

@@ -11,7 +11,7 @@ mod support;
 
 use film::{LOOP_S, ONSET_S, film, rtsp_server};
 use live::{free_port, is_state, monitor, terminate, until};
-use peers::{Broker, Server, watch_topics};
+use peers::{Broker, Server, Topics, watch_topics};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -59,10 +59,10 @@ fn config(dir: &Path, url: &str, hook: &str, mqtt: &str) -> PathBuf {
     let path = dir.join("monitor.toml");
     let text = format!(
         "[defaults]\nbaseline = \"bundle\"\nmax_false_alarms = \"30/hour\"\nstall_s = 3\n\
-         [clips]\nfolder = {:?}\npre_roll_s = 2\npost_roll_s = 1\n[spool]\nfolder = {:?}\n\
+         [clips]\nfolder = \"{}\"\npre_roll_s = 2\npost_roll_s = 1\n[spool]\nfolder = \"{}\"\n\
          [[webhook]]\nurl = {hook:?}\n{mqtt}[[camera]]\nname = \"gate\"\nurl = {url:?}\n",
-        dir.join("clips"),
-        dir.join("spool"),
+        dir.join("clips").display(),
+        dir.join("spool").display(),
     );
     std::fs::write(&path, text).unwrap();
     path
@@ -128,7 +128,11 @@ fn a_camera_that_breaks_and_comes_back_is_told_of_by_webhook_and_broker_with_cli
         assert!(place.is_some(), "{alert} holds frames that were not sent");
     }
 
-    // Killed, it can't say goodbye: its last will does.
+    a_last_will(config, &topics);
+}
+
+/// Killed, it can't say goodbye: its last will does.
+fn a_last_will(config: &str, topics: &Topics) {
     let (mut running, lines) = monitor(&["--config", config]);
     until(&lines, "it is back", |l| is_state(l, "watching"));
     let begun = Instant::now();

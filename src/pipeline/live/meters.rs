@@ -79,7 +79,9 @@ mod tests {
     #[test]
     fn buckets_hold_all_that_is_smaller() {
         let histogram = Histogram::default();
-        [3, 60, 99_000].into_iter().for_each(|ms| histogram.add(Duration::from_millis(ms)));
+        for ms in [3, 60, 99_000] {
+            histogram.add(Duration::from_millis(ms));
+        }
         let (buckets, all, sum) = histogram.read();
         assert_eq!((buckets[0].1, buckets[4].1, buckets[11].1, all), (1, 2, 2, 3));
         assert!((sum - 99.063).abs() < 1e-9, "{sum}");
