@@ -1,11 +1,13 @@
 //! From decoded pictures to clips: the model's clock, its picture size, scene cuts and windows.
 
+mod counted;
 mod cut;
 mod resample;
 mod resize;
 mod thumbnail;
 mod window;
 
+pub use counted::Counted;
 pub use cut::{Change, CutDetector};
 pub use resample::ticks_shown;
 pub use resize::Resizer;
