@@ -10,8 +10,9 @@ use super::exit::Outcome;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use log::Log;
+use protocol::ProtocolArgs;
 use setup::Setup;
-use startle::dataset::{self, Footings, Layout, Panel, Protocol, score_video};
+use startle::dataset::{self, Footings, Layout, Panel, score_video};
 use startle::evaluate::{Case, ScoredCase, evaluate};
 use startle::media::GapReason;
 use startle::media::ffmpeg::OpenOptions;
@@ -37,13 +38,8 @@ pub struct EvaluateArgs {
     /// [default: that of --protocol]
     #[arg(long, short, value_parser = clap::value_parser!(Layout), required_unless_present = "protocol")]
     pub layout: Option<Layout>,
-    /// Score as the dataset's paper does, by name: intphys, intphys2, grasp or inflevel. It sets the frames, windows,
-    /// contexts and the resize of the model's clips and is recorded in the result.
-    #[arg(long, value_name = "NAME", value_parser = clap::value_parser!(Protocol), conflicts_with = "stride")]
-    pub protocol: Option<Protocol>,
-    /// With --protocol: keep the size of the model's picture where the paper has another.
-    #[arg(long, requires = "protocol")]
-    pub any_crop: bool,
+    #[command(flatten)]
+    pub paper: ProtocolArgs,
     /// Where the results go [default: reports/evaluate-ROOT-NAME].
     #[arg(long, short, value_name = "DIR")]
     pub out: Option<PathBuf>,
@@ -81,7 +77,7 @@ pub struct EvaluateArgs {
 impl EvaluateArgs {
     /// The layout that was asked for, or the one that goes with the protocol.
     fn layout(&self) -> Result<Layout> {
-        let named = || self.protocol.map_or_else(|| Err(missing_layout()), |protocol| protocol.name.parse());
+        let named = || self.paper.protocol.map_or_else(|| Err(missing_layout()), |protocol| protocol.name.parse());
         self.layout.map_or_else(named, Ok)
     }
 }

@@ -1,7 +1,8 @@
 //! A paper's protocol on a model and the videos of a dataset.
 
 use super::super::args::{ChosenModel, opener};
-use super::{EvaluateArgs, input, open_options};
+use super::{input, open_options};
+use clap::Args;
 use startle::clip::{ClipSpec, Counted};
 use startle::dataset::Protocol;
 use startle::evaluate::Case;
@@ -9,6 +10,18 @@ use startle::pipeline::Open;
 use startle::units::Stop;
 use startle::{Error, Result};
 use std::collections::BTreeMap;
+
+/// Which paper's settings.
+#[derive(Debug, Args)]
+pub struct ProtocolArgs {
+    /// Score as the dataset's paper does, by name: intphys, intphys2, grasp or inflevel. It sets the frames, windows,
+    /// contexts and the resize of the model's clips and is recorded in the result.
+    #[arg(long, value_name = "NAME", value_parser = clap::value_parser!(Protocol), conflicts_with = "stride")]
+    pub protocol: Option<Protocol>,
+    /// With --protocol: keep the size of the model's picture where the paper has another.
+    #[arg(long, requires = "protocol")]
+    pub any_crop: bool,
+}
 
 /// Frames per second of the dataset's footage, from its first video: it turns counted frames into seconds.
 pub fn source_fps(cases: &[Case], stop: &Stop) -> Result<f64> {
@@ -23,14 +36,14 @@ pub fn source_fps(cases: &[Case], stop: &Stop) -> Result<f64> {
 }
 
 /// Makes the model's clips those of the protocol, if there is one.
-pub fn apply(args: &EvaluateArgs, source_fps: Option<f64>, model: &mut ChosenModel) -> Result<()> {
+pub fn apply(args: &ProtocolArgs, source_fps: Option<f64>, model: &mut ChosenModel) -> Result<()> {
     let (Some(protocol), Some(fps)) = (&args.protocol, source_fps) else { return Ok(()) };
     let clips = protocol.clips(model.spec(), fps, args.any_crop)?;
     model.set_clips(clips)
 }
 
 /// What the settings say of the protocol.
-pub fn record(args: &EvaluateArgs, clips: &ClipSpec, settings: &mut BTreeMap<String, String>) {
+pub fn record(args: &ProtocolArgs, clips: &ClipSpec, settings: &mut BTreeMap<String, String>) {
     let Some(protocol) = &args.protocol else { return };
     settings.insert("protocol".into(), protocol.describe(clips));
     settings.insert("protocol differs".into(), protocol.differs.into());

@@ -48,11 +48,11 @@ impl<'a> Setup<'a> {
         let jobs = usize::from(args.jobs).min(cases.len().max(1));
         let detection = args.detection.settings()?;
         let mut model = args.model.choose(jobs)?;
-        let footage = args.protocol.map(|_| protocol::source_fps(cases, stop)).transpose()?;
-        protocol::apply(args, footage, &mut model)?;
+        let footage = args.paper.protocol.map(|_| protocol::source_fps(cases, stop)).transpose()?;
+        protocol::apply(&args.paper, footage, &mut model)?;
         let key = model.curve_key(detection.top_fraction)?;
         // The bundle's own baseline was learnt with the bundle's own clips.
-        let bundled = model.bundle().filter(|_| args.protocol.is_none()).and_then(ModelBundle::baseline_path);
+        let bundled = model.bundle().filter(|_| args.paper.protocol.is_none()).and_then(ModelBundle::baseline_path);
         let (baseline, origin) = analyze::baseline(&args.detection.baseline, bundled, &key)?;
         let (random, random_words) = random(args, footage, &model, jobs)?;
         let normal = expand(&args.normal)?;
@@ -72,7 +72,7 @@ impl<'a> Setup<'a> {
             ("events", format!("{}, merged within {}", args.detection.asked(), detection.watch.merge)),
         ];
         let mut settings: BTreeMap<String, String> = settings.map(|(name, value)| (name.to_owned(), value)).into();
-        protocol::record(args, model.spec(), &mut settings);
+        protocol::record(&args.paper, model.spec(), &mut settings);
         let config = config(args, &model, &detection, origin);
         let out = args.out.clone().unwrap_or_else(|| default_out(&args.root));
         Ok(Self { args, jobs, out, detection, baseline, config, stop: stop.clone(), model, random, normal, settings })
@@ -81,7 +81,7 @@ impl<'a> Setup<'a> {
     /// Opens a video as the protocol, if there is one, takes frames from it.
     pub fn opener<'i>(&'i self, input: &'i Input, options: OpenOptions) -> Open<'i> {
         let open = opener(input, options);
-        match &self.args.protocol {
+        match &self.args.paper.protocol {
             Some(protocol) => protocol::counted(open, protocol, self.model.spec()),
             None => open,
         }
@@ -169,7 +169,7 @@ fn random(
     };
     let named = ModelArgs { model: folder.to_string_lossy().into_owned(), ..args.model.clone() };
     let mut chosen = named.choose(jobs)?;
-    protocol::apply(args, footage, &mut chosen)?;
+    protocol::apply(&args.paper, footage, &mut chosen)?;
     if chosen.spec() != model.spec() {
         return Err(Error::bundle(folder, "takes other clips than the model, so it is no control for it"));
     }
@@ -200,7 +200,7 @@ fn footing_words(normal: &[Input]) -> Result<String> {
 
 /// The papers' videos are uncut, and their code looks for no cuts.
 const fn scene_cuts(args: &EvaluateArgs) -> bool {
-    !args.detection.no_scene_cuts && args.protocol.is_none()
+    !args.detection.no_scene_cuts && args.paper.protocol.is_none()
 }
 
 fn config(args: &EvaluateArgs, model: &ChosenModel, detection: &DetectionSettings, baseline: String) -> RunConfig {
