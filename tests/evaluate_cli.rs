@@ -139,3 +139,75 @@ fn pictures_of_a_published_layout_are_scored_at_their_rate() {
     assert!((vanished["duration_s"].as_f64().unwrap() - 36.0 / 15.0).abs() < 0.01);
     assert!((vanished["case"]["onset_s"].as_f64().unwrap() - 20.0 / 15.0).abs() < 1e-9);
 }
+
+/// `IntPhys`' tree: four videos of `frames` pictures; in impossible ones the square goes or comes at frame 40.
+fn intphys_tree(root: &Path, frames: usize) {
+    for video in 1..=4 {
+        let folder = root.join(format!("O1/0001/{video}"));
+        for frame in 0..frames {
+            let there = [true, frame < 40, false, frame >= 40][video - 1];
+            picture(&folder.join(format!("scene/scene_{:03}.png", frame + 1)), if there { 16 } else { 0 });
+        }
+        let status = format!(r#"{{"header": {{"is_possible": {}}}}}"#, video % 2 == 1);
+        fs::write(folder.join("status.json"), status).unwrap();
+    }
+}
+
+#[test]
+fn a_protocol_sets_frames_windows_and_contexts_and_is_recorded() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    intphys_tree(&path("data"), 104);
+    let run = |extra: &[&str]| {
+        let mut command = startle();
+        command.args(["evaluate", "--protocol", "intphys", "--no-random", "--out"]).arg(path("out"));
+        command.arg(path("data")).args(extra).assert()
+    };
+    run(&[]).code(1).stderr(predicate::str::contains("224×224 pixels, the model takes 48×48"));
+    run(&["--stride", "2"]).code(2);
+    run(&["--any-crop", "--model", "persistence"]).code(0);
+    let (key, found) = cases(&path("out"));
+    let words = key["settings"]["protocol"].as_str().unwrap();
+    assert!(
+        words.contains("every 2nd frame (7.500 a second), the first 49 of them, windows of 16 frames every 2"),
+        "{words}"
+    );
+    assert!(words.contains("contexts [2, 4, 6, 8, 10]") && words.ends_with("64×64"), "{words}");
+    assert_eq!(
+        (key["layout"].as_str(), key["settings"]["scene cuts"].as_str()),
+        (Some("intphys"), Some("not looked for"))
+    );
+    for case in found.values() {
+        let literature = &case["scores"]["model"]["literature"];
+        // 49 frames, windows of 16 every 2: 17, as the published code unfolds them.
+        assert_eq!(literature["windows"], 17, "{literature}");
+        let contexts: Vec<&String> = literature["per_context"].as_object().unwrap().keys().collect();
+        assert_eq!(contexts.len(), 5, "{contexts:?}");
+        assert!((case["duration_s"].as_f64().unwrap() - 49.0 * 2.0 / 15.0).abs() < 1e-6);
+    }
+    let avg = |id: &str| found[id]["scores"]["model"]["literature"]["avg"].as_f64().unwrap();
+    assert!(avg("O1/0001/2") > avg("O1/0001/1") && avg("O1/0001/4") > avg("O1/0001/3"));
+}
+
+#[test]
+fn the_bundled_model_serves_the_contexts_of_a_protocol_that_it_was_not_made_for() {
+    let dir = tempfile::tempdir().unwrap();
+    // 48 frames at every 10th of 30 a second, and two windows more.
+    for (scene, outcome) in [("a", "Possible"), ("b", "Impossible")] {
+        fs::create_dir_all(dir.path().join("Videos")).unwrap();
+        testsrc(&dir.path().join("Videos"), &format!("{scene}.mp4"), 18, 30);
+        let row = format!("0,{scene},solidity,1_{outcome}\n");
+        let table = fs::read_to_string(dir.path().join("metadata.csv"))
+            .unwrap_or("SceneIndex,filename,condition,type\n".into());
+        fs::write(dir.path().join("metadata.csv"), table + &row).unwrap();
+    }
+    let mut command = startle();
+    command.args(["evaluate", "--protocol", "intphys2", "--any-crop", "--no-random", "--device", "cpu", "--out"]);
+    command.arg(dir.path().join("out")).arg(dir.path()).assert().code(0);
+    let (key, found) = cases(&dir.path().join("out"));
+    assert!(key["settings"]["protocol differs"].as_str().unwrap().contains("shorter contexts"));
+    let literature = &found["0/1_Possible/a"]["scores"]["model"]["literature"];
+    let contexts: Vec<&String> = literature["per_context"].as_object().unwrap().keys().collect();
+    assert_eq!(contexts, ["12", "18", "24", "30", "36", "42"]);
+    assert_eq!(literature["windows"], 4);
+}

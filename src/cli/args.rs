@@ -1,7 +1,6 @@
 //! Options that several commands share, and what they resolve to.
 
 use clap::Args;
-use startle::Result;
 use startle::clip::{ClipSpec, ResizeRule};
 use startle::media::ffmpeg::{FfmpegSource, OpenOptions};
 use startle::media::open::Input;
@@ -14,6 +13,7 @@ use startle::model::persistence::Persistence;
 use startle::model::shelf;
 use startle::pipeline::Open;
 use startle::surprise::CurveKey;
+use startle::{Error, Result};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -89,6 +89,28 @@ impl ChosenModel {
         Ok(Self { actions: Some(Arc::new(table)), ..self })
     }
 
+    /// Cuts clips as `spec` says instead of as the model's maker did.
+    ///
+    /// # Errors
+    /// When the model can't take such clips; for clips longer than its own, this is tried out.
+    pub fn set_clips(&mut self, spec: ClipSpec) -> Result<()> {
+        match &mut self.source {
+            Source::Bundle(bundle) => {
+                let own = bundle.spec().frames_per_clip;
+                bundle.set_clips(spec)?;
+                if bundle.spec().frames_per_clip > own {
+                    let tried = ort::open(bundle, &self.options)?.score_noise(1);
+                    tried.map_err(|e| too_long(bundle, own, &e))?;
+                }
+            }
+            Source::Persistence(own) => {
+                spec.check()?;
+                *own = spec;
+            }
+        }
+        Ok(())
+    }
+
     /// The clips that it takes.
     pub const fn spec(&self) -> &ClipSpec {
         match &self.source {
@@ -152,6 +174,15 @@ impl ChosenModel {
         }
         Ok(model)
     }
+}
+
+fn too_long(bundle: &ModelBundle, own: u32, error: &Error) -> Error {
+    let reason = format!(
+        "was made for clips of {own} frames and can't take {}: {error}; export the checkpoint again with --frames {1}",
+        bundle.spec().frames_per_clip,
+        bundle.spec().frames_per_clip
+    );
+    Error::bundle(bundle.dir(), reason)
 }
 
 /// The clips of the weight-free control: a second of 64² pictures, half a second of context.

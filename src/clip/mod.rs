@@ -1,5 +1,6 @@
 //! From decoded pictures to clips: the model's clock, its picture size, scene cuts and windows.
 
+mod counted;
 mod cut;
 mod region;
 mod resample;
@@ -7,6 +8,7 @@ mod resize;
 mod thumbnail;
 mod window;
 
+pub use counted::Counted;
 pub use cut::{Change, CutDetector};
 pub use region::{Point, Region};
 pub use resample::ticks_shown;

@@ -11,8 +11,10 @@ mod intphys;
 mod intphys2;
 mod labels;
 mod pairs;
+mod protocol;
 mod score;
 
+pub use protocol::{Protocol, Variant};
 pub use score::{Fold, Footings, Hearing, Panel, score_video};
 
 use crate::error::{Error, Result};

@@ -72,6 +72,25 @@ impl ModelBundle {
         self.spec = self.spec.prompt();
     }
 
+    /// Cuts clips as `spec` says instead of as the manifest does; the numbers are then those of another
+    /// [`ModelBundle::sha256`].
+    ///
+    /// # Errors
+    /// [`Error::Config`] when the numbers do not fit together or the pictures or tokens would have another size.
+    pub fn set_clips(&mut self, spec: ClipSpec) -> Result<()> {
+        spec.check()?;
+        let own = &self.spec;
+        if (spec.crop_size, spec.patch_size, spec.tubelet_size) != (own.crop_size, own.patch_size, own.tubelet_size) {
+            return Err(Error::Config(format!(
+                "{}: a model's pictures and tokens have one size; other clips of it can only be longer or shorter",
+                self.manifest.name
+            )));
+        }
+        self.sha256 = self.manifest.identity(&spec)?;
+        self.spec = spec;
+        Ok(())
+    }
+
     /// From 8-bit values to the model's.
     pub fn normalizer(&self) -> Normalizer {
         Normalizer::new(self.manifest.preprocess.mean, self.manifest.preprocess.std)

@@ -1,14 +1,16 @@
 //! `startle evaluate`: a labelled dataset, scored by the model and its controls.
 
 mod log;
+mod protocol;
 mod setup;
 
 use super::analyze::DetectionArgs;
-use super::args::{ModelArgs, opener};
+use super::args::ModelArgs;
 use super::exit::Outcome;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use log::Log;
+use protocol::ProtocolArgs;
 use setup::Setup;
 use startle::dataset::{self, Footings, Layout, Panel, score_video};
 use startle::evaluate::{Case, ScoredCase, evaluate};
@@ -33,8 +35,11 @@ pub struct EvaluateArgs {
     #[arg(value_name = "ROOT")]
     pub root: PathBuf,
     /// How the dataset lies there: pairs (labels.jsonl or labels.csv), intphys, intphys2, grasp or inflevel.
-    #[arg(long, short, value_parser = clap::value_parser!(Layout))]
-    pub layout: Layout,
+    /// [default: that of --protocol]
+    #[arg(long, short, value_parser = clap::value_parser!(Layout), required_unless_present = "protocol")]
+    pub layout: Option<Layout>,
+    #[command(flatten)]
+    pub paper: ProtocolArgs,
     /// Where the results go [default: reports/evaluate-ROOT-NAME].
     #[arg(long, short, value_name = "DIR")]
     pub out: Option<PathBuf>,
@@ -69,11 +74,23 @@ pub struct EvaluateArgs {
     pub detection: DetectionArgs,
 }
 
+impl EvaluateArgs {
+    /// The layout that was asked for, or the one that goes with the protocol.
+    fn layout(&self) -> Result<Layout> {
+        let named = || self.paper.protocol.map_or_else(|| Err(missing_layout()), |protocol| protocol.name.parse());
+        self.layout.map_or_else(named, Ok)
+    }
+}
+
+fn missing_layout() -> Error {
+    Error::Config("--layout is missing".into())
+}
+
 /// Runs the command.
 pub fn run(args: &EvaluateArgs, stop: &Stop) -> Result<Outcome> {
-    let cases = chosen(dataset::read(&args.root, args.layout)?, args)?;
-    let setup = Setup::new(args, cases.len(), stop)?;
-    let (log, kept) = Log::open(&setup.out.join("cases.jsonl"), &setup.key(), args.resume)?;
+    let cases = chosen(dataset::read(&args.root, args.layout()?)?, args)?;
+    let setup = Setup::new(args, &cases, stop)?;
+    let (log, kept) = Log::open(&setup.out.join("cases.jsonl"), &setup.key()?, args.resume)?;
     let mut scored: Vec<ScoredCase> = kept.into_iter().filter(|one| cases.contains(&one.case)).collect();
     let done: BTreeSet<&str> = scored.iter().map(|one| one.case.id.as_str()).collect();
     let todo: Vec<Case> = cases.iter().filter(|case| !done.contains(case.id.as_str())).cloned().collect();
@@ -111,7 +128,7 @@ fn finish(setup: &Setup<'_>, scored: &[ScoredCase], failed: &[Failure]) -> Resul
         }
     }
     let dataset = setup.args.root.display().to_string();
-    let layout = setup.args.layout.to_string();
+    let layout = setup.args.layout()?.to_string();
     let evaluation = evaluate(&dataset, &layout, setup.all_settings(failed), scored);
     let written = report::evaluation::write_all(&evaluation, scored, &setup.out)?;
     println!("{}", report::evaluation::table(&evaluation));
@@ -223,12 +240,11 @@ fn score(
 ) -> Result<ScoredCase> {
     let input = input(&case.input)?;
     let own_stop = stop.child();
-    let mut options = OpenOptions { stop: own_stop.clone(), ..OpenOptions::default() };
-    options.image_fps = case.image_fps.unwrap_or(options.image_fps);
+    let options = open_options(case, &own_stop);
     let job = Job {
         path: input.to_string(),
         sha256: None,
-        open: opener(&input, options),
+        open: setup.opener(&input, options),
         detection: setup.detection.clone(),
         baseline: setup.baseline.as_ref(),
         config: setup.config.clone(),
@@ -240,6 +256,11 @@ fn score(
     }
     whole(&report)?;
     Ok(ScoredCase { case: case.clone(), scores, duration_s: report.input.duration_s })
+}
+
+fn open_options(case: &Case, stop: &Stop) -> OpenOptions {
+    let options = OpenOptions { stop: stop.clone(), ..OpenOptions::default() };
+    OpenOptions { image_fps: case.image_fps.unwrap_or(options.image_fps), ..options }
 }
 
 /// The one video that a case names.

@@ -3,18 +3,18 @@
 use super::super::analyze;
 use super::super::args::{ChosenModel, ModelArgs, opener};
 use super::log::Key;
-use super::{EvaluateArgs, Failure, with_failures};
+use super::{EvaluateArgs, Failure, protocol, with_failures};
 use indicatif::ProgressBar;
 use sha2::{Digest, Sha256};
 use startle::clip::Clip;
 use startle::dataset::{Footings, Hearing, Panel};
-use startle::evaluate::{COPY, RANDOM};
+use startle::evaluate::{COPY, Case, RANDOM};
 use startle::media::ffmpeg::OpenOptions;
 use startle::media::open::{Input, expand};
 use startle::model::WindowErrors;
 use startle::model::bundle::{ModelBundle, sha256_file};
 use startle::model::shelf;
-use startle::pipeline::{DetectionSettings, score_windows};
+use startle::pipeline::{DetectionSettings, Open, score_windows};
 use startle::record::RunConfig;
 use startle::surprise::{Baseline, Learner};
 use startle::units::Stop;
@@ -44,14 +44,17 @@ pub struct Setup<'a> {
 
 impl<'a> Setup<'a> {
     /// Finds and verifies everything, before anything is scored.
-    pub fn new(args: &'a EvaluateArgs, cases: usize, stop: &Stop) -> Result<Self> {
-        let jobs = usize::from(args.jobs).min(cases.max(1));
+    pub fn new(args: &'a EvaluateArgs, cases: &[Case], stop: &Stop) -> Result<Self> {
+        let jobs = usize::from(args.jobs).min(cases.len().max(1));
         let detection = args.detection.settings()?;
-        let model = args.model.choose(jobs)?;
+        let mut model = args.model.choose(jobs)?;
+        let footage = args.paper.protocol.map(|_| protocol::source_fps(cases, stop)).transpose()?;
+        protocol::apply(&args.paper, footage, &mut model)?;
         let key = model.curve_key(detection.top_fraction)?;
-        let bundled = model.bundle().and_then(ModelBundle::baseline_path);
+        // The bundle's own baseline was learnt with the bundle's own clips.
+        let bundled = model.bundle().filter(|_| args.paper.protocol.is_none()).and_then(ModelBundle::baseline_path);
         let (baseline, origin) = analyze::baseline(&args.detection.baseline, bundled, &key)?;
-        let (random, random_words) = random(args, &model, jobs)?;
+        let (random, random_words) = random(args, footage, &model, jobs)?;
         let normal = expand(&args.normal)?;
         let name = model.bundle().map_or_else(|| args.model.model.clone(), |bundle| bundle.manifest().name.clone());
         let origin = baseline.as_ref().map_or(origin.clone(), |b| format!("{origin}: {}", b.source()));
@@ -63,20 +66,30 @@ impl<'a> Setup<'a> {
             (COPY, copy.to_owned()),
             ("top fraction", detection.top_fraction.to_string()),
             ("stride", key.stride.to_string()),
-            ("scene cuts", if args.detection.no_scene_cuts { "not looked for" } else { "looked for" }.to_owned()),
+            ("scene cuts", if scene_cuts(args) { "looked for" } else { "not looked for" }.to_owned()),
             ("footing", footing_words(&normal)?),
             ("baseline of events", origin.clone()),
             ("events", format!("{}, merged within {}", args.detection.asked(), detection.watch.merge)),
         ];
-        let settings = settings.map(|(name, value)| (name.to_owned(), value)).into();
+        let mut settings: BTreeMap<String, String> = settings.map(|(name, value)| (name.to_owned(), value)).into();
+        protocol::record(&args.paper, model.spec(), &mut settings);
         let config = config(args, &model, &detection, origin);
         let out = args.out.clone().unwrap_or_else(|| default_out(&args.root));
         Ok(Self { args, jobs, out, detection, baseline, config, stop: stop.clone(), model, random, normal, settings })
     }
 
+    /// Opens a video as the protocol, if there is one, takes frames from it.
+    pub fn opener<'i>(&'i self, input: &'i Input, options: OpenOptions) -> Open<'i> {
+        let open = opener(input, options);
+        match &self.args.paper.protocol {
+            Some(protocol) => protocol::counted(open, protocol, self.model.spec()),
+            None => open,
+        }
+    }
+
     /// What an earlier run must share to be gone on with.
-    pub fn key(&self) -> Key {
-        Key::new(self.args.layout.to_string(), self.settings.clone())
+    pub fn key(&self) -> Result<Key> {
+        Ok(Key::new(self.args.layout()?.to_string(), self.settings.clone()))
     }
 
     /// The settings for the results: those of the key, and what does not change the numbers.
@@ -114,7 +127,7 @@ impl<'a> Setup<'a> {
             };
             let mut hearing = Hearing::new(&mut panel, hear);
             let batch = usize::from(self.args.model.batch);
-            score_windows(opener(input, options), &mut hearing, batch, &self.stop, |_, _, _| {})?;
+            score_windows(self.opener(input, options), &mut hearing, batch, &self.stop, |_, _, _| {})?;
         }
         if learners.is_empty() {
             return Err(Error::Config("--normal: none of the videos is as long as the model's clip".into()));
@@ -131,7 +144,12 @@ impl<'a> Setup<'a> {
 
 /// The bundle with random weights and what the settings say of it. One that was asked for must be there; one that goes
 /// with the model's name may be missing, which is told.
-fn random(args: &EvaluateArgs, model: &ChosenModel, jobs: usize) -> Result<(Option<ChosenModel>, String)> {
+fn random(
+    args: &EvaluateArgs,
+    footage: Option<f64>,
+    model: &ChosenModel,
+    jobs: usize,
+) -> Result<(Option<ChosenModel>, String)> {
     let folder = match (&args.random, model.bundle()) {
         _ if args.no_random => return Ok((None, format!("{NOT_MEASURED}: left out"))),
         (Some(name), _) => shelf::find(name, &shelf::search_path())?,
@@ -150,7 +168,8 @@ fn random(args: &EvaluateArgs, model: &ChosenModel, jobs: usize) -> Result<(Opti
         }
     };
     let named = ModelArgs { model: folder.to_string_lossy().into_owned(), ..args.model.clone() };
-    let chosen = named.choose(jobs)?;
+    let mut chosen = named.choose(jobs)?;
+    protocol::apply(&args.paper, footage, &mut chosen)?;
     if chosen.spec() != model.spec() {
         return Err(Error::bundle(folder, "takes other clips than the model, so it is no control for it"));
     }
@@ -179,6 +198,11 @@ fn footing_words(normal: &[Input]) -> Result<String> {
     Ok(words)
 }
 
+/// The papers' videos are uncut, and their code looks for no cuts.
+const fn scene_cuts(args: &EvaluateArgs) -> bool {
+    !args.detection.no_scene_cuts && args.paper.protocol.is_none()
+}
+
 fn config(args: &EvaluateArgs, model: &ChosenModel, detection: &DetectionSettings, baseline: String) -> RunConfig {
     RunConfig {
         device: args.model.device.to_string(),
@@ -186,7 +210,7 @@ fn config(args: &EvaluateArgs, model: &ChosenModel, detection: &DetectionSetting
         batch: usize::from(args.model.batch),
         stride: model.spec().stride,
         top_fraction: detection.top_fraction,
-        scene_cuts: !args.detection.no_scene_cuts,
+        scene_cuts: scene_cuts(args),
         baseline,
         asked: args.detection.asked(),
         merge_s: detection.watch.merge.secs_f64(),

@@ -1,0 +1,63 @@
+//! A paper's protocol on a model and the videos of a dataset.
+
+use super::super::args::{ChosenModel, opener};
+use super::{input, open_options};
+use clap::Args;
+use startle::clip::{ClipSpec, Counted};
+use startle::dataset::Protocol;
+use startle::evaluate::Case;
+use startle::pipeline::Open;
+use startle::units::Stop;
+use startle::{Error, Result};
+use std::collections::BTreeMap;
+
+/// Which paper's settings.
+#[derive(Debug, Args)]
+pub struct ProtocolArgs {
+    /// Score as the dataset's paper does, by name: intphys, intphys2, grasp or inflevel. It sets the frames, windows,
+    /// contexts and the resize of the model's clips and is recorded in the result.
+    #[arg(long, value_name = "NAME", value_parser = clap::value_parser!(Protocol), conflicts_with = "stride")]
+    pub protocol: Option<Protocol>,
+    /// With --protocol: keep the size of the model's picture where the paper has another.
+    #[arg(long, requires = "protocol")]
+    pub any_crop: bool,
+}
+
+/// Frames per second of the dataset's footage, from its first video: it turns counted frames into seconds.
+pub fn source_fps(cases: &[Case], stop: &Stop) -> Result<f64> {
+    let case = cases.first().ok_or_else(|| Error::Config("--protocol: the dataset has no video".into()))?;
+    let input = input(&case.input)?;
+    let source = opener(&input, open_options(case, stop))()?;
+    let fps = source.info().nominal_fps;
+    if fps > 0.0 {
+        return Ok(fps);
+    }
+    Err(Error::input(input.to_string(), "does not state its frame rate, which --protocol needs to count by"))
+}
+
+/// Makes the model's clips those of the protocol, if there is one.
+pub fn apply(args: &ProtocolArgs, source_fps: Option<f64>, model: &mut ChosenModel) -> Result<()> {
+    let (Some(protocol), Some(fps)) = (&args.protocol, source_fps) else { return Ok(()) };
+    let clips = protocol.clips(model.spec(), fps, args.any_crop)?;
+    model.set_clips(clips)
+}
+
+/// What the settings say of the protocol.
+pub fn record(args: &ProtocolArgs, clips: &ClipSpec, settings: &mut BTreeMap<String, String>) {
+    let Some(protocol) = &args.protocol else { return };
+    settings.insert("protocol".into(), protocol.describe(clips));
+    settings.insert("protocol differs".into(), protocol.differs.into());
+}
+
+/// Takes frames as the protocol does. A video whose rate is not the dataset's is refused: its seconds would be wrong.
+pub fn counted<'a>(open: Open<'a>, protocol: &'a Protocol, clips: &'a ClipSpec) -> Open<'a> {
+    Box::new(move || {
+        let source = open()?;
+        let (own, due) = (source.info().nominal_fps, clips.model_fps * f64::from(protocol.step));
+        if (own / due - 1.0).abs() > 0.01 {
+            let reason = format!("has {own:.3} frames a second, the dataset's first video has {due:.3}");
+            return Err(Error::input(format!("--protocol {}", protocol.name), reason));
+        }
+        Ok(Box::new(Counted::new(source, clips, protocol.step, protocol.limit)))
+    })
+}
