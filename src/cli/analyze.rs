@@ -12,6 +12,7 @@ use startle::record::RunConfig;
 use startle::surprise::{Baseline, CurveKey, DEFAULT_TOP_FRACTION, ThresholdRule, WatchOptions};
 use startle::units::{MediaTime, Stop, per_hour};
 use startle::{Error, Result, report};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// Analyze video files, folders, globs and URLs: a report folder for each.
@@ -42,6 +43,10 @@ pub struct AnalyzeArgs {
     /// Pictures per second of an image sequence.
     #[arg(long, value_name = "FPS", default_value_t = 25.0, value_parser = parse_fps)]
     pub image_fps: f64,
+    /// Analyze slower rates too, each with a curve and a detector of its own: every so many-th frame of the model's
+    /// clock, for example 1,2,4 (1 is the model's own rate and always done). All share one decode.
+    #[arg(long, value_name = "STEPS", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub frame_steps: Vec<u32>,
     /// No progress bars, no summary; errors only.
     #[arg(long, short)]
     pub quiet: bool,
@@ -203,6 +208,7 @@ fn prepare<'a>(args: &'a AnalyzeArgs, jobs: usize, stop: &Stop) -> Result<Setup<
         threads: model.threads(),
         batch: usize::from(args.model.batch),
         stride: model.spec().stride,
+        frame_steps: slower_steps(&args.frame_steps),
         top_fraction: args.detection.top,
         scene_cuts: !args.detection.no_scene_cuts,
         baseline: origin,
@@ -221,6 +227,12 @@ fn prepare<'a>(args: &'a AnalyzeArgs, jobs: usize, stop: &Stop) -> Result<Setup<
         bars.set_draw_target(indicatif::ProgressDrawTarget::hidden());
     }
     Ok(Setup { args, model, detection, key, baseline, config, bars, stop: stop.clone() })
+}
+
+/// The steps beside the model's own rate, ascending and each once.
+fn slower_steps(asked: &[u32]) -> Vec<u32> {
+    let steps: BTreeSet<u32> = asked.iter().copied().filter(|step| *step > 1).collect();
+    steps.into_iter().collect()
 }
 
 /// The baseline that was asked for and how the result names it. A bundle's own that does not fit the settings is an
