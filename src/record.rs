@@ -179,6 +179,9 @@ pub struct RunConfig {
     pub top_fraction: f32,
     /// Whether scene cuts were looked for.
     pub scene_cuts: bool,
+    /// Slower rates that were analysed beside the model's own: every so many-th frame of its clock.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub frame_steps: Vec<u32>,
     /// Where the calibration came from: `bundle`, a path, or `self` (the stream so far).
     pub baseline: String,
     /// The table of what a robot did, with the start of its sha256; absent for models that take none.
@@ -210,6 +213,25 @@ pub struct RunConfig {
     pub threshold_rule: String,
 }
 
+/// A slower rate of the same video: a curve and a detector of its own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SlowerRate {
+    /// Frames of the model's clock between its frames.
+    pub frame_step: u32,
+    /// Its frames per second.
+    pub model_fps: f64,
+    /// What normal was: always `self`, the rate's own past, because a baseline holds for one rate.
+    pub baseline: String,
+    /// How its thresholds came about, in words.
+    pub threshold_rule: String,
+    /// Its curve, in order of time.
+    pub curve: Vec<CurvePoint>,
+    /// Its events, in order of time, numbered for themselves.
+    pub events: Vec<Event>,
+    /// The literature's numbers at this rate.
+    pub video_surprise: VideoSurprise,
+}
+
 /// `result.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
@@ -234,6 +256,9 @@ pub struct Report {
     pub strange: Vec<[f64; 2]>,
     /// The literature's numbers for the whole video.
     pub video_surprise: VideoSurprise,
+    /// Slower rates, as they were asked for; they do not touch the curve and the events above.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub slower: Vec<SlowerRate>,
     /// Whether the run ended before the video did (interrupted, or the file is cut off).
     pub truncated: bool,
     /// What went wrong without ending the run, and what limits the reading of the numbers.

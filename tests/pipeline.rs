@@ -305,3 +305,32 @@ fn a_sink_that_cannot_write_ends_the_run_with_its_error() {
         analyze(job(source, &Stop::new()), &mut Persistence::new(spec()).unwrap(), &mut [&mut Full(0)]).unwrap_err();
     assert!(error.to_string().contains("disk full"), "{error}");
 }
+
+#[test]
+fn slower_rates_share_the_decode_and_give_what_a_run_of_their_own_gives() {
+    let source = || {
+        Painted::new(400, |f| ((f as u32 / 3) % 24, 8 * u32::from(f > 300))).with_script(|frame| {
+            (frame == 90).then(|| Step::Gap { start: time(90), end: time(90), reason: GapReason::TimestampGap })
+        })
+    };
+    let decoded = source();
+    let counter = Arc::clone(&decoded.decoded);
+    let mut shared = job(decoded, &Stop::new());
+    (shared.config.frame_steps, shared.config.scene_cuts) = (vec![2, 3], false);
+    let report = analyze(shared, &mut Persistence::new(spec()).unwrap(), &mut []).unwrap();
+    assert_eq!(counter.load(Ordering::Relaxed), 400);
+    assert_eq!(report.slower.iter().map(|rate| rate.frame_step).collect::<Vec<_>>(), [2, 3]);
+    for rate in &report.slower {
+        let mut own = job(source(), &Stop::new());
+        own.config.scene_cuts = false;
+        let own = analyze(own, &mut Persistence::new(spec().slower(rate.frame_step)).unwrap(), &mut []).unwrap();
+        assert!(own.curve.len() > 20 && !own.events.is_empty(), "{} {}", own.curve.len(), own.events.len());
+        assert_eq!(rate.curve, own.curve, "step {}", rate.frame_step);
+        assert_eq!((&rate.events, &rate.video_surprise), (&own.events, &own.video_surprise));
+        assert!((rate.model_fps * f64::from(rate.frame_step) - spec().model_fps).abs() < 1e-9);
+    }
+    let mut alone = job(source(), &Stop::new());
+    alone.config.scene_cuts = false;
+    let alone = analyze(alone, &mut Persistence::new(spec()).unwrap(), &mut []).unwrap();
+    assert_eq!((report.curve, report.events), (alone.curve, alone.events));
+}

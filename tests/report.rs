@@ -377,3 +377,27 @@ fn gallery() {
     rows.push(summary::Row::failed("gone.mp4", "gone.mp4: no such file"));
     summary::write(&root, &rows).unwrap();
 }
+
+#[test]
+fn slower_rates_are_in_the_result_the_page_and_tables_of_their_own() {
+    let mut report = small();
+    let rate = startle::record::SlowerRate {
+        frame_step: 4,
+        model_fps: 2.0,
+        baseline: "self".into(),
+        threshold_rule: String::new(),
+        curve: report.curve.iter().step_by(4).cloned().collect(),
+        events: report.events[..1].to_vec(),
+        video_surprise: report.video_surprise.clone(),
+    };
+    report.slower = vec![rate];
+    let dir = tempfile::tempdir().unwrap();
+    report::write_all(&report, &OutputOptions::new(dir.path())).unwrap();
+    assert_eq!(json::read(&dir.path().join("result.json")).unwrap(), report);
+    let read = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap();
+    assert_eq!(read("curve_step4.csv").lines().count(), report.slower[0].curve.len() + 1);
+    assert_eq!(read("events_step4.csv").lines().count(), 2);
+    assert!(read("report.html").contains("every 4. frame (2 fps)"));
+    report.slower[0].curve[0].raw = f32::NAN;
+    assert!(json::to_bytes(&report).is_err());
+}

@@ -12,6 +12,7 @@ use startle::record::RunConfig;
 use startle::surprise::{Baseline, CurveKey, DEFAULT_TOP_FRACTION, ThresholdRule, WatchOptions};
 use startle::units::{MediaTime, Stop, per_hour};
 use startle::{Error, Result, report};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Analyze video files, folders, globs and URLs: a report folder for each.
@@ -47,6 +48,10 @@ pub struct AnalyzeArgs {
     /// model's clock.
     #[arg(long, value_name = "FILE")]
     pub actions: Option<PathBuf>,
+    /// Analyze slower rates too, each with a curve and a detector of its own: every so many-th frame of the model's
+    /// clock, for example 1,2,4 (1 is the model's own rate and always done). All share one decode.
+    #[arg(long, value_name = "STEPS", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub frame_steps: Vec<u32>,
     /// No progress bars, no summary; errors only.
     #[arg(long, short)]
     pub quiet: bool,
@@ -212,6 +217,7 @@ fn prepare<'a>(args: &'a AnalyzeArgs, jobs: usize, stop: &Stop) -> Result<Setup<
         threads: model.threads(),
         batch: usize::from(args.model.batch),
         stride: model.spec().stride,
+        frame_steps: slower_steps(&args.frame_steps),
         top_fraction: args.detection.top,
         scene_cuts: !args.detection.no_scene_cuts,
         baseline: origin,
@@ -238,6 +244,12 @@ fn named(path: &Path) -> Result<String> {
     let sha256 =
         sha256_file(path).map_err(|e| Error::input(path.display().to_string(), format!("can't be read: {e}")))?;
     Ok(format!("{} (sha256 {})", path.display(), &sha256[..16]))
+}
+
+/// The steps beside the model's own rate, ascending and each once.
+fn slower_steps(asked: &[u32]) -> Vec<u32> {
+    let steps: BTreeSet<u32> = asked.iter().copied().filter(|step| *step > 1).collect();
+    steps.into_iter().collect()
 }
 
 /// The baseline that was asked for and how the result names it. A bundle's own that does not fit the settings is an

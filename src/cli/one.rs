@@ -145,6 +145,12 @@ fn print_report(report: &Report, folder: &Path) {
     if report.events.is_empty() && !report.curve.is_empty() {
         eprintln!("  nothing impossible found");
     }
+    for rate in &report.slower {
+        eprintln!("  frame step {}: {} events on its own past", rate.frame_step, rate.events.len());
+        for event in &rate.events {
+            eprintln!("    {:7.2} s – {:.2} s  z = {:.1}", event.onset_s, event.end_s, event.z);
+        }
+    }
     for warning in &report.warnings {
         eprintln!("  note: {warning}");
     }

@@ -112,6 +112,12 @@ impl ClipSpec {
         Self { context_lengths, horizon: Some(1), ..self.clone() }
     }
 
+    /// The same clips with every `step`-th frame of the clock: a longer look with less detail in time.
+    #[must_use]
+    pub fn slower(&self, step: u32) -> Self {
+        Self { model_fps: self.model_fps / f64::from(step), ..self.clone() }
+    }
+
     /// Tokens along one side of the picture.
     pub const fn grid(&self) -> usize {
         (self.crop_size / self.patch_size) as usize
@@ -188,6 +194,9 @@ pub struct ModelFrame {
 /// Exactly `frames_per_clip` consecutive frames of one segment at the model's cadence.
 #[derive(Debug, Clone)]
 pub struct Clip {
+    /// Ticks of the model's clock between its frames: 1, or more for a clip of a slower rate (see
+    /// [`ClipSpec::slower`]).
+    pub frame_step: u32,
     /// The segment (uncut run of frames) that the clip lies in, counted from 0.
     pub segment: u32,
     /// Index of the clip's first frame within the segment.
@@ -204,7 +213,8 @@ impl Clip {
         let frame = |f: &Arc<ModelFrame>| {
             Arc::new(ModelFrame { time: f.time, square: dot(), preview: dot(), change: f.change, key: f.key })
         };
-        Self { segment: self.segment, start_tick: self.start_tick, frames: self.frames.iter().map(frame).collect() }
+        let frames = self.frames.iter().map(frame).collect();
+        Self { frame_step: self.frame_step, segment: self.segment, start_tick: self.start_tick, frames }
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 /// Cuts the frames of a segment into clips; a new segment starts empty, so no clip crosses a discontinuity.
 pub struct Windower {
+    frame_step: u32,
     frames_per_clip: usize,
     stride: usize,
     segment: u32,
@@ -17,12 +18,20 @@ impl Windower {
     /// For clips of this shape, `spec.stride` frames apart.
     pub fn new(spec: &ClipSpec) -> Self {
         Self {
+            frame_step: 1,
             frames_per_clip: spec.frames_per_clip as usize,
             stride: spec.stride as usize,
             segment: 0,
             next_tick: 0,
             buffer: VecDeque::with_capacity(spec.frames_per_clip as usize),
         }
+    }
+
+    /// Marks its clips as those of a slower rate.
+    #[must_use]
+    pub const fn at_step(mut self, frame_step: u32) -> Self {
+        self.frame_step = frame_step;
+        self
     }
 
     /// Takes the next frame of the segment; gives the clip that it completes, if any.
@@ -34,6 +43,7 @@ impl Windower {
         self.next_tick += 1;
         let start_tick = self.next_tick.checked_sub(self.frames_per_clip as u64)?;
         start_tick.is_multiple_of(self.stride as u64).then(|| Clip {
+            frame_step: self.frame_step,
             segment: self.segment,
             start_tick,
             frames: self.buffer.iter().cloned().collect(),

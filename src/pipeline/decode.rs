@@ -1,7 +1,7 @@
 //! The decode stage: source → model clock → model square → windows.
 
 use super::{DecodeSummary, Feed, Open};
-use crate::clip::{Change, ClipSpec, CutDetector, ModelFrame, Resizer, Windower, ticks_shown};
+use crate::clip::{Change, Clip, ClipSpec, CutDetector, ModelFrame, Resizer, Windower, ticks_shown};
 use crate::error::{Error, Result};
 use crate::media::{FrameSource, GapReason, Step};
 use crate::record::Gap;
@@ -13,14 +13,31 @@ use std::time::{Duration, Instant};
 pub(super) type Outlet<'a> = &'a mut dyn FnMut(Feed) -> Result<()>;
 
 /// Decodes until the end, a stop, or the consumer's end.
-pub(super) fn run(open: Open<'_>, spec: &ClipSpec, cuts: bool, stop: &Stop, out: Outlet<'_>) -> Result<()> {
-    run_source(open()?.as_mut(), spec, cuts, stop, out)
+/// Beside the clips of the clock of `spec`, those of every slower rate of `steps` are cut from the same frames.
+pub(super) fn run(
+    open: Open<'_>,
+    (spec, steps): (&ClipSpec, &[u32]),
+    cuts: bool,
+    stop: &Stop,
+    out: Outlet<'_>,
+) -> Result<()> {
+    run_rates(open()?.as_mut(), (spec, steps), cuts, stop, out)
 }
 
-/// As [`run`], with a source that is open.
+/// As [`run`], with a source that is open and at the model's rate alone.
 pub(super) fn run_source(
     source: &mut dyn FrameSource,
     spec: &ClipSpec,
+    cuts: bool,
+    stop: &Stop,
+    out: Outlet<'_>,
+) -> Result<()> {
+    run_rates(source, (spec, &[]), cuts, stop, out)
+}
+
+fn run_rates(
+    source: &mut dyn FrameSource,
+    (spec, steps): (&ClipSpec, &[u32]),
     cuts: bool,
     stop: &Stop,
     out: Outlet<'_>,
@@ -32,6 +49,7 @@ pub(super) fn run_source(
         changes: CutDetector::default(),
         look_for_cuts: cuts,
         windower: Windower::new(spec),
+        slower: steps.iter().map(|&step| Slower::new(spec, step)).collect(),
         origin: None,
         end: MediaTime::ZERO,
         out,
@@ -71,6 +89,7 @@ struct Stage<'a> {
     changes: CutDetector,
     look_for_cuts: bool,
     windower: Windower,
+    slower: Vec<Slower>,
     /// Time of the segment's first frame: tick 0 of its clock.
     origin: Option<MediaTime>,
     /// End of the last frame.
@@ -101,9 +120,10 @@ impl Stage<'_> {
         let (mut change, mut key) = (change.unwrap_or_default(), source.key_frame());
         for tick in ticks {
             let time = origin.plus(self.spec.tick_time(tick));
-            let frame = ModelFrame { time, square: square.clone(), preview: preview.clone(), change, key };
+            let frame = Arc::new(ModelFrame { time, square: square.clone(), preview: preview.clone(), change, key });
             (change, key) = (Change::default(), false);
-            if let Some(clip) = self.windower.push(Arc::new(frame)) {
+            let slower: Vec<Clip> = self.slower.iter_mut().filter_map(|rate| rate.push(tick, &frame)).collect();
+            for clip in self.windower.push(frame).into_iter().chain(slower) {
                 self.send(Feed::Clip(clip))?;
             }
         }
@@ -120,6 +140,7 @@ impl Stage<'_> {
 
     fn break_at(&mut self, start: MediaTime, end: MediaTime, reason: GapReason) -> Result<()> {
         self.windower.break_segment();
+        self.slower.iter_mut().for_each(Slower::break_segment);
         self.send(Feed::Gap(Gap { start_s: start.secs_f64(), end_s: end.secs_f64(), reason }))
     }
 
@@ -128,5 +149,39 @@ impl Stage<'_> {
         let sent = (self.out)(message);
         self.waited += waiting.elapsed();
         sent
+    }
+}
+
+/// Every `step`-th frame of the model's clock, as clips of their own.
+struct Slower {
+    step: u32,
+    windower: Windower,
+    /// Between its own frames; it looks for no cuts.
+    changes: CutDetector,
+    /// Whether a frame since its last one was coded without reference to others.
+    key: bool,
+}
+
+impl Slower {
+    fn new(spec: &ClipSpec, step: u32) -> Self {
+        let windower = Windower::new(&spec.slower(step)).at_step(step);
+        Self { step, windower, changes: CutDetector::default(), key: false }
+    }
+
+    fn push(&mut self, tick: u64, frame: &ModelFrame) -> Option<Clip> {
+        self.key |= frame.key;
+        if !tick.is_multiple_of(u64::from(self.step)) {
+            return None;
+        }
+        let change = self.changes.push(&frame.square).unwrap_or_default();
+        let (square, preview) = (frame.square.clone(), frame.preview.clone());
+        let key = std::mem::take(&mut self.key);
+        self.windower.push(Arc::new(ModelFrame { time: frame.time, square, preview, change, key }))
+    }
+
+    fn break_segment(&mut self) {
+        self.windower.break_segment();
+        self.changes.reset();
+        self.key = false;
     }
 }

@@ -1,12 +1,13 @@
 //! The last stage: windows to curve, events and report; tells the sinks.
 
-use super::{DecodeSummary, Feed, Scored, describe};
+use super::track::{Track, tell};
+use super::{DecodeSummary, Feed, Scored};
 use crate::clip::{Clip, ClipSpec};
 use crate::error::{Error, Result};
 use crate::media::GapReason;
 use crate::model::{ModelInfo, WindowErrors};
-use crate::record::{CurvePoint, Event, Gap, InputReport, Report, RunConfig, RunEvent, SCHEMA, Sink, Timings};
-use crate::surprise::{Assembler, Baseline, Found, Slot, VideoSurpriseBuilder, Watch, WatchOptions};
+use crate::record::{Gap, InputReport, Report, RunConfig, RunEvent, SCHEMA, Sink, SlowerRate, Timings};
+use crate::surprise::{Baseline, WatchOptions};
 use crossbeam_channel::Receiver;
 use std::time::{Duration, SystemTime};
 
@@ -24,12 +25,10 @@ pub(super) struct Recorder {
     spec: ClipSpec,
     model: ModelInfo,
     config: RunConfig,
-    assembler: Assembler,
-    watch: Watch,
-    video: VideoSurpriseBuilder,
+    /// The model's own rate.
+    track: Track,
+    slower: Vec<(u32, Track)>,
     input: Option<InputReport>,
-    curve: Vec<CurvePoint>,
-    events: Vec<Event>,
     summary: Option<DecodeSummary>,
     score_busy: Duration,
     warnings: Vec<String>,
@@ -43,23 +42,21 @@ impl Recorder {
         baseline: Option<&Baseline>,
         mut config: RunConfig,
     ) -> Self {
-        let watch = Watch::new(baseline, &settings.watch);
-        let thresholds = watch.thresholds().clone();
+        let track = Track::new(spec, settings, baseline);
+        let thresholds = track.watch().thresholds().clone();
         config.threshold = thresholds.in_surprise.then_some(thresholds.high);
         config.threshold_low = thresholds.in_surprise.then_some(thresholds.low);
         config.promised_per_hour = thresholds.promised_per_hour;
         config.check = baseline.and_then(Baseline::check).copied();
         config.threshold_rule = thresholds.words;
+        let slower = |&step: &u32| (step, Track::new(&spec.slower(step), settings, None));
         Self {
             spec: spec.clone(),
             model,
+            slower: config.frame_steps.iter().map(slower).collect(),
             config,
-            assembler: Assembler::on_baseline(spec, baseline, settings.top_fraction),
-            watch,
-            video: VideoSurpriseBuilder::default(),
+            track,
             input: None,
-            curve: Vec::new(),
-            events: Vec::new(),
             summary: None,
             score_busy: Duration::ZERO,
             warnings: thresholds.warnings,
@@ -108,7 +105,7 @@ impl Recorder {
         let mut warnings = self.warnings;
         warnings.extend(summary.fault.map(|f| format!("decoding ended early: {f}")));
         let strange: Vec<[f64; 2]> =
-            self.watch.strange().iter().map(|(start, end)| [start.secs_f64(), end.secs_f64()]).collect();
+            self.track.watch().strange().iter().map(|(start, end)| [start.secs_f64(), end.secs_f64()]).collect();
         if let Some([start, _]) = strange.first() {
             warnings.push(format!(
                 "from {start:.1} s on the video is unlike the baseline's footage (the camera has moved, or the scene is \
@@ -116,7 +113,16 @@ impl Recorder {
                 strange.len()
             ));
         }
-        if self.curve.is_empty() {
+        let slower: Vec<SlowerRate> = self.slower.into_iter().map(|(step, track)| track.finish_slower(step)).collect();
+        for rate in slower.iter().filter(|rate| rate.curve.is_empty()) {
+            let clip_s = f64::from(self.spec.frames_per_clip) / rate.model_fps;
+            warnings.push(format!(
+                "at frame step {} nothing could be scored: no unbroken run of frames is as long as its clip ({clip_s:.2} s)",
+                rate.frame_step
+            ));
+        }
+        let (curve, events, video_surprise) = self.track.finish();
+        if curve.is_empty() {
             let clip_s = self.spec.tick_time(u64::from(self.spec.frames_per_clip)).secs_f64();
             warnings.push(format!(
                 "nothing could be scored: no unbroken run of frames is as long as the model's clip ({clip_s:.2} s)"
@@ -129,10 +135,11 @@ impl Recorder {
             input,
             model: self.model,
             config: self.config,
-            curve: self.curve,
-            events: self.events,
+            curve,
+            events,
             strange,
-            video_surprise: self.video.finish(),
+            video_surprise,
+            slower,
             truncated: summary.stopped || cut_off,
             warnings,
             timings: Timings {
@@ -144,11 +151,11 @@ impl Recorder {
     }
 
     fn window(&mut self, clip: &Clip, errors: &WindowErrors, sinks: &mut [&mut dyn Sink]) -> Result<()> {
-        self.video.push(errors);
-        for slot in self.assembler.push(clip, errors) {
-            self.slot(&slot, sinks)?;
+        let size = self.size();
+        match self.slower.iter_mut().find(|(step, _)| *step == clip.frame_step) {
+            Some((_, track)) => track.window(clip, errors, size, &mut []),
+            None => self.track.window(clip, errors, size, sinks),
         }
-        Ok(())
     }
 
     fn gap(&mut self, gap: Gap, sinks: &mut [&mut dyn Sink]) -> Result<()> {
@@ -161,37 +168,12 @@ impl Recorder {
     }
 
     fn end_segment(&mut self, sinks: &mut [&mut dyn Sink]) -> Result<()> {
-        for slot in self.assembler.finish() {
-            self.slot(&slot, sinks)?;
-        }
-        let events = self.watch.end_segment();
-        self.tell_events(events, sinks)
-    }
-
-    fn slot(&mut self, slot: &Slot, sinks: &mut [&mut dyn Sink]) -> Result<()> {
-        let judged = self.watch.push(slot);
-        self.tell_events(judged.events, sinks)?;
-        let point = describe::point(&self.spec, self.size(), slot, judged.verdict);
-        tell(sinks, &RunEvent::Point(&point))?;
-        self.curve.push(point);
-        Ok(())
-    }
-
-    fn tell_events(&mut self, found: Vec<Found>, sinks: &mut [&mut dyn Sink]) -> Result<()> {
-        for found in found {
-            let event = describe::event(&self.spec, self.size(), self.events.len() as u32 + 1, found)?;
-            tell(sinks, &RunEvent::Event(&event))?;
-            self.events.push(event);
-        }
-        Ok(())
+        let size = self.size();
+        self.slower.iter_mut().try_for_each(|(_, track)| track.end_segment(size, &mut []))?;
+        self.track.end_segment(size, sinks)
     }
 
     fn size(&self) -> (u32, u32) {
         self.input.as_ref().map_or((1, 1), |i| (i.width, i.height))
     }
-}
-
-/// Tells every sink.
-fn tell(sinks: &mut [&mut dyn Sink], event: &RunEvent<'_>) -> Result<()> {
-    sinks.iter_mut().try_for_each(|sink| sink.record(event))
 }

@@ -15,6 +15,7 @@ mod describe;
 mod judge;
 pub mod live;
 mod score;
+mod track;
 
 use crate::clip::{Clip, ClipSpec};
 use crate::error::{Error, Result};
@@ -101,7 +102,8 @@ pub fn analyze(job: Job<'_>, scorer: &mut (dyn Scorer + Send), sinks: &mut [&mut
     let model = scorer.info();
     let inference_before = scorer.inference_seconds();
     let Job { path, sha256, open, detection, baseline, config, stop } = job;
-    let stages = Stages { open, batch: config.batch, scene_cuts: config.scene_cuts, stop: &stop };
+    let steps = config.frame_steps.clone();
+    let stages = Stages { open, steps: &steps, batch: config.batch, scene_cuts: config.scene_cuts, stop: &stop };
     let mut recorder = judge::Recorder::new(&spec, model, &detection, baseline, config);
     stages.run(&spec, scorer, |scores| recorder.run(&path, sha256, scores, sinks))?;
     let mut report = recorder.finish()?;
@@ -125,7 +127,7 @@ pub fn score_windows(
     mut each: impl FnMut(&ClipSpec, &Clip, &WindowErrors),
 ) -> Result<()> {
     let spec = scorer.spec().clone();
-    let stages = Stages { open, batch, scene_cuts: true, stop };
+    let stages = Stages { open, steps: &[], batch, scene_cuts: true, stop };
     stages.run(&spec, scorer, |scores| {
         for message in scores {
             if let Scored::Window(clip, errors) = message {
@@ -140,6 +142,8 @@ pub fn score_windows(
 /// The threads of a run.
 struct Stages<'a> {
     open: Open<'a>,
+    /// Slower rates that share the decode.
+    steps: &'a [u32],
     batch: usize,
     scene_cuts: bool,
     stop: &'a Stop,
@@ -153,11 +157,11 @@ impl Stages<'_> {
         scorer: &mut (dyn Scorer + Send),
         consume: impl FnOnce(Receiver<Scored>) -> Result<()>,
     ) -> Result<()> {
-        let Self { open, batch, scene_cuts, stop } = self;
+        let Self { open, steps, batch, scene_cuts, stop } = self;
         let ((clips_in, clips_out), (scores_in, scores_out)) = (bounded(CLIP_QUEUE), bounded(SCORE_QUEUE));
         std::thread::scope(|scope| {
             let decoding = spawn(scope, "decode", move || {
-                decode::run(open, spec, scene_cuts, stop, &mut |feed| send(&clips_in, feed))
+                decode::run(open, (spec, steps), scene_cuts, stop, &mut |feed| send(&clips_in, feed))
             });
             let scoring = spawn(scope, "score", move || score::run(scorer, batch, &clips_out, &scores_in));
             let consumed = consume(scores_out);

@@ -53,7 +53,8 @@ fn from_bytes(bytes: &[u8]) -> Result<Report, String> {
 
 /// Refuses numbers that JSON would turn into `null`, and that could then not be read back.
 fn check_finite(report: &Report) -> Result<()> {
-    for (index, point) in report.curve.iter().enumerate() {
+    let slower = || report.slower.iter();
+    for (index, point) in report.curve.iter().chain(slower().flat_map(|rate| &rate.curve)).enumerate() {
         let optional = [point.z, point.p_value].into_iter().flatten();
         let fine = point.t_s.is_finite()
             && [point.surprise, point.unadjusted, point.raw, point.motion]
@@ -64,7 +65,7 @@ fn check_finite(report: &Report) -> Result<()> {
             return Err(internal(&format!("curve point {index} at {} s is not a finite number", point.t_s)));
         }
     }
-    for event in &report.events {
+    for event in report.events.iter().chain(slower().flat_map(|rate| &rate.events)) {
         let numbers = [event.score, event.z].into_iter().chain(event.p_value).chain(event.heat.values.iter().copied());
         if !numbers.into_iter().all(f32::is_finite) || !event.per_hour.is_none_or(f64::is_finite) {
             return Err(internal(&format!("event {} holds a number that is not finite", event.id)));

@@ -71,6 +71,10 @@ pub fn write_all(report: &Report, options: &OutputOptions) -> Result<Vec<PathBuf
     put("result.json", &json::to_bytes(report)?)?;
     put("curve.csv", &csv::curve(&report.curve)?)?;
     put("events.csv", &csv::events(&report.events)?)?;
+    for rate in &report.slower {
+        put(&format!("curve_step{}.csv", rate.frame_step), &csv::curve(&rate.curve)?)?;
+        put(&format!("events_step{}.csv", rate.frame_step), &csv::events(&rate.events)?)?;
+    }
     put("curve.parquet", &parquet::curve(report)?)?;
     put("surprise.svg", plot::svg(report)?.as_bytes())?;
     put("surprise.png", &plot::png(report)?)?;

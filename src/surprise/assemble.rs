@@ -201,7 +201,7 @@ mod tests {
 
     fn clip(spec: &ClipSpec, segment: u32, start_tick: u64) -> Clip {
         let frame = |i: u64| Arc::new(frame_for_tests(spec.tick_time(start_tick + i)));
-        Clip { segment, start_tick, frames: (0..u64::from(spec.frames_per_clip)).map(frame).collect() }
+        Clip { frame_step: 1, segment, start_tick, frames: (0..u64::from(spec.frames_per_clip)).map(frame).collect() }
     }
 
     /// Errors that name the absolute slot they belong to, so that a mix-up shows.

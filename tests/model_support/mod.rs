@@ -62,7 +62,7 @@ pub fn clip_of(spec: &ClipSpec, frames: &Frames, start: usize) -> Clip {
             key: false,
         })
     });
-    Clip { segment: 0, start_tick: start as u64, frames: frames.collect() }
+    Clip { frame_step: 1, segment: 0, start_tick: start as u64, frames: frames.collect() }
 }
 
 /// `golden_<bundle>.json`, with the pixels it names.

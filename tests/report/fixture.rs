@@ -43,6 +43,7 @@ pub fn calm(duration_s: f64, slot_s: f64) -> Report {
         events: Vec::new(),
         strange: Vec::new(),
         video_surprise: video_surprise(),
+        slower: Vec::new(),
         truncated: false,
         warnings: vec!["the calibration sample is small: 120 points".into()],
         timings: Timings {

@@ -44,6 +44,7 @@ pub fn page(report: &Report, options: &OutputOptions) -> String {
             ("events", &sections::events(report)),
             ("breaks", &sections::breaks(report)),
             ("video_surprise", &sections::video_surprise(report)),
+            ("slower", &sections::slower(report)),
             ("threshold_rule", &rule),
             ("settings", &settings.concat()),
             ("version", &escape(&report.startle_version)),

@@ -2,7 +2,7 @@
 
 use super::super::words;
 use super::text::escape;
-use crate::record::{Event, EventKind, HeatMap, InputReport, Report};
+use crate::record::{Event, EventKind, HeatMap, InputReport, Report, SlowerRate};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -191,6 +191,36 @@ pub fn video_surprise(report: &Report) -> String {
         all.windows,
         row("all contexts", all.avg, all.max),
         row("filtered (least of the contexts)", all.filtered_avg, all.filtered_max),
+    )
+}
+
+/// Slower rates: what each of their detectors found; empty where none was asked for.
+pub fn slower(report: &Report) -> String {
+    let row = |rate: &SlowerRate| {
+        let peak = rate.curve.iter().max_by(|a, b| a.surprise.total_cmp(&b.surprise));
+        let peak = peak.map_or("–".into(), |p| {
+            format!("<button class=\"jump\" data-t=\"{}\">{}</button>", p.t_s, words::time(p.t_s))
+        });
+        let jump =
+            |e: &Event| format!("<button class=\"jump\" data-t=\"{}\">{}</button>", e.onset_s, words::time(e.onset_s));
+        let events: String = rate.events.iter().take(PICTURES).map(jump).collect();
+        let events = if events.is_empty() { "none".to_owned() } else { events };
+        format!(
+            "<tr><th scope=\"row\">every {}. frame ({} fps)</th><td class=\"num\">{}</td><td>{peak}</td><td>{events}</td></tr>",
+            rate.frame_step,
+            words::rate(rate.model_fps),
+            rate.curve.len()
+        )
+    };
+    if report.slower.is_empty() {
+        return String::new();
+    }
+    let rows: String = report.slower.iter().map(row).collect();
+    format!(
+        "<h3>Slower rates</h3><p class=\"quiet\">The same frames with larger steps, each with a detector that learnt from \
+         its own past. Curves: curve_step….csv.</p><div class=\"scroll\"><table><thead><tr><th scope=\"col\">frames</th>\
+         <th scope=\"col\" class=\"num\">points</th><th scope=\"col\">largest surprise at</th><th scope=\"col\">events</th>\
+         </tr></thead><tbody>{rows}</tbody></table></div>"
     )
 }
 
