@@ -154,6 +154,13 @@ fn every_described_address_answers_a_mark_stays_and_metrics_count() {
     assert_eq!(put(&csrf, None), 200);
     let marked = desk.json("/api/events").as_array().unwrap().iter().find(|e| e["incident"] == id).cloned().unwrap();
     assert_eq!(marked["mark"], false);
+    // What is a false alarm is normal footage to `startle calibrate` (a few seconds are too little, and it says so).
+    let clips = dir.path().join("clips").display().to_string();
+    let out = dir.path().join("baseline.json").display().to_string();
+    let calibrate =
+        startle().args(["calibrate", "--model", "persistence", "--false-alarms", &clips, "--out", &out]).assert();
+    let said = String::from_utf8(calibrate.failure().get_output().stderr.clone()).unwrap();
+    assert!(said.contains("needs at least 100 nearly independent slots"), "{said}");
     // A name of another site that points here gets nothing.
     let foreign = desk.agent.get(format!("{}/api/cameras", desk.url)).header("Host", "evil.example").call().unwrap();
     assert!(foreign.status().is_client_error(), "{}", foreign.status());

@@ -4,7 +4,8 @@ use super::analyze::parse_share;
 use super::args::{ModelArgs, opener};
 use clap::Args;
 use startle::media::ffmpeg::OpenOptions;
-use startle::media::open::expand;
+use startle::media::open::{Input, expand};
+use startle::monitor::marks::false_alarms;
 use startle::pipeline::score_windows;
 use startle::surprise::{Baseline, DEFAULT_TOP_FRACTION, Learner};
 use startle::units::Stop;
@@ -18,8 +19,11 @@ use std::path::PathBuf;
 #[derive(Debug, Args)]
 pub struct CalibrateArgs {
     /// Normal videos: files, folders, globs, URLs.
-    #[arg(required = true, value_name = "NORMAL")]
+    #[arg(required_unless_present = "false_alarms", value_name = "NORMAL")]
     pub inputs: Vec<String>,
+    /// A monitor's folder of event clips: those marked as false alarms on its dashboard are normal, too.
+    #[arg(long, value_name = "DIR")]
+    pub false_alarms: Option<PathBuf>,
     /// The baseline file to write.
     #[arg(long, short, value_name = "FILE")]
     pub out: PathBuf,
@@ -35,7 +39,10 @@ pub struct CalibrateArgs {
 
 /// Runs the command.
 pub fn run(args: &CalibrateArgs, stop: &Stop) -> Result<()> {
-    let inputs = expand(&args.inputs)?;
+    let mut inputs = expand(&args.inputs)?;
+    if let Some(folder) = &args.false_alarms {
+        inputs.extend(false_alarms(folder)?.into_iter().map(Input::File));
+    }
     let model = args.model.choose(1)?;
     let mut scorer = model.scorer()?;
     let mut learner = Learner::new(model.spec());

@@ -5,6 +5,7 @@ mod config;
 pub mod deliver;
 pub mod evidence;
 mod hear;
+pub mod marks;
 mod memory;
 mod rotate;
 
