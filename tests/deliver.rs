@@ -138,6 +138,9 @@ fn what_could_not_be_delivered_survives_a_restart_and_what_is_refused_is_put_asi
     wait_for("a failure", || desk.said().contains("they wait").then_some(()));
     assert!(desk.close().contains("3 alerts are not delivered yet"));
 
+    let other = Desk::open(hooks(webhook(url.clone() + "other")), dir.path());
+    assert!(other.close().contains("3 alerts wait there for a destination that is no longer configured"));
+
     let server = Server::on(port, vec![Answer::Status(400)]);
     let mut desk = Desk::open(hooks(webhook(url)), dir.path());
     desk.alert(4, Phase::Over);

@@ -1,5 +1,9 @@
 //! `startle models`: which bundles there are, what they are, and whether they still give the numbers they must.
 
+#[path = "models_bench.rs"]
+mod bench;
+
+use bench::BenchArgs;
 use clap::{Args, Subcommand};
 use startle::model::bundle::{DEFAULT_BUNDLE, Manifest, ModelBundle, find, list, search_path};
 use startle::model::jepa::Network;
@@ -35,6 +39,8 @@ enum Action {
         #[command(flatten)]
         runtime: RuntimeArgs,
     },
+    /// Measure a bundle on this machine: time per window and context, streams that fit, the share of the device's limit.
+    Bench(BenchArgs),
 }
 
 /// Where to run the self-test.
@@ -60,6 +66,7 @@ pub fn run(args: &ModelsArgs, out: &mut dyn Write) -> Result<()> {
     match &args.action {
         Action::List => list_all(&mut page),
         Action::Info { bundle } => info(&find(bundle, &search_path())?, &mut page),
+        Action::Bench(args) => bench::run(args, &mut page),
         Action::Verify { bundle, runtime } => verify(&find(bundle, &search_path())?, runtime, &mut page),
     }
 }

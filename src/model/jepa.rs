@@ -183,6 +183,23 @@ impl<N: Network> Jepa<N> {
         windows.pop().ok_or_else(|| internal("no window was scored".into()))
     }
 
+    /// As [`Jepa::score_noise`] for several windows in one call, each of another noise.
+    ///
+    /// # Errors
+    /// As [`Scorer::score`].
+    pub fn score_noises(&mut self, windows: usize) -> Result<Vec<WindowErrors>> {
+        self.buffers.pixels.clear();
+        for seed in 0..windows {
+            for frame in noise_frames(&self.spec, seed as u32) {
+                self.normalizer.append(&frame, &mut self.buffers.pixels);
+            }
+        }
+        if let Some(conditioning) = &mut self.conditioning {
+            (0..windows).for_each(|seed| conditioning.noise(seed as u32, self.spec.frames_per_clip as usize));
+        }
+        self.score_pixels(windows)
+    }
+
     /// Scores the `windows` windows whose pixels are in the buffer.
     fn score_pixels(&mut self, windows: usize) -> Result<Vec<WindowErrors>> {
         let Self { spec, network, buffers, .. } = self;

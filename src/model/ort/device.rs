@@ -44,7 +44,8 @@ impl Device {
     }
 
     /// [`Device::Auto`] decided by running a tiny graph; the others as they are.
-    pub(super) fn resolve(self, runtime: &Runtime) -> Self {
+    #[must_use]
+    pub fn resolve(self, runtime: &Runtime) -> Self {
         match self {
             Self::Auto if *runtime.cuda_works.get_or_init(|| probe::run(runtime, Self::Cuda(0)).is_ok()) => {
                 Self::Cuda(0)

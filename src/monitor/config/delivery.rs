@@ -55,7 +55,7 @@ pub(super) struct WrittenMqtt {
     username_env: Option<Spanned<String>>,
     password_env: Option<Spanned<String>>,
     password_file: Option<Spanned<PathBuf>>,
-    topic_prefix: Option<String>,
+    topic_prefix: Option<Spanned<String>>,
     discovery_prefix: Option<String>,
     ca_file: Option<PathBuf>,
 }
@@ -122,12 +122,17 @@ impl Reader<'_> {
 
     fn mqtt(&self, mqtt: WrittenMqtt) -> Result<MqttSettings> {
         let discovery = mqtt.discovery_prefix.unwrap_or_else(|| "homeassistant".into());
+        if let Some(prefix) =
+            mqtt.topic_prefix.as_ref().filter(|p| p.get_ref().is_empty() || p.get_ref().contains(['+', '#']))
+        {
+            return Err(self.place.error(Some(prefix.span()), "topic_prefix: one or more words without + and #"));
+        }
         let user = mqtt.username_env.as_ref().map(|name| self.variable("username_env", name)).transpose()?;
         Ok(MqttSettings {
             url: Secret(mqtt.url.into_inner()),
             username: user.map(Secret),
             password: self.secret("password", mqtt.password_env.as_ref(), mqtt.password_file.as_ref())?,
-            topic_prefix: mqtt.topic_prefix.unwrap_or_else(|| "startle".into()),
+            topic_prefix: mqtt.topic_prefix.map_or_else(|| "startle".into(), Spanned::into_inner),
             discovery_prefix: Some(discovery).filter(|prefix| !prefix.is_empty()),
             ca_file: mqtt.ca_file,
         })

@@ -95,6 +95,13 @@ impl Delivery {
             let (id, name) = (format!("{}\0{}", mqtt.url.0, mqtt.topic_prefix), mqtt.name());
             route("mqtt", &id, Wanted::default(), name, Box::new(mqtt::Broker::new(mqtt, cameras)?))?;
         }
+        for (queue, waiting) in spool::left_behind(folder, &queues) {
+            say(&format!(
+                "{}: {waiting} alerts wait there for a destination that is no longer configured (or was changed): configure \
+                 it as it was, or remove the folder",
+                queue.display()
+            ));
+        }
         Ok(Self { routes, stop, say, _lock: lock })
     }
 }

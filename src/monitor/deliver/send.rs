@@ -45,7 +45,7 @@ pub(super) struct Post {
 impl Post {
     /// Until a stop is asked for.
     pub(super) fn run(mut self) {
-        let backoff = Backoff { longest: Duration::from_mins(5), ..Backoff::default() };
+        let backoff = Backoff::default();
         let mut failures = 0;
         while !self.stop.requested() {
             let front = self.spool.front(NAP);

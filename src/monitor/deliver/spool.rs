@@ -7,7 +7,7 @@
 use crate::error::{Error, Result};
 use crate::pipeline::live::Phase;
 use serde::{Deserialize, Serialize};
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -258,6 +258,15 @@ impl Spool {
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Queues in `folder` that nobody sends from, and how many alerts wait in each.
+pub(super) fn left_behind(folder: &Path, used: &HashSet<PathBuf>) -> Vec<(PathBuf, usize)> {
+    let below = |path: &Path| fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
+    let is_alert = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "json");
+    let unused = below(folder).filter(|path| path.is_dir() && !used.contains(path));
+    let counted = unused.map(|queue| (below(&queue).filter(is_alert).count(), queue));
+    counted.filter(|(waiting, _)| *waiting > 0).map(|(waiting, queue)| (queue, waiting)).collect()
 }
 
 #[cfg(test)]
