@@ -315,3 +315,25 @@ fn doctor_reports_each_part_and_fails_only_for_what_is_needed() {
     assert!(!ok);
     assert_says(&report, &["MISSING  ONNX Runtime", "make setup", "h264", "the self-test needs ONNX Runtime"]);
 }
+
+#[test]
+fn the_bench_of_a_bundle_is_a_table_or_json_and_refuses_nonsense() {
+    let bundle = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/bundles/tiny-random");
+    let bench = |more: &[&str]| {
+        let mut command = assert_cmd::Command::new(assert_cmd::cargo::cargo_bin!("startle"));
+        command.current_dir(env!("CARGO_MANIFEST_DIR")).args(["models", "bench"]).arg(&bundle);
+        command.args(["--device", "cpu", "--seconds", "0.01"]).args(more).assert()
+    };
+    let json = bench(&["--json", "--batch", "2"]).success();
+    let json: serde_json::Value = serde_json::from_slice(&json.get_output().stdout).unwrap();
+    let rows = json["rows"].as_array().unwrap();
+    assert!(!rows.is_empty() && rows.iter().all(|row| row["median_ms"].as_f64().unwrap() > 0.0 && row["batch"] == 2));
+    assert!(rows[0]["gflop"].is_null() && json["matmul_gflops"].as_f64().unwrap() > 0.0, "{json}");
+    let dir = tempfile::tempdir().unwrap();
+    let table = bench(&["--out", dir.path().to_str().unwrap()]).success();
+    let table = String::from_utf8(table.get_output().stdout.clone()).unwrap();
+    assert!(table.contains("| contexts | batch |") && table.contains("unknown"), "{table}");
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);
+    bench(&["--batch", "0"]).code(2);
+    bench(&["--seconds", "inf"]).code(2);
+}

@@ -66,7 +66,7 @@ pub fn main() -> Outcome {
         Command::Evaluate(args) => evaluate::run(args, &stop),
         Command::Passwd(args) => passwd::run(args).map(|()| Outcome::Done),
         Command::Report(args) => report::run(args).map(|()| Outcome::Done),
-        Command::Models(args) => models::run(args, &mut std::io::stdout().lock()).map(|()| Outcome::Done),
+        Command::Models(args) => models::run(args, &mut std::io::stdout().lock(), &stop).map(|()| Outcome::Done),
         Command::Doctor(args) => {
             let healthy = doctor::run(args, &mut std::io::stdout().lock());
             healthy.map(|healthy| if healthy { Outcome::Done } else { Outcome::Failed })

@@ -9,6 +9,7 @@ use startle::model::bundle::{DEFAULT_BUNDLE, Manifest, ModelBundle, find, list, 
 use startle::model::jepa::Network;
 use startle::model::ort::{self, Device, RuntimeOptions};
 use startle::model::self_test;
+use startle::units::Stop;
 use startle::{Error, Result};
 use std::fmt::Display;
 use std::io::Write;
@@ -61,12 +62,12 @@ pub struct RuntimeArgs {
 ///
 /// # Errors
 /// When a bundle is missing or broken, or a figure is not what it must be.
-pub fn run(args: &ModelsArgs, out: &mut dyn Write) -> Result<()> {
+pub fn run(args: &ModelsArgs, out: &mut dyn Write, stop: &Stop) -> Result<()> {
     let mut page = Page(out);
     match &args.action {
         Action::List => list_all(&mut page),
         Action::Info { bundle } => info(&find(bundle, &search_path())?, &mut page),
-        Action::Bench(args) => bench::run(args, &mut page),
+        Action::Bench(args) => bench::run(args, &mut page, stop),
         Action::Verify { bundle, runtime } => verify(&find(bundle, &search_path())?, runtime, &mut page),
     }
 }

@@ -8,6 +8,7 @@ use startle::model::bundle::{DEFAULT_BUNDLE, ModelBundle, find, search_path};
 use startle::model::flops::Networks;
 use startle::model::ort::{self, RuntimeOptions, library, probe};
 use startle::pipeline::peak_rss_bytes;
+use startle::units::Stop;
 use startle::{Error, Result};
 use std::path::PathBuf;
 use std::time::Instant;
@@ -27,7 +28,7 @@ pub struct BenchArgs {
     #[arg(long, value_delimiter = ',', default_values_t = [1, 4], value_parser = clap::value_parser!(u16).range(1..=256))]
     batch: Vec<u16>,
     /// Seconds for each line of the table.
-    #[arg(long, default_value_t = 3.0)]
+    #[arg(long, default_value_t = 3.0, value_parser = parse_seconds)]
     seconds: f64,
     /// JSON instead of a table.
     #[arg(long)]
@@ -37,6 +38,13 @@ pub struct BenchArgs {
     out: Option<PathBuf>,
     #[command(flatten)]
     runtime: RuntimeArgs,
+}
+
+fn parse_seconds(text: &str) -> std::result::Result<f64, String> {
+    match text.parse() {
+        Ok(seconds) if (0.01..=600.0).contains(&seconds) => Ok(seconds),
+        _ => Err(format!("{text} does not lie in 0.01..600 seconds")),
+    }
 }
 
 /// A measured setting.
@@ -72,7 +80,7 @@ struct Bench {
 }
 
 /// Runs the command.
-pub(super) fn run(args: &BenchArgs, page: &mut Page<'_>) -> Result<()> {
+pub(super) fn run(args: &BenchArgs, page: &mut Page<'_>, stop: &Stop) -> Result<()> {
     let bundle = ModelBundle::load(&find(&args.bundle, &search_path())?)?;
     let RuntimeArgs { device, threads, ort: library } = args.runtime.clone();
     let threads = if threads == 0 { std::thread::available_parallelism().map_or(1, usize::from) } else { threads };
@@ -89,7 +97,12 @@ pub(super) fn run(args: &BenchArgs, page: &mut Page<'_>) -> Result<()> {
         let mut model = ort::open(&narrowed, &options)?;
         provider = startle::model::jepa::Network::provider(model.network());
         for &batch in &args.batch {
-            let times = time(args.seconds, || model.score_noises(usize::from(batch)).map(drop))?;
+            let times = time(args.seconds, || {
+                if stop.requested() {
+                    return Err(Error::Stopped);
+                }
+                model.score_noises(usize::from(batch)).map(drop)
+            })?;
             rows.push(row(narrowed.spec(), networks.as_ref(), batch, &times));
         }
     }
@@ -194,8 +207,9 @@ fn table(bench: &Bench) -> String {
     }
     lines.push(String::new());
     lines.push(
-        "Floor: the matrix products of a window (counted from the architecture) at the rate of large ones; the rest of \
-         the time goes to small products, softmax, normalisation and activations. Live streams: at the model's rate and \
+        "Floor: the matrix products of a window (counted from weights/config.json, unknown without it) at the best rate of \
+         large fp32 ones, beside the median time; the rest goes to small products, softmax, normalisation and activations, \
+         and to whatever else the machine did. The floor holds for fp32 on a CPU. Live streams: at the model's rate and \
          stride, decoding not counted."
             .into(),
     );

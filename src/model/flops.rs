@@ -44,10 +44,14 @@ impl Networks {
     /// without.
     ///
     /// # Errors
-    /// [`Error::Bundle`] when what is there is no such configuration.
+    /// [`Error::Bundle`] when what is there can't be read or is no such configuration.
     pub fn read(dir: &Path) -> Result<Option<Self>> {
         let read = |file: &str| -> Result<Option<Architecture>> {
-            let Ok(text) = std::fs::read_to_string(dir.join(file)) else { return Ok(None) };
+            let text = match std::fs::read_to_string(dir.join(file)) {
+                Ok(text) => text,
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+                Err(e) => return Err(Error::bundle(dir, format!("{file} can't be read: {e}"))),
+            };
             serde_json::from_str(&text).map(Some).map_err(|e| Error::bundle(dir, format!("{file}: {e}")))
         };
         let target = read("weights/target/config.json")?;

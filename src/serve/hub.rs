@@ -200,7 +200,11 @@ impl Camera {
         self.latency_s = now.duration_since(moment.arrived).ok().map(|late| late.as_secs_f64());
         let hottest = moment.heat.values.iter().copied().fold(f32::MIN_POSITIVE, f32::max);
         // What reaches the threshold is as hot as can be; below it the picture stays calm.
-        let scale = if self.in_z { hottest } else { high.unwrap_or(hottest).max(f32::MIN_POSITIVE) };
+        let scale = match (self.in_z, high, point.z) {
+            (true, Some(high), Some(z)) => hottest * (high / z.max(f32::MIN_POSITIVE)).max(1.0),
+            (true, ..) => f32::MAX,
+            (false, high, _) => high.unwrap_or(hottest).max(f32::MIN_POSITIVE),
+        };
         self.picture = Some((Arc::clone(&moment.frame), moment.heat.clone(), scale));
         value
     }

@@ -38,7 +38,7 @@ export class CameraCard {
       width: box.clientWidth, height: box.clientHeight, legend: { show: false }, padding: [8, 6, 0, 0],
       cursor: { drag: { x: false, y: false }, y: false },
       scales: { x: { time: true }, y: { range: (_, low, high) => [Math.min(0, low), high > 0 ? high * 1.1 : 1] } },
-      axes: [{ ...axis, space: 70, values: (_, ts) => ts.map((t) => new Date(t * 1000).toLocaleTimeString()) }, { ...axis, size: 44, space: 34 }],
+      axes: [{ ...axis, size: 26, space: 70, values: (_, ts) => ts.map((t) => new Date(t * 1000).toLocaleTimeString()) }, { ...axis, size: 44, space: 34 }],
       series: [
         {},
         { stroke: css("--curve"), width: 1.75, fill: css("--fill"), points: { show: false } },
