@@ -15,31 +15,8 @@ use peers::{Broker, Server, Topics, watch_topics};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, Instant};
-
-/// A hash of every decoded frame.
-fn frames(video: &Path) -> Vec<String> {
-    let out = Command::new("ffmpeg")
-        .args([
-            "-loglevel",
-            "error",
-            "-i",
-            video.to_str().unwrap(),
-            "-map",
-            "0:v",
-            "-vsync",
-            "0",
-            "-f",
-            "framemd5",
-            "-",
-        ])
-        .output()
-        .unwrap();
-    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-    let text = String::from_utf8(out.stdout).unwrap();
-    text.lines().filter(|l| !l.starts_with('#')).map(|l| l.rsplit(',').next().unwrap().trim().to_owned()).collect()
-}
+use support::cli::frame_hashes;
 
 /// What an alert is called by whoever gets it.
 fn delivery(alert: &Value) -> String {
@@ -120,9 +97,9 @@ fn a_camera_that_breaks_and_comes_back_is_told_of_by_webhook_and_broker_with_cli
     assert_eq!(topics.last("startle/status").as_deref(), Some("offline"));
 
     // Every clip is an unbroken run of the frames that were sent.
-    let sent = frames(&video);
+    let sent = frame_hashes(&video);
     for alert in events(&all).into_iter().filter(|e| e["phase"] == "over") {
-        let clip = frames(Path::new(alert["clip"].as_str().unwrap()));
+        let clip = frame_hashes(Path::new(alert["clip"].as_str().unwrap()));
         assert!(clip.len() >= 60, "{} frames", clip.len());
         let place = sent.windows(clip.len()).position(|run| run == clip);
         assert!(place.is_some(), "{alert} holds frames that were not sent");

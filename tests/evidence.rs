@@ -1,72 +1,32 @@
 //! The evidence of a monitor as a user finds it on the disk: clips of real senders compared frame by frame with what was
 //! sent, the curves, what is left after `kill -9`, a full disk, and what is old.
 
+#[path = "support/live.rs"]
+mod live;
 mod support;
 
+use live::{PATIENCE, Running, free_port, no_ffmpeg, terminate};
 use serde_json::Value;
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
-use std::net::TcpListener;
+use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::process::{Command, Stdio};
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant, SystemTime};
 use support::cli::{ffmpeg, frame_hashes, packets, startle};
 
-/// Longest wait for anything.
-const PATIENCE: Duration = Duration::from_mins(1);
 /// Frames of the films at which the square jumps; 25 are a second.
 const JUMPS: [usize; 2] = [125, 165];
 
-/// A process that is ended with the test.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// Ends it with SIGTERM: within five seconds and with status 0.
-fn terminate(mut running: Running) {
-    let pid = running.0.id().to_string();
-    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-    let asked = Instant::now();
-    assert_eq!(running.0.wait().unwrap().code(), Some(0));
-    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
-}
-
 /// `startle monitor` on a configuration, with the model that needs no weights, and its lines as they come.
 fn monitor(config: &Path) -> (Running, Receiver<Value>) {
-    let mut child = Command::new(assert_cmd::cargo::cargo_bin!("startle"))
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .args(["monitor", "--quiet", "--realtime", "--model", "persistence", "--config"])
-        .arg(config)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let (tell, hear) = channel();
-    std::thread::spawn(move || {
-        for line in lines.map_while(Result::ok) {
-            let _ = tell.send(serde_json::from_str(&line).unwrap());
-        }
-    });
-    (Running(child), hear)
+    let config = config.to_str().unwrap();
+    live::monitor(&["--quiet", "--realtime", "--model", "persistence", "--config", config])
 }
 
 /// Reads lines until one is wanted; gives it.
 fn until(lines: &Receiver<Value>, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
-    let begun = Instant::now();
-    loop {
-        let left = PATIENCE.saturating_sub(begun.elapsed());
-        let line = lines.recv_timeout(left).unwrap_or_else(|e| panic!("{what}: {e}"));
-        if wanted(&line) {
-            return line;
-        }
-    }
+    live::until(lines, what, wanted).pop().unwrap()
 }
 
 /// Waits until something is there.
@@ -79,19 +39,6 @@ fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
             None => std::thread::sleep(Duration::from_millis(50)),
         }
     }
-}
-
-/// Whether the `ffmpeg` program is there; says so if not.
-fn no_ffmpeg() -> bool {
-    let missing = Command::new("ffmpeg").arg("-version").output().is_err();
-    if missing {
-        eprintln!("skipped: the ffmpeg program is not installed (apt install ffmpeg)");
-    }
-    missing
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// A still, noisy scene (so that no two frames are alike) in which a bright square jumps at each of [`JUMPS`].

@@ -7,6 +7,7 @@ pub mod evidence;
 mod hear;
 pub mod marks;
 mod memory;
+mod own;
 mod rotate;
 
 pub use config::{Camera, DashboardConfig, MonitorConfig, Schedule, Threshold};

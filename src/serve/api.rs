@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use std::convert::Infallible;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use tokio_stream::wrappers::BroadcastStream;
 use tokio_stream::{Stream, StreamExt};
 use tower::ServiceExt;
@@ -80,10 +80,6 @@ pub(super) async fn serve(app: Arc<App>, socket: TcpListener, tls: Option<Rustls
             Err(error) => Err(error),
         },
     };
-}
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Does what reads a disk or computes for long where it holds nobody up.

@@ -4,6 +4,7 @@
 //! in constant time, and an unknown name takes as long as a wrong password; everything that strangers can make grow is
 //! bounded.
 
+use super::lock;
 use crate::error::{Error, Result};
 use crate::model::bundle::hex;
 use argon2::password_hash::SaltString;
@@ -11,7 +12,7 @@ use argon2::{Argon2, PasswordHash, PasswordHasher, PasswordVerifier};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 use subtle::ConstantTimeEq;
 
@@ -208,10 +209,6 @@ fn digest(token: &str) -> [u8; 32] {
 
 fn internal(reason: &str) -> Error {
     Error::Internal { stage: "login", reason: reason.into() }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

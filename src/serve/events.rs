@@ -6,6 +6,7 @@
 //! Invariants: the file of marks is replaced as a whole; no path comes from outside: an incident's name is looked for
 //! among the folders that are there.
 
+use super::lock;
 use crate::error::{Error, Result};
 use crate::monitor::Heard;
 use crate::monitor::alert::{incident_id, rfc3339};
@@ -17,7 +18,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 use std::time::SystemTime;
 
 /// Events of this run that are remembered.
@@ -199,10 +200,6 @@ impl Events {
         let mut folders = cameras.flatten().map(|camera| camera.path().join(id));
         folders.find(|folder| folder.join("event.json").is_file())
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn text(value: &Value, key: &str) -> String {

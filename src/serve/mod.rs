@@ -29,7 +29,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::runtime::Runtime;
 
@@ -39,6 +39,11 @@ pub const DEFAULT_LISTEN: &str = "127.0.0.1:8470";
 const PICTURE: Duration = Duration::from_millis(500);
 /// Time that answers in flight get at the end.
 const GRACE: Duration = Duration::from_millis(200);
+
+/// A panic elsewhere leaves what is locked here whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// What all requests share.
 struct App {
@@ -124,7 +129,7 @@ impl Listener for Dashboard {
         let Some(event) = self.app.events.take(heard) else { return Ok(()) };
         self.app.hub.tell("event", &event);
         if let (News::Incident(_), Some(id)) = (heard.news, event["incident"].as_str()) {
-            let mut awaited = api::lock(&self.app.awaited);
+            let mut awaited = lock(&self.app.awaited);
             awaited.retain(|(known, _)| known != id);
             awaited.push((id.into(), 0));
         }
@@ -166,7 +171,7 @@ async fn refresh(app: Arc<App>) {
 }
 
 fn look_for_clips(app: &App) {
-    let waiting = std::mem::take(&mut *api::lock(&app.awaited));
+    let waiting = std::mem::take(&mut *lock(&app.awaited));
     let mut left = Vec::new();
     for (id, looks) in waiting {
         match app.events.file(&id, &["event.json"]).and_then(|_| app.events.one(&id)) {
@@ -175,7 +180,7 @@ fn look_for_clips(app: &App) {
             None => {}
         }
     }
-    api::lock(&app.awaited).extend(left);
+    lock(&app.awaited).extend(left);
 }
 
 /// TLS 1.2 and 1.3 with a certificate chain and its key, both PEM.

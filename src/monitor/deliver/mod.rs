@@ -15,6 +15,7 @@ mod spool;
 mod webhook;
 
 use super::alert::slug;
+use super::own::lock;
 use super::{Heard, Listener, alert};
 use crate::error::{Error, Result};
 use crate::model::bundle::hex;
@@ -25,7 +26,7 @@ pub use settings::{CommandSettings, DeliverySettings, MqttSettings, Phases, Secr
 use sha2::{Digest, Sha256};
 use spool::{Message, Spool};
 use std::collections::HashSet;
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -57,7 +58,7 @@ impl Delivery {
     /// destination's settings make no sense.
     pub fn start(settings: DeliverySettings, folder: &Path, cameras: &[String], say: Say) -> Result<Self> {
         let DeliverySettings { bytes, webhooks, commands, mqtt, .. } = settings;
-        let lock = lock(folder)?;
+        let lock = lock(folder, ".lock", "[spool] folder")?;
         let stop = Stop::new();
         let (mut routes, mut queues) = (Vec::new(), HashSet::new());
         let mut route = |kind: &str, id: &str, wanted: Wanted, name: String, sender: Box<dyn Sender>| -> Result<()> {
@@ -137,20 +138,5 @@ impl Listener for Delivery {
             (self.say)(&format!("{waiting} alerts are not delivered yet: the next start goes on with them"));
         }
         Ok(())
-    }
-}
-
-/// Makes the folder and keeps other programs from taking it for theirs.
-fn lock(folder: &Path) -> Result<File> {
-    std::fs::create_dir_all(folder).map_err(|e| Error::output(folder, e))?;
-    let path = folder.join(".lock");
-    let file = File::options().create(true).append(true).open(&path).map_err(|e| Error::output(&path, e))?;
-    match file.try_lock() {
-        Err(TryLockError::WouldBlock) => {
-            let words = "is used by another startle: give each its own [spool] folder, or end the other";
-            Err(Error::Config(format!("{}: {words}", folder.display())))
-        }
-        // Some network disks know no locks.
-        Ok(()) | Err(TryLockError::Error(_)) => Ok(file),
     }
 }

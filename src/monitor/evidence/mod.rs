@@ -16,6 +16,7 @@ mod shelf;
 mod worker;
 
 use super::alert::{incident_id, line, rfc3339, slug};
+use super::own::lock;
 use super::{Heard, Listener};
 use crate::error::{Error, Result};
 use crate::media::ffmpeg::{PacketTap, TapLimits};
@@ -30,8 +31,8 @@ pub(super) use settings::MEGABYTE;
 pub use settings::{ClipSettings, JournalSettings, Keep};
 use shelf::{Shelf, free_bytes};
 use std::collections::HashSet;
-use std::fs::{File, TryLockError};
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -146,7 +147,7 @@ impl Evidence {
         let places = Places { clips: clips.clone(), cameras: Arc::default(), jobs: jobs.clone() };
         let clips = clips.map(|settings| open_clips(settings, &say, &mut locks)).transpose()?;
         let open_journal = |settings: JournalSettings| -> Result<Journal> {
-            locks.push(lock(&settings.folder, ".journal.lock")?);
+            locks.push(lock(&settings.folder, ".journal.lock", "folder")?);
             Ok(Journal::open(&settings, Box::new(free_bytes)))
         };
         let journal = journal.map(open_journal).transpose()?;
@@ -285,7 +286,7 @@ fn gap_line(gap: &Gap, told: &str) -> String {
 
 /// Makes the folder of clips, and looks through it.
 fn open_clips(settings: ClipSettings, say: &Say, locks: &mut Vec<File>) -> Result<Clips> {
-    locks.push(lock(&settings.folder, ".clips.lock")?);
+    locks.push(lock(&settings.folder, ".clips.lock", "folder")?);
     let found = folder::look_through(&settings.folder).map_err(|e| Error::output(&settings.folder, e))?;
     if found.recovered + found.removed > 0 {
         say(&format!(
@@ -309,21 +310,6 @@ fn open_clips(settings: ClipSettings, say: &Say, locks: &mut Vec<File>) -> Resul
     Ok(Clips { settings, shelf })
 }
 
-/// Makes a folder and keeps other programs from taking it for theirs.
-fn lock(folder: &Path, name: &str) -> Result<File> {
-    std::fs::create_dir_all(folder).map_err(|e| Error::output(folder, e))?;
-    let path = folder.join(name);
-    let file = File::options().create(true).append(true).open(&path).map_err(|e| Error::output(&path, e))?;
-    match file.try_lock() {
-        Err(TryLockError::WouldBlock) => {
-            let words = "is used by another startle: give each its own folder, or end the other";
-            Err(Error::Config(format!("{}: {words}", folder.display())))
-        }
-        // Some network disks know no locks.
-        Ok(()) | Err(TryLockError::Error(_)) => Ok(file),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -338,15 +324,5 @@ mod tests {
         };
         assert_eq!(["a b", "a-b", "a.b", "../x", "a-b"].map(&mut add), ["a-b", "a-b-2", "a-b-3", "---x", "a-b-2"]);
         assert!(add(&"x".repeat(500)).len() <= 100);
-    }
-
-    #[test]
-    fn a_folder_is_used_by_one_program_at_a_time() {
-        let dir = tempfile::tempdir().unwrap();
-        let first = lock(dir.path(), ".clips.lock").unwrap();
-        let error = lock(dir.path(), ".clips.lock").unwrap_err().to_string();
-        assert!(error.contains("another startle"), "{error}");
-        drop(first);
-        lock(dir.path(), ".clips.lock").unwrap();
     }
 }
