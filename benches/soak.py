@@ -138,6 +138,7 @@ def soak(options: argparse.Namespace, folder: Path) -> dict:
     command = [ROOT / "target/release/startle", "monitor", *(c.url for c in cameras), "--stall", str(STALL_S)]
     command += ["--max-false-alarms", "1/hour", "--warm-up", str(options.warm_up), "--state", state]
     command += ["--listen", f"127.0.0.1:{port}", "--quiet"]
+    command += ["--clips", folder / "clips", "--curve", folder / "curve"]
     alerts, memory, faults = [], [], dict.fromkeys(FAULTS, 0)
     program = subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE, text=True, cwd=ROOT)
 

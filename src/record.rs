@@ -169,9 +169,12 @@ pub struct Timings {
 pub struct RunConfig {
     /// Device that was asked for.
     pub device: String,
-    /// Intra-op threads of inference; 0: all cores.
+    /// Threads within an operator of each copy of the model.
     pub threads: usize,
-    /// Windows per inference call.
+    /// Copies of the model that share each batch; 0: reports made before there could be several.
+    #[serde(default)]
+    pub sessions: usize,
+    /// Windows scored at a time, by all copies together.
     pub batch: usize,
     /// Frames between windows.
     pub stride: u32,

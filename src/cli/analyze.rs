@@ -214,8 +214,9 @@ fn prepare<'a>(args: &'a AnalyzeArgs, jobs: usize, stop: &Stop) -> Result<Setup<
     let (baseline, origin) = baseline(&args.detection.baseline, bundled, &key)?;
     let config = RunConfig {
         device: args.model.device.to_string(),
-        threads: model.threads(),
-        batch: usize::from(args.model.batch),
+        threads: model.plan().threads,
+        sessions: model.plan().sessions,
+        batch: model.batch(),
         stride: model.spec().stride,
         frame_steps: slower_steps(&args.frame_steps),
         top_fraction: args.detection.top,

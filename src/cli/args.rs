@@ -1,5 +1,6 @@
 //! Options that several commands share, and what they resolve to.
 
+use super::plan::{self, Asked, Plan, Tuned};
 use clap::Args;
 use startle::clip::{ClipSpec, ResizeRule};
 use startle::media::ffmpeg::{FfmpegSource, OpenOptions};
@@ -8,10 +9,10 @@ use startle::model::Scorer;
 use startle::model::bundle::ModelBundle;
 use startle::model::conditions::ActionTable;
 use startle::model::jepa::Jepa;
-use startle::model::ort::{self, Device, OrtNetwork, RuntimeOptions};
+use startle::model::ort::{self, Device, OrtNetwork, RuntimeOptions, library};
 use startle::model::persistence::Persistence;
 use startle::model::shelf;
-use startle::pipeline::Open;
+use startle::pipeline::{Open, Pool};
 use startle::surprise::CurveKey;
 use startle::{Error, Result};
 use std::path::{Path, PathBuf};
@@ -30,12 +31,16 @@ pub struct ModelArgs {
     /// Where inference runs: auto, cpu, cuda[:N] or tensorrt[:N]. What is asked for and missing is an error.
     #[arg(long, default_value = "auto", value_parser = clap::value_parser!(Device))]
     pub device: Device,
-    /// Threads of one inference call; 0: one per core.
+    /// Threads of inference in all; 0: one per core.
     #[arg(long, default_value_t = 0)]
     pub threads: usize,
-    /// Windows per inference call.
-    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256))]
-    pub batch: u16,
+    /// Windows scored at a time [default: what `startle models tune` found, else 4 for each copy].
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub batch: Option<u16>,
+    /// Copies of the model that share the threads and each batch [default: what `startle models tune` found, else one for
+    /// each thread of a small model on a CPU, and one otherwise].
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub sessions: Option<u16>,
     /// ONNX Runtime's shared library, when it is not where `make setup` puts it.
     #[arg(long, value_name = "FILE", env = "ORT_DYLIB_PATH", hide_env_values = true)]
     pub ort: Option<PathBuf>,
@@ -48,6 +53,7 @@ pub struct ModelArgs {
 pub struct ChosenModel {
     source: Source,
     options: RuntimeOptions,
+    plan: Plan,
     actions: Option<Arc<ActionTable>>,
 }
 
@@ -60,9 +66,6 @@ impl ModelArgs {
     /// Finds and verifies the model, and loads ONNX Runtime if it needs it. `jobs` scorers will run side by side and
     /// share the cores.
     pub fn choose(&self, jobs: usize) -> Result<ChosenModel> {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let threads = if self.threads == 0 { (cores / jobs.max(1)).max(1) } else { self.threads };
-        let options = RuntimeOptions { device: self.device, threads, library: self.ort.clone() };
         let mut source = if self.model == PERSISTENCE {
             Source::Persistence(persistence_spec())
         } else {
@@ -77,7 +80,16 @@ impl ModelArgs {
                 }
             }
         }
-        Ok(ChosenModel { source, options, actions: None })
+        let asked = Asked { threads: self.threads, sessions: self.sessions, batch: self.batch, jobs };
+        let (device, plan) = match &source {
+            Source::Bundle(bundle) => {
+                let device = self.device.resolve(library::load(self.ort.as_deref())?);
+                (device, asked.plan(plan::is_small(bundle, device), Tuned::read().plan(bundle, device)))
+            }
+            Source::Persistence(_) => (self.device, asked.plan(false, None)),
+        };
+        let options = RuntimeOptions { device, threads: plan.threads, library: self.ort.clone() };
+        Ok(ChosenModel { source, options, plan, actions: None })
     }
 }
 
@@ -127,9 +139,14 @@ impl ChosenModel {
         }
     }
 
-    /// Intra-op threads of each scorer.
-    pub const fn threads(&self) -> usize {
-        self.options.threads
+    /// Copies, threads and windows at a time.
+    pub const fn plan(&self) -> Plan {
+        self.plan
+    }
+
+    /// Windows scored at a time.
+    pub fn batch(&self) -> usize {
+        usize::from(self.plan.batch)
     }
 
     /// The bundle, unless the model is the weight-free control.
@@ -152,7 +169,7 @@ impl ChosenModel {
     /// A scorer with sessions of its own.
     pub fn scorer(&self) -> Result<Box<dyn Scorer + Send>> {
         let spec = match &self.source {
-            Source::Bundle(bundle) => return Ok(Box::new(self.open(bundle)?)),
+            Source::Bundle(bundle) => return Ok(Box::new(Pool::new(self.plan.sessions, || self.open(bundle))?)),
             Source::Persistence(spec) => spec,
         };
         if self.actions.is_some() {

@@ -49,13 +49,9 @@ pub fn run(args: &CalibrateArgs, stop: &Stop) -> Result<()> {
     let bar = indicatif::ProgressBar::new(inputs.len() as u64);
     for (index, input) in inputs.iter().enumerate() {
         let options = OpenOptions { stop: stop.clone(), ..OpenOptions::default() };
-        score_windows(
-            opener(input, options),
-            scorer.as_mut(),
-            usize::from(args.model.batch),
-            stop,
-            |_, clip, errors| learner.push(index, clip, errors),
-        )?;
+        score_windows(opener(input, options), scorer.as_mut(), model.batch(), stop, |_, clip, errors| {
+            learner.push(index, clip, errors);
+        })?;
         bar.inc(1);
     }
     bar.finish_and_clear();

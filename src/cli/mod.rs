@@ -10,6 +10,7 @@ mod models;
 mod monitor;
 mod one;
 mod passwd;
+mod plan;
 mod progress;
 mod report;
 mod resume;

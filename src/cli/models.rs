@@ -2,6 +2,8 @@
 
 #[path = "models_bench.rs"]
 mod bench;
+#[path = "models_tune.rs"]
+mod tune;
 
 use bench::BenchArgs;
 use clap::{Args, Subcommand};
@@ -14,6 +16,7 @@ use startle::{Error, Result};
 use std::fmt::Display;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use tune::TuneArgs;
 
 /// List, describe and verify model bundles.
 #[derive(Debug, Args)]
@@ -42,6 +45,8 @@ enum Action {
     },
     /// Measure a bundle on this machine: time per window and context, streams that fit, the share of the device's limit.
     Bench(BenchArgs),
+    /// Find out how many copies, threads and windows at a time are fastest here; `analyze` and the others use it then.
+    Tune(TuneArgs),
 }
 
 /// Where to run the self-test.
@@ -68,6 +73,7 @@ pub fn run(args: &ModelsArgs, out: &mut dyn Write, stop: &Stop) -> Result<()> {
         Action::List => list_all(&mut page),
         Action::Info { bundle } => info(&find(bundle, &search_path())?, &mut page),
         Action::Bench(args) => bench::run(args, &mut page, stop),
+        Action::Tune(args) => tune::run(args, &mut page, stop),
         Action::Verify { bundle, runtime } => verify(&find(bundle, &search_path())?, runtime, &mut page),
     }
 }

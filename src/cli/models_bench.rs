@@ -1,5 +1,6 @@
 //! `startle models bench`: how fast a bundle is on this machine, and how far from the device's limit.
 
+use super::super::plan::machine;
 use super::{Page, RuntimeArgs};
 use clap::Args;
 use serde::Serialize;
@@ -40,7 +41,7 @@ pub struct BenchArgs {
     runtime: RuntimeArgs,
 }
 
-fn parse_seconds(text: &str) -> std::result::Result<f64, String> {
+pub(super) fn parse_seconds(text: &str) -> std::result::Result<f64, String> {
     match text.parse() {
         Ok(seconds) if (0.01..=600.0).contains(&seconds) => Ok(seconds),
         _ => Err(format!("{text} does not lie in 0.01..600 seconds")),
@@ -58,7 +59,7 @@ struct Row {
     windows_per_s: f64,
     /// Live streams at the bundle's rate and stride.
     streams: f64,
-    /// Billions of operations per window; `None`: the bundle does not say what it is made of.
+    /// Billions of operations per window; `None`: the manifest has no `architecture`.
     gflop: Option<f64>,
     /// Milliseconds per window at the device's matrix-product rate.
     floor_ms: Option<f64>,
@@ -87,7 +88,7 @@ pub(super) fn run(args: &BenchArgs, page: &mut Page<'_>, stop: &Stop) -> Result<
     let options = RuntimeOptions { device, threads, library };
     let runtime = library::load(options.library.as_deref())?;
     let device = device.resolve(runtime);
-    let networks = Networks::read(bundle.dir())?;
+    let networks = bundle.manifest().architecture.as_ref();
     // Before and after: on a machine that others use as well the better one counts.
     let before = probe::matmul_rate(runtime, (device, threads), 1.0)?;
     let (mut rows, mut provider) = (Vec::new(), String::new());
@@ -103,7 +104,7 @@ pub(super) fn run(args: &BenchArgs, page: &mut Page<'_>, stop: &Stop) -> Result<
                 }
                 model.score_noises(usize::from(batch)).map(drop)
             })?;
-            rows.push(row(narrowed.spec(), networks.as_ref(), batch, &times));
+            rows.push(row(narrowed.spec(), networks, batch, &times));
         }
     }
     let rate = before.max(probe::matmul_rate(runtime, (device, threads), 1.0)?);
@@ -144,7 +145,7 @@ fn settings(spec: &ClipSpec) -> Vec<Vec<u32>> {
 }
 
 /// Seconds of each call, ascending.
-fn time(seconds: f64, mut call: impl FnMut() -> Result<()>) -> Result<Vec<f64>> {
+pub(super) fn time(seconds: f64, mut call: impl FnMut() -> Result<()>) -> Result<Vec<f64>> {
     (0..WARM_UP).try_for_each(|_| call())?;
     let (begun, mut times) = (Instant::now(), Vec::new());
     while times.len() < FEWEST || begun.elapsed().as_secs_f64() < seconds {
@@ -207,19 +208,11 @@ fn table(bench: &Bench) -> String {
     }
     lines.push(String::new());
     lines.push(
-        "Floor: the matrix products of a window (counted from weights/config.json, unknown without it) at the best rate of \
+        "Floor: the matrix products of a window (counted from the manifest's architecture, unknown without it) at the best rate of \
          large fp32 ones, beside the median time; the rest goes to small products, softmax, normalisation and activations, \
          and to whatever else the machine did. The floor holds for fp32 on a CPU. Live streams: at the model's rate and \
          stride, decoding not counted."
             .into(),
     );
     lines.join("\n") + "\n"
-}
-
-/// The processor's name and number of cores, as Linux tells them.
-fn machine() -> String {
-    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let name = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    format!("{} ({cores} cores)", name.map_or("an unknown processor", |(_, name)| name.trim()))
 }

@@ -19,6 +19,7 @@ pub fn finished_before(folder: &Path, sha256: Option<&str>, setup: &Setup<'_>) -
 fn asked(config: &RunConfig) -> RunConfig {
     RunConfig {
         threads: 0,
+        sessions: 0,
         batch: 0,
         device: String::new(),
         threshold: None,

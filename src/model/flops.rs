@@ -7,12 +7,11 @@
 //! missed by.
 
 use crate::clip::ClipSpec;
-use crate::error::{Error, Result};
 use serde::Deserialize;
-use std::path::Path;
 
 /// One network of a bundle: the fields of `VJEPA2Config` that its products depend on.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Architecture {
     /// Encoder: width, layers, width of the perceptron over that of the network.
     pub hidden_size: u64,
@@ -31,33 +30,18 @@ pub struct Architecture {
     pub pred_mlp_ratio: f64,
 }
 
-/// The networks of a bundle.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// The networks of a bundle: `[architecture]` in its manifest.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Networks {
-    model: Architecture,
+    /// Encoder and predictor.
+    pub model: Architecture,
     /// The targets' own encoder.
-    target: Option<Architecture>,
+    #[serde(default)]
+    pub target: Option<Architecture>,
 }
 
 impl Networks {
-    /// From `weights/config.json` (and `weights/target/config.json`) beside a bundle's manifest; `None` when it comes
-    /// without.
-    ///
-    /// # Errors
-    /// [`Error::Bundle`] when what is there can't be read or is no such configuration.
-    pub fn read(dir: &Path) -> Result<Option<Self>> {
-        let read = |file: &str| -> Result<Option<Architecture>> {
-            let text = match std::fs::read_to_string(dir.join(file)) {
-                Ok(text) => text,
-                Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-                Err(e) => return Err(Error::bundle(dir, format!("{file} can't be read: {e}"))),
-            };
-            serde_json::from_str(&text).map(Some).map_err(|e| Error::bundle(dir, format!("{file}: {e}")))
-        };
-        let target = read("weights/target/config.json")?;
-        Ok(read("weights/config.json")?.map(|model| Self { model, target }))
-    }
-
     /// Operations of one window with all contexts of `spec`; the targets are encoded once.
     pub fn window(&self, spec: &ClipSpec) -> f64 {
         let slot = spec.tokens_per_slot() as u64;

@@ -2,6 +2,7 @@
 //!
 //! Invariant: unknown keys are refused, so that a misspelt one can't go unnoticed. `startle_models.bundle` writes it.
 
+use super::flops::Networks;
 use super::jepa::Widths;
 use crate::clip::{ClipSpec, ResizeRule};
 use crate::error::{Error, Result};
@@ -41,6 +42,9 @@ pub struct Manifest {
     pub preprocess: Preprocess,
     /// Tokens.
     pub features: Features,
+    /// Widths and depths, for counting operations; the identity of the numbers does not depend on it.
+    #[serde(default)]
+    pub architecture: Option<Networks>,
     /// What the predictor takes beside the context, if anything.
     #[serde(default)]
     pub conditioning: Option<ConditioningSection>,

@@ -14,6 +14,7 @@ mod decode;
 mod describe;
 mod judge;
 pub mod live;
+mod pool;
 mod score;
 mod track;
 
@@ -29,6 +30,7 @@ use std::time::{Duration, Instant};
 
 pub use batch::run_all;
 pub use judge::DetectionSettings;
+pub use pool::Pool;
 
 /// Clips waiting for the model. Clips share frames, so one more costs `stride` frames: about 0.4 MB at a crop of 256
 /// with previews.

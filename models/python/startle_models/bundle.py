@@ -30,6 +30,7 @@ LAYOUT = (
     "clip",
     "preprocess",
     "features",
+    "architecture",
     "conditioning",
     "graphs.encoder",
     "graphs.predictor",

@@ -174,6 +174,7 @@ def build_manifest(args: argparse.Namespace, weights: Weights, target: Weights |
         "clip": clip,
         "preprocess": preprocess,
         "features": features(c),
+        **architecture(c, target),
         **({"conditioning": {"action_dim": c.action_dim}} if c.conditioned else {}),
         "self_test": {"seed": args.seed},
     }
@@ -187,6 +188,17 @@ def features(config: ModelConfig) -> dict[str, int]:
     if config.token_dim != config.target_dim:
         section["context_dim"] = config.token_dim
     return section
+
+
+def architecture(config: ModelConfig, target: Weights | None) -> dict[str, Any]:
+    """Widths and depths for counting operations, where `startle`'s formula holds: one plain transformer each."""
+    if config.conditioned or config.levels > 1 or config.token_dim != config.target_dim:
+        return {}
+    names = ("hidden_size", "num_hidden_layers", "mlp_ratio")
+    shape = {"model": {name: getattr(config, name) for name in (*names, *(f"pred_{name}" for name in names))}}
+    if target:
+        shape["target"] = {name: getattr(target.config, name) for name in names}
+    return {"architecture": shape}
 
 
 def read_target(args: argparse.Namespace, config: ModelConfig) -> Weights | None:

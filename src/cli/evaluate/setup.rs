@@ -126,7 +126,7 @@ impl<'a> Setup<'a> {
                 learners.entry(name).or_insert_with(|| Learner::new(&spec)).push(index, clip, errors);
             };
             let mut hearing = Hearing::new(&mut panel, hear);
-            let batch = usize::from(self.args.model.batch);
+            let batch = self.model.batch();
             score_windows(self.opener(input, options), &mut hearing, batch, &self.stop, |_, _, _| {})?;
         }
         if learners.is_empty() {
@@ -206,8 +206,9 @@ const fn scene_cuts(args: &EvaluateArgs) -> bool {
 fn config(args: &EvaluateArgs, model: &ChosenModel, detection: &DetectionSettings, baseline: String) -> RunConfig {
     RunConfig {
         device: args.model.device.to_string(),
-        threads: model.threads(),
-        batch: usize::from(args.model.batch),
+        threads: model.plan().threads,
+        sessions: model.plan().sessions,
+        batch: model.batch(),
         stride: model.spec().stride,
         top_fraction: detection.top_fraction,
         scene_cuts: scene_cuts(args),

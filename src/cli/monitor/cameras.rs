@@ -85,6 +85,11 @@ impl<'a> Yard<'a> {
         self.memory.as_ref()
     }
 
+    /// Windows scored at a time.
+    pub(super) fn batch(&self) -> usize {
+        self.model.batch()
+    }
+
     pub(super) fn scorer(&self) -> Result<Box<dyn Scorer + Send>> {
         self.model.scorer()
     }

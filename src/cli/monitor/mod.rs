@@ -1,5 +1,6 @@
 //! `startle monitor`: cameras and other endless sources to alerts.
 
+mod allocator;
 mod cameras;
 mod dashboard;
 mod keep;
@@ -122,6 +123,7 @@ pub fn run(args: &MonitorArgs, stop: &Stop, hang_up: Arc<AtomicBool>) -> Result<
     if let Some(file) = args.print {
         return file.print();
     }
+    allocator::settle();
     let config = cameras::named(args)?;
     let cameras: Vec<_> = config.cameras.iter().cloned().map(Arc::new).collect();
     let evidence = keep::evidence(args, &config)?;
@@ -136,7 +138,7 @@ pub fn run(args: &MonitorArgs, stop: &Stop, hang_up: Arc<AtomicBool>) -> Result<
     listeners.extend(dashboard::start(args, &config, &meters)?);
     let mut scorer = yard.scorer()?;
     let watched = cameras.iter().map(|camera| yard.watched(camera)).collect::<Result<_>>()?;
-    let (batch, queue) = (usize::from(args.model.batch), usize::from(args.queue));
+    let (batch, queue) = (yard.batch(), usize::from(args.queue));
     let options = Options { batch, queue, meters, ..Options::new(stop.clone()) };
     let control = Control::new((args.config.as_deref(), config), cameras, &yard, &mut listeners, hang_up);
     let ended = live::watch(watched, scorer.as_mut(), &options, control);

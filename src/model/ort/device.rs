@@ -30,6 +30,11 @@ impl Device {
         }
     }
 
+    /// Whether it is a GPU.
+    pub const fn is_gpu(self) -> bool {
+        matches!(self, Self::Cuda(_) | Self::TensorRt(_))
+    }
+
     /// What has to be installed for it.
     pub const fn needs(self) -> &'static str {
         match self {
