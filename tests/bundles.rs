@@ -337,3 +337,40 @@ fn the_bench_of_a_bundle_is_a_table_or_json_and_refuses_nonsense() {
     bench(&["--batch", "0"]).code(2);
     bench(&["--seconds", "inf"]).code(2);
 }
+
+#[test]
+fn what_tune_found_is_used_where_nothing_else_is_asked_for() {
+    let bundle = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/bundles/tiny-random");
+    let dir = tempfile::tempdir().unwrap();
+    let run = |args: &[&str]| {
+        let mut command = assert_cmd::Command::new(assert_cmd::cargo::cargo_bin!("startle"));
+        command.current_dir(env!("CARGO_MANIFEST_DIR")).env("XDG_CACHE_HOME", dir.path());
+        command.args(args).args(["--device", "cpu"]).assert().success()
+    };
+    let tuned = run(&["models", "tune", bundle.to_str().unwrap(), "--seconds", "0.01"]);
+    let said = String::from_utf8(tuned.get_output().stdout.clone()).unwrap();
+    assert!(said.contains("1 windows at a time:") && said.contains("fastest: --sessions "), "{said}");
+    // Whatever was fastest here, the next run must follow what is kept.
+    let file = dir.path().join("startle/tuned.json");
+    let mut kept: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+    for (_, plan) in kept.as_object_mut().unwrap() {
+        *plan = serde_json::json!({ "sessions": 3, "threads": 1, "batch": 5 });
+    }
+    std::fs::write(&file, kept.to_string()).unwrap();
+    let analyze = |folder: &str, more: &[&str]| -> serde_json::Value {
+        let out = dir.path().join(folder);
+        let video = ["analyze", "samples/colour_0_impossible.mp4", "--quiet", "--model"];
+        run(&[&video[..], &[bundle.to_str().unwrap(), "--out", out.to_str().unwrap()], more].concat());
+        serde_json::from_str(&std::fs::read_to_string(out.join("result.json")).unwrap()).unwrap()
+    };
+    let alone = analyze("alone", &["--sessions", "1", "--batch", "1"]);
+    let together = analyze("together", &[]);
+    let plan = |result: &serde_json::Value| {
+        ["sessions", "threads", "batch"].map(|name| result["config"][name].as_u64().unwrap())
+    };
+    assert_eq!(plan(&together), [3, 1, 5]);
+    assert_eq!(plan(&alone)[0], 1);
+    assert_eq!(alone["video_surprise"]["windows"], together["video_surprise"]["windows"]);
+    let mean = |result: &serde_json::Value| result["video_surprise"]["avg"].as_f64().unwrap();
+    assert!((mean(&alone) / mean(&together) - 1.0).abs() < 1e-5, "{} {}", mean(&alone), mean(&together));
+}

@@ -27,6 +27,8 @@ def test_manifest_says_everything(exported):
     }  # fmt: skip
     assert m["preprocess"]["resize_size"] == 27 and m["preprocess"]["mean"] == [0.485, 0.456, 0.406]
     assert m["features"] == {"dim": 40} and "horizon" not in m["clip"] and "baseline" not in m
+    shape = m["architecture"]["model"]
+    assert (shape["hidden_size"], shape["mlp_ratio"]) == (40, 2.5) and "target" not in m["architecture"]
     assert m["parity"]["encoder_max_rel"] < 5e-6 and m["parity"]["predictor_max_rel"] < 5e-6
     assert m["parity"]["surprise_max_rel"] < 1e-6
     assert [e["context"] for e in m["self_test"]["surprise"]] == [2, 4, 6]
