@@ -6,6 +6,7 @@ mod calibrate;
 mod doctor;
 mod evaluate;
 mod exit;
+mod folders;
 mod models;
 mod monitor;
 mod one;

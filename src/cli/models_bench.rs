@@ -1,6 +1,6 @@
 //! `startle models bench`: how fast a bundle is on this machine, and how far from the device's limit.
 
-use super::super::plan::machine;
+use super::super::plan::{cores, machine};
 use super::{Page, RuntimeArgs};
 use clap::Args;
 use serde::Serialize;
@@ -84,7 +84,7 @@ struct Bench {
 pub(super) fn run(args: &BenchArgs, page: &mut Page<'_>, stop: &Stop) -> Result<()> {
     let bundle = ModelBundle::load(&find(&args.bundle, &search_path())?)?;
     let RuntimeArgs { device, threads, ort: library } = args.runtime.clone();
-    let threads = if threads == 0 { std::thread::available_parallelism().map_or(1, usize::from) } else { threads };
+    let threads = if threads == 0 { cores() } else { threads };
     let options = RuntimeOptions { device, threads, library };
     let runtime = library::load(options.library.as_deref())?;
     let device = device.resolve(runtime);
@@ -98,12 +98,7 @@ pub(super) fn run(args: &BenchArgs, page: &mut Page<'_>, stop: &Stop) -> Result<
         let mut model = ort::open(&narrowed, &options)?;
         provider = startle::model::jepa::Network::provider(model.network());
         for &batch in &args.batch {
-            let times = time(args.seconds, || {
-                if stop.requested() {
-                    return Err(Error::Stopped);
-                }
-                model.score_noises(usize::from(batch)).map(drop)
-            })?;
+            let times = time(args.seconds, stop, || model.score_noises(usize::from(batch)).map(drop))?;
             rows.push(row(narrowed.spec(), networks, batch, &times));
         }
     }
@@ -144,8 +139,9 @@ fn settings(spec: &ClipSpec) -> Vec<Vec<u32>> {
     settings
 }
 
-/// Seconds of each call, ascending.
-pub(super) fn time(seconds: f64, mut call: impl FnMut() -> Result<()>) -> Result<Vec<f64>> {
+/// Seconds of each call, ascending; ends early with [`Error::Stopped`].
+pub(super) fn time(seconds: f64, stop: &Stop, mut call: impl FnMut() -> Result<()>) -> Result<Vec<f64>> {
+    let mut call = || if stop.requested() { Err(Error::Stopped) } else { call() };
     (0..WARM_UP).try_for_each(|_| call())?;
     let (begun, mut times) = (Instant::now(), Vec::new());
     while times.len() < FEWEST || begun.elapsed().as_secs_f64() < seconds {

@@ -109,12 +109,7 @@ fn copies(threads: usize, gpu: bool) -> impl Iterator<Item = usize> {
 fn rate(pool: &mut Pool<Noise>, batch: u16, seconds: f64, stop: &Stop) -> Result<f64> {
     let clip = Clip { frame_step: 1, segment: 0, start_tick: 0, frames: Vec::new() };
     let clips = vec![clip; usize::from(batch)];
-    let times = time(seconds, || {
-        if stop.requested() {
-            return Err(Error::Stopped);
-        }
-        pool.score(&clips).map(drop)
-    })?;
+    let times = time(seconds, stop, || pool.score(&clips).map(drop))?;
     Ok(f64::from(batch) / times[times.len() / 2])
 }
 

@@ -1,12 +1,13 @@
 //! How a model is run on a machine: how many copies, with how many threads each, and how many windows at a time; and
 //! what `startle models tune` measured of that.
 
+use super::folders;
 use serde::{Deserialize, Serialize};
 use startle::model::bundle::ModelBundle;
 use startle::model::ort::Device;
+use startle::report;
 use startle::{Error, Result};
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::PathBuf;
 
 /// Windows of each copy at a time where nothing was asked for or measured.
@@ -16,8 +17,8 @@ const COPIES: usize = 8;
 /// Graphs of at most so many bytes are small: a copy for each thread costs little memory, and their operators are too
 /// short to be shared among threads.
 const SMALL: u64 = 64 << 20;
-/// The file of the measured plans in the folder of the user's caches.
-const FILE: &str = "startle/tuned.json";
+/// The file of the measured plans in the user's cache.
+const FILE: &str = "tuned.json";
 
 /// Copies of a model, threads of each, and windows that they share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,13 +64,13 @@ pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Whether a bundle's graphs are small, and run on the CPU.
+/// Whether a bundle's graphs, with their external weights, are small and run on the CPU.
 pub fn is_small(bundle: &ModelBundle, device: Device) -> bool {
     let size = |file: &str| bundle.dir().join(file).metadata().map_or(u64::MAX, |meta| meta.len());
-    let graphs = &bundle.manifest().graphs;
-    let files = [Some(&graphs.encoder), Some(&graphs.predictor), graphs.target_encoder.as_ref()];
-    let bytes = files.into_iter().flatten().fold(0_u64, |sum, entry| sum.saturating_add(size(&entry.file)));
-    matches!(device, Device::Cpu) && bytes <= SMALL
+    let graphs = bundle.manifest().graphs();
+    let files = graphs
+        .flat_map(|(_, graph)| std::iter::once(&graph.file).chain(graph.external.iter().map(|entry| &entry.file)));
+    matches!(device, Device::Cpu) && files.fold(0_u64, |sum, file| sum.saturating_add(size(file))) <= SMALL
 }
 
 /// The plans that were measured, each under the model, device and machine that it holds for.
@@ -77,15 +78,9 @@ pub fn is_small(bundle: &ModelBundle, device: Device) -> bool {
 pub struct Tuned(BTreeMap<String, Plan>);
 
 impl Tuned {
-    /// Where they are kept: the user's cache (XDG Base Directory Specification); `None` without a home folder.
-    pub fn file() -> Option<PathBuf> {
-        let set = std::env::var_os("XDG_CACHE_HOME").filter(|value| !value.is_empty()).map(PathBuf::from);
-        Some(set.or_else(|| std::env::home_dir().map(|home| home.join(".cache")))?.join(FILE))
-    }
-
     /// What was measured so far. A cache that is not there or not readable holds nothing.
     pub fn read() -> Self {
-        let text = Self::file().and_then(|file| std::fs::read_to_string(file).ok());
+        let text = folders::cache().and_then(|folder| std::fs::read_to_string(folder.join(FILE)).ok());
         text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
     }
 
@@ -100,18 +95,12 @@ impl Tuned {
     /// When the file can't be written.
     pub fn keep(mut self, bundle: &ModelBundle, device: Device, plan: Plan) -> Result<PathBuf> {
         self.0.insert(key(bundle, device), plan);
-        let file = Self::file().ok_or_else(|| Error::Config("there is no home folder; set XDG_CACHE_HOME".into()))?;
-        let folder = file.parent().unwrap_or(&file);
-        let write = || -> std::io::Result<()> {
-            std::fs::create_dir_all(folder)?;
-            let mut new = tempfile::NamedTempFile::new_in(folder)?;
-            serde_json::to_writer_pretty(&mut new, &self)?;
-            new.write_all(b"\n")?;
-            new.persist(&file)?;
-            Ok(())
-        };
-        write().map_err(|e| Error::output(&file, e))?;
-        Ok(file)
+        let none = || Error::Config("there is no home folder; set XDG_CACHE_HOME".into());
+        let folder = folders::cache().ok_or_else(none)?;
+        let text = serde_json::to_string_pretty(&self)
+            .map_err(|e| Error::Internal { stage: "models tune", reason: e.to_string() })?;
+        report::prepare(&folder)?;
+        report::write_atomic(&folder, FILE, (text + "\n").as_bytes())
     }
 }
 
@@ -154,5 +143,25 @@ mod tests {
         assert_eq!(Asked { jobs: 3, ..asked }.plan(true, None), plan(1, 6, 4));
         let shared = Asked { threads: 0, jobs: 2 * cores(), ..asked };
         assert_eq!(shared.plan(true, Some(plan(2, 2, 2))), plan(1, 1, 4));
+    }
+
+    #[test]
+    fn weights_beside_the_graph_count() {
+        let tiny = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/bundles/tiny-random");
+        let dir = tempfile::tempdir().unwrap();
+        for file in ["README.md", "encoder.onnx", "predictor.onnx"] {
+            std::fs::copy(tiny.join(file), dir.path().join(file)).unwrap();
+        }
+        // A file of nothing but a hole, and its sha256 as any tool gives it.
+        let weights = dir.path().join("weights.data");
+        std::fs::File::create(&weights).unwrap().set_len(SMALL + 1).unwrap();
+        let hash = startle::model::bundle::sha256_file(&weights).unwrap();
+        let own = std::fs::read_to_string(tiny.join("bundle.toml")).unwrap();
+        let entry = format!("external = [{{ file = \"weights.data\", sha256 = \"{hash}\" }}]");
+        std::fs::write(dir.path().join("bundle.toml"), own.replacen("external = []", &entry, 1)).unwrap();
+        let large = ModelBundle::load(dir.path()).unwrap();
+        assert!(!is_small(&large, Device::Cpu));
+        let small = ModelBundle::load(&tiny).unwrap();
+        assert!(is_small(&small, Device::Cpu) && !is_small(&small, Device::Cuda(0)));
     }
 }

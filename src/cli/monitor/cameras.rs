@@ -3,6 +3,7 @@
 use super::MonitorArgs;
 use crate::cli::analyze::baseline;
 use crate::cli::args::ChosenModel;
+use crate::cli::folders;
 use startle::media::FrameSource;
 use startle::media::ffmpeg::{FfmpegSource, OpenOptions};
 use startle::media::open::{Input, expand};
@@ -209,12 +210,10 @@ fn memory(args: &MonitorArgs, model: &ChosenModel, key: &CurveKey) -> Result<Mem
     Memory::open(&folder, key.clone(), model.spec().context_lengths.clone())
 }
 
-/// `startle/NAME` in the user's folder for states (XDG Base Directory Specification).
+/// `startle/NAME` in the user's folder for states.
 pub(super) fn state_folder(name: &str) -> Result<PathBuf> {
-    let set = std::env::var_os("XDG_STATE_HOME").filter(|value| !value.is_empty()).map(PathBuf::from);
-    let folder = set.or_else(|| std::env::home_dir().map(|home| home.join(".local/state")));
     let none = || Error::Config(format!("there is no home folder for {name}: say where (--state, [spool] folder)"));
-    Ok(folder.ok_or_else(none)?.join("startle").join(name))
+    Ok(folders::state().ok_or_else(none)?.join(name))
 }
 
 /// By the local clock.
