@@ -9,7 +9,7 @@ use crate::monitor::alert::rfc3339;
 use crate::pipeline::live::{Health, Histogram, Meters, Moment, News, Phase, State};
 use crate::record::HeatMap;
 use serde_json::{Value, json};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -25,7 +25,8 @@ pub(super) type Told = (&'static str, Arc<str>);
 
 /// Everything that is live.
 pub(super) struct Hub {
-    cameras: Mutex<Vec<Camera>>,
+    /// By index: cameras are heard of in any order.
+    cameras: Mutex<BTreeMap<usize, Camera>>,
     tell: broadcast::Sender<Told>,
     pub(super) meters: Arc<Meters>,
     /// From a frame's arrival to the alert.
@@ -72,17 +73,14 @@ impl Hub {
         let _ = self.tell.send((what, value.to_string().into()));
     }
 
-    pub(super) fn cameras(&self) -> MutexGuard<'_, Vec<Camera>> {
+    pub(super) fn cameras(&self) -> MutexGuard<'_, BTreeMap<usize, Camera>> {
         self.cameras.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes a piece of news; gives the events that are to be remembered.
     pub(super) fn take(&self, heard: Heard<'_>) {
         let mut cameras = self.cameras();
-        while cameras.len() <= heard.index {
-            cameras.push(Camera::new(heard.camera));
-        }
-        let camera = &mut cameras[heard.index];
+        let camera = cameras.entry(heard.index).or_insert_with(|| Camera::new(heard.camera));
         match heard.news {
             News::Moment(moment) => {
                 if let Ok(waited) = heard.at.duration_since(moment.arrived) {
@@ -117,31 +115,30 @@ impl Hub {
     /// Every camera as the page shows it; one that has ended gives way to another of its name.
     pub(super) fn list(&self) -> Vec<Value> {
         let cameras = self.cameras();
-        let replaced = |at: usize| {
-            let after = cameras.iter().skip(at + 1);
-            cameras[at].health.state == State::Ended && after.into_iter().any(|other| other.name == cameras[at].name)
+        let replaced = |(at, camera): &(&usize, &Camera)| {
+            camera.health.state == State::Ended && cameras.range(*at + 1..).any(|(_, other)| other.name == camera.name)
         };
-        let shown = (0..cameras.len()).filter(|at| !replaced(*at));
-        shown.map(|at| cameras[at].summary(at, self.meters.camera(at).read())).collect()
+        let shown = cameras.iter().filter(|entry| !replaced(entry));
+        shown.map(|(&at, camera)| camera.summary(at, self.meters.camera(at).read())).collect()
     }
 
     /// The points of a camera's curve, the oldest first.
     pub(super) fn curve(&self, index: usize) -> Option<Value> {
         let cameras = self.cameras();
-        let camera = cameras.get(index)?;
+        let camera = cameras.get(&index)?;
         let fields = ["time", "surprise", "z", "motion", "high", "low"];
         Some(json!({"camera": camera.name, "in_z": camera.in_z, "fields": fields, "points": camera.points}))
     }
 
     /// Whether the watch is under way: some camera shows a picture.
     pub(super) fn is_ready(&self) -> bool {
-        self.cameras().iter().any(|camera| camera.health.state == State::Watching)
+        self.cameras().values().any(|camera| camera.health.state == State::Watching)
     }
 
     /// Rates anew, and tells viewers.
     pub(super) fn measure(&self) {
         let mut cameras = self.cameras();
-        for (index, camera) in cameras.iter_mut().enumerate() {
+        for (&index, camera) in cameras.iter_mut() {
             let counts = self.meters.camera(index).read();
             camera.measure(counts[0]);
             if self.viewers() > 0 {
@@ -155,9 +152,10 @@ impl Hub {
         if self.viewers() == 0 {
             return;
         }
-        let fresh: Vec<_> = self.cameras().iter_mut().map(|camera| camera.picture.take()).collect();
-        for (index, picture) in fresh.into_iter().enumerate() {
-            let Some((frame, heat, scale)) = picture else { continue };
+        let mut cameras = self.cameras();
+        let fresh: Vec<_> = cameras.iter_mut().filter_map(|(&at, camera)| Some((at, camera.picture.take()?))).collect();
+        drop(cameras);
+        for (index, (frame, heat, scale)) in fresh {
             let Ok(jpeg) = jpeg_base64(&frame.preview) else { continue };
             let level = |v: &f32| (v / scale * 255.0).clamp(0.0, 255.0) as u8;
             let values: Vec<u8> = heat.values.iter().map(level).collect();
@@ -248,4 +246,29 @@ impl Camera {
 pub(super) fn millis(time: SystemTime) -> u64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::open::Input;
+    use crate::monitor::Camera as Configured;
+
+    #[test]
+    fn cameras_that_are_heard_of_out_of_order_keep_their_names() {
+        let hub = Hub::new(Arc::default());
+        let news = News::Health(Health::default());
+        for (index, name) in [(3, "gate"), (0, "hall"), (1, "yard"), (3, "gate")] {
+            let camera = Configured::new(name.into(), Input::Url(format!("udp://127.0.0.1:{}", 9000 + index)));
+            hub.take(Heard { index, camera: &camera, news: &news, at: UNIX_EPOCH, clip: None });
+        }
+        let told: Vec<_> =
+            hub.list().iter().map(|c| (c["index"].clone(), c["name"].clone(), c["source"].clone())).collect();
+        let expected = [(0, "hall"), (1, "yard"), (3, "gate")]
+            .map(|(index, name)| (json!(index), json!(name), json!(format!("udp://127.0.0.1:{}", 9000 + index))));
+        assert_eq!(told, expected);
+        let metrics = super::super::metrics::render(&hub);
+        let frames = metrics.lines().filter(|line| line.starts_with("startle_frames_total{"));
+        assert_eq!(frames.count(), 3, "{metrics}");
+    }
 }

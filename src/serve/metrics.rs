@@ -1,6 +1,6 @@
 //! `/metrics`: the counters in Prometheus' text format, version 0.0.4.
 
-use super::hub::Hub;
+use super::hub::{Camera, Hub};
 use crate::pipeline::live::{Histogram, State};
 use std::fmt::Write;
 use std::sync::atomic::Ordering;
@@ -8,8 +8,8 @@ use std::sync::atomic::Ordering;
 /// The media type.
 pub(super) const TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// A metric with a value for each camera: name, type, help, value by the camera's place in the list.
-type PerCamera<'a> = (&'a str, &'a str, &'a str, &'a dyn Fn(usize) -> Option<f64>);
+/// A metric with a value for each camera: name, type, help, value of a camera and its frames, clips and queue.
+type PerCamera<'a> = (&'a str, &'a str, &'a str, &'a dyn Fn(&Camera, &[u64; 3]) -> Option<f64>);
 
 /// All metrics. Cameras of one name (one took the other's place) are told as the newest.
 pub(super) fn render(hub: &Hub) -> String {
@@ -18,33 +18,43 @@ pub(super) fn render(hub: &Hub) -> String {
     head(&mut out, "startle_build_info", "gauge", "Always 1; the version is in the label.");
     line(&mut out, "startle_build_info", &format!("version=\"{version}\""), 1.0);
     let cameras = hub.cameras();
-    let newest = |at: usize| !cameras.iter().skip(at + 1).any(|other| other.name == cameras[at].name);
-    let counts: Vec<[u64; 3]> = (0..cameras.len()).map(|at| hub.meters.camera(at).read()).collect();
+    let newest = |at: usize, name: &str| !cameras.range(at + 1..).any(|(_, other)| other.name == name);
+    let shown: Vec<(&Camera, [u64; 3])> = cameras
+        .iter()
+        .filter(|(at, camera)| newest(**at, &camera.name))
+        .map(|(&at, camera)| (camera, hub.meters.camera(at).read()))
+        .collect();
     let some = |value: u64| Some(value as f64);
     let per_camera: [PerCamera<'_>; 9] = [
-        ("startle_frames_total", "counter", "Frames received.", &|at| some(counts[at][0])),
-        ("startle_clips_total", "counter", "Clips scored.", &|at| some(counts[at][1])),
-        ("startle_clips_dropped_total", "counter", "Clips dropped because the model could not keep up.", &|at| {
-            some(cameras[at].health.dropped)
+        ("startle_frames_total", "counter", "Frames received.", &|_, counts| some(counts[0])),
+        ("startle_clips_total", "counter", "Clips scored.", &|_, counts| some(counts[1])),
+        (
+            "startle_clips_dropped_total",
+            "counter",
+            "Clips dropped because the model could not keep up.",
+            &|camera, _| some(camera.health.dropped),
+        ),
+        ("startle_queue_depth", "gauge", "Clips that wait for the model.", &|_, counts| some(counts[2])),
+        ("startle_reconnects_total", "counter", "Times the camera was connected anew.", &|camera, _| {
+            some(camera.health.reconnects)
         }),
-        ("startle_queue_depth", "gauge", "Clips that wait for the model.", &|at| some(counts[at][2])),
-        ("startle_reconnects_total", "counter", "Times the camera was connected anew.", &|at| {
-            some(cameras[at].health.reconnects)
+        ("startle_events_total", "counter", "Events told.", &|camera, _| some(camera.events.load(Ordering::Relaxed))),
+        ("startle_surprise", "gauge", "The newest surprise.", &|camera, _| camera.surprise.map(f64::from)),
+        ("startle_camera_up", "gauge", "1 while frames are expected, else 0.", &|camera, _| {
+            some(u64::from(camera.health.state == State::Watching))
         }),
-        ("startle_events_total", "counter", "Events told.", &|at| some(cameras[at].events.load(Ordering::Relaxed))),
-        ("startle_surprise", "gauge", "The newest surprise.", &|at| cameras[at].surprise.map(f64::from)),
-        ("startle_camera_up", "gauge", "1 while frames are expected, else 0.", &|at| {
-            some(u64::from(cameras[at].health.state == State::Watching))
-        }),
-        ("startle_camera_learning", "gauge", "1 while the camera warms up and tells no events, else 0.", &|at| {
-            some(u64::from(cameras[at].health.learning))
-        }),
+        (
+            "startle_camera_learning",
+            "gauge",
+            "1 while the camera warms up and tells no events, else 0.",
+            &|camera, _| some(u64::from(camera.health.learning)),
+        ),
     ];
     for (name, kind, help, value) in per_camera {
         head(&mut out, name, kind, help);
-        for at in (0..cameras.len()).filter(|at| newest(*at)) {
-            if let Some(value) = value(at) {
-                line(&mut out, name, &format!("camera=\"{}\"", label(&cameras[at].name)), value);
+        for (camera, counts) in &shown {
+            if let Some(value) = value(camera, counts) {
+                line(&mut out, name, &format!("camera=\"{}\"", label(&camera.name)), value);
             }
         }
     }
