@@ -12,8 +12,8 @@ use startle::media::{FrameSource, Picture, Step};
 use startle::model::Scorer;
 use startle::model::bundle::ModelBundle;
 use startle::model::jepa::{Network, Question};
-use startle::model::ort;
-use startle::model::tensor::PixelBatch;
+use startle::model::ort::{self, OrtNetwork, RuntimeOptions};
+use startle::model::tensor::{PixelBatch, noise_frames};
 
 const BUNDLES: [&str; 2] = ["tiny-random", "tiny-target"];
 
@@ -162,6 +162,34 @@ fn a_batch_equals_its_windows_one_by_one() {
                 assert_close(&format!("{name}: batch"), &together.errors, &alone.errors, 1e-6);
             }
         }
+    }
+}
+
+#[test]
+fn tokens_that_stay_with_the_network_give_the_same_errors() {
+    for name in ["tiny-random", "tiny-target", "tiny-levels"] {
+        let bundle = bundle(name);
+        let spec = bundle.spec();
+        let resident = RuntimeOptions { resident: Some(true), ..options() };
+        let noise: Frames = noise_frames(spec, 7);
+        let clips = [clip_of(spec, &noise, 0), clip_of(spec, &noise_frames(spec, 8), 0)];
+        let mut here = load(&bundle);
+        let mut there = ort::open(&bundle, &resident).unwrap();
+        for clips in [&clips[..], &clips[1..]] {
+            let (here, there) = (here.score(clips).unwrap(), there.score(clips).unwrap());
+            for (here, there) in here.iter().zip(&there).flat_map(|(h, t)| h.contexts.iter().zip(&t.contexts)) {
+                assert_eq!((here.context, here.first_slot), (there.context, there.first_slot));
+                assert_close(&format!("{name}, context {}", here.context), &there.errors, &here.errors, 1e-5);
+            }
+        }
+        assert!(there.inference_seconds() > 0.0);
+        let pixels = input(&bundle, &noise);
+        let whole = batch(spec, &pixels, spec.frames_per_clip);
+        assert!(!network(&bundle).hold_target(whole).unwrap(), "on the CPU tokens come back");
+        assert!(OrtNetwork::open(&bundle, &resident).unwrap().hold_target(whole).unwrap());
+        // The control that copies needs the tokens themselves.
+        let (copied, plain) = (there.score_with_copy(&clips).unwrap(), here.score_with_copy(&clips).unwrap());
+        assert_eq!(copied, plain, "{name}");
     }
 }
 

@@ -7,6 +7,8 @@ mod broken;
 mod clock;
 #[path = "media/colour.rs"]
 mod colour;
+#[path = "media/device.rs"]
+mod device;
 #[path = "media/live.rs"]
 mod live;
 #[path = "media/make.rs"]

@@ -6,6 +6,7 @@ use model_support::{Frames, bundle, clip_of, load};
 use startle::Error;
 use startle::clip::{Clip, ClipSpec, ResizeRule};
 use startle::model::jepa::{Jepa, Network, Question, Widths};
+use startle::model::ort::{self, RuntimeOptions};
 use startle::model::persistence::Persistence;
 use startle::model::second_difference::SecondDifference;
 use startle::model::tensor::{Normalizer, PixelBatch};
@@ -88,6 +89,41 @@ fn every_scorer_keeps_the_contract() {
     }
 }
 
+#[test]
+fn the_first_window_of_a_video_is_predicted_from_the_opening_contexts_too() {
+    let full = bundle("tiny-random");
+    let mut later = full.clone();
+    let lengths = |context_lengths: &[u32], opening_contexts: &[u32]| ClipSpec {
+        context_lengths: context_lengths.into(),
+        opening_contexts: opening_contexts.into(),
+        ..full.spec().clone()
+    };
+    later.set_clips(lengths(&[8, 12], &[4])).unwrap();
+    let frames = noise(full.spec(), full.spec().frames_per_clip as usize + 2);
+    let clips = [0, 2].map(|start| clip_of(full.spec(), &frames, start));
+    let resident = RuntimeOptions { resident: Some(true), ..model_support::options() };
+    let scorers: [[Box<dyn Scorer>; 2]; 3] = [
+        [Box::new(load(&full)), Box::new(load(&later))],
+        [Box::new(load(&full)), Box::new(ort::open(&later, &resident).unwrap())],
+        [&full, &later].map(|b| Box::new(Persistence::new(b.spec().clone()).unwrap()) as Box<dyn Scorer>),
+    ];
+    for [mut full, mut later] in scorers {
+        let (full, (later, copied)) = (full.score(&clips).unwrap(), later.score_with_copy(&clips).unwrap());
+        for windows in [Some(&later), copied.as_ref()].into_iter().flatten() {
+            let contexts = |window: &WindowErrors| window.contexts.iter().map(|c| c.context).collect::<Vec<_>>();
+            assert_eq!([contexts(&windows[0]), contexts(&windows[1])], [vec![8, 12, 4], vec![8, 12]]);
+        }
+        let [opening, first, second] = &full[0].contexts[..] else { panic!("three contexts") };
+        for (found, expected) in later[0].contexts.iter().zip([first, second, opening]) {
+            assert_eq!((found.context, found.first_slot), (expected.context, expected.first_slot));
+            // A batch of one is summed in another order than a batch of two.
+            let near = |(f, e): (&f32, &f32)| (f - e).abs() <= 1e-5 * e.abs();
+            assert!(found.errors.len() == expected.errors.len() && found.errors.iter().zip(&expected.errors).all(near));
+        }
+    }
+    assert!(lengths(&[8, 12], &[3]).check().unwrap_err().to_string().contains("context length 3"));
+}
+
 /// Two rows and columns of 4×4 patches, four slots.
 fn spec() -> ClipSpec {
     ClipSpec {
@@ -97,6 +133,7 @@ fn spec() -> ClipSpec {
         frames_per_clip: 8,
         model_fps: 10.0,
         context_lengths: vec![2, 4],
+        opening_contexts: Vec::new(),
         horizon: None,
         stride: 2,
         resize: ResizeRule::Squash,

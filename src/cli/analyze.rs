@@ -5,6 +5,7 @@ use super::exit::Outcome;
 use super::one::{self, Setup};
 use clap::{Args, ValueEnum};
 use indicatif::MultiProgress;
+use startle::media::ffmpeg::Decoding;
 use startle::media::open::expand;
 use startle::model::bundle::{ModelBundle, sha256_file};
 use startle::pipeline::{DetectionSettings, run_all};
@@ -43,6 +44,10 @@ pub struct AnalyzeArgs {
     /// Pictures per second of an image sequence.
     #[arg(long, value_name = "FPS", default_value_t = 25.0, value_parser = parse_fps)]
     pub image_fps: f64,
+    /// Where videos are decoded: cpu or nvdec[:N], the video unit of an NVIDIA GPU. What is asked for and missing is an
+    /// error; what the GPU has no decoder for is decoded by the processor, and noted.
+    #[arg(long, value_name = "cpu|nvdec[:N]", default_value = "cpu")]
+    pub decode: Decoding,
     /// What a robot did in the one input, for models that predict from it: CSV with the columns time, state… and
     /// action…, or a JSON array of {time, state, action}; seconds from the first frame, a row for each frame of the
     /// model's clock.

@@ -1,5 +1,6 @@
 //! Options that several commands share, and what they resolve to.
 
+use super::folders;
 use super::plan::{self, Asked, Plan, Tuned};
 use clap::Args;
 use startle::clip::{ClipSpec, ResizeRule};
@@ -88,7 +89,8 @@ impl ModelArgs {
             }
             Source::Persistence(_) => (self.device, asked.plan(false, None)),
         };
-        let options = RuntimeOptions { device, threads: plan.threads, library: self.ort.clone() };
+        let (library, cache) = (self.ort.clone(), folders::cache());
+        let options = RuntimeOptions { device, threads: plan.threads, library, cache, ..RuntimeOptions::default() };
         Ok(ChosenModel { source, options, plan, actions: None })
     }
 }
@@ -211,6 +213,7 @@ fn persistence_spec() -> ClipSpec {
         frames_per_clip: 8,
         model_fps: 8.0,
         context_lengths: vec![4],
+        opening_contexts: Vec::new(),
         horizon: Some(1),
         stride: 2,
         resize: ResizeRule::Squash,

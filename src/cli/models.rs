@@ -5,6 +5,7 @@ mod bench;
 #[path = "models_tune.rs"]
 mod tune;
 
+use super::folders;
 use bench::BenchArgs;
 use clap::{Args, Subcommand};
 use startle::model::bundle::{DEFAULT_BUNDLE, Manifest, ModelBundle, find, list, search_path};
@@ -61,6 +62,14 @@ pub struct RuntimeArgs {
     /// ONNX Runtime's shared library, when it is not where `make setup` puts it.
     #[arg(long, value_name = "FILE")]
     ort: Option<PathBuf>,
+}
+
+impl RuntimeArgs {
+    /// What was asked for, on the device that it came to.
+    pub(super) fn options(&self, device: Device) -> RuntimeOptions {
+        let (library, cache) = (self.ort.clone(), folders::cache());
+        RuntimeOptions { device, threads: self.threads, library, cache, ..RuntimeOptions::default() }
+    }
 }
 
 /// Runs the command.
@@ -164,8 +173,7 @@ fn info(dir: &Path, page: &mut Page<'_>) -> Result<()> {
 fn verify(dir: &Path, runtime: &RuntimeArgs, page: &mut Page<'_>) -> Result<()> {
     let bundle = ModelBundle::load(dir)?;
     page.line(format!("{}: every file has its sha256", dir.display()))?;
-    let RuntimeArgs { device, threads, ort: library } = runtime.clone();
-    let mut model = ort::open(&bundle, &RuntimeOptions { device, threads, library })?;
+    let mut model = ort::open(&bundle, &runtime.options(runtime.device))?;
     page.line(format!("graphs take and give what they must; they run on {}", model.network().provider()))?;
     let outcome = self_test::run(&bundle, &mut model)?;
     for figure in &outcome.0 {

@@ -83,11 +83,10 @@ struct Bench {
 /// Runs the command.
 pub(super) fn run(args: &BenchArgs, page: &mut Page<'_>, stop: &Stop) -> Result<()> {
     let bundle = ModelBundle::load(&find(&args.bundle, &search_path())?)?;
-    let RuntimeArgs { device, threads, ort: library } = args.runtime.clone();
-    let threads = if threads == 0 { cores() } else { threads };
-    let options = RuntimeOptions { device, threads, library };
-    let runtime = library::load(options.library.as_deref())?;
-    let device = device.resolve(runtime);
+    let runtime = library::load(args.runtime.ort.as_deref())?;
+    let device = args.runtime.device.resolve(runtime);
+    let threads = if args.runtime.threads == 0 { cores() } else { args.runtime.threads };
+    let options = RuntimeOptions { threads, ..args.runtime.options(device) };
     let networks = bundle.manifest().architecture.as_ref();
     // Before and after: on a machine that others use as well the better one counts.
     let before = probe::matmul_rate(runtime, (device, threads), 1.0)?;

@@ -68,7 +68,7 @@ fn tune(bundle: &ModelBundle, args: &TuneArgs, page: &mut Page<'_>, stop: &Stop)
     let mut best: Option<Measured> = None;
     for sessions in copies(all, device.is_gpu()) {
         let threads = (all / sessions).max(1);
-        let options = RuntimeOptions { device, threads, library: library.clone() };
+        let options = RuntimeOptions { threads, ..args.runtime.options(device) };
         let mut pool = Pool::new(sessions, || Ok(Noise(ort::open(bundle, &options)?)))?;
         let mut best_of_these = 0.0_f64;
         for batch in if device.is_gpu() { &GPU_BATCHES[..] } else { &CPU_BATCHES[..] } {

@@ -76,7 +76,12 @@ fn try_run(setup: &Setup<'_>, scorer: &mut (dyn Scorer + Send), input: &Input, f
     }
     report::prepare(folder)?;
     let stop = setup.stop.child();
-    let options = OpenOptions { stop: stop.clone(), image_fps: setup.args.image_fps, ..OpenOptions::default() };
+    let options = OpenOptions {
+        stop: stop.clone(),
+        image_fps: setup.args.image_fps,
+        decoding: setup.args.decode,
+        ..OpenOptions::default()
+    };
     let job = Job {
         path: name.clone(),
         sha256,

@@ -48,6 +48,10 @@ pub struct ClipSpec {
     pub model_fps: f64,
     /// Context lengths in frames, ascending.
     pub context_lengths: Vec<u32>,
+    /// Shorter contexts, ascending, from which the first window of a video alone is predicted too: without them nothing is
+    /// predicted in a video's first frames.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub opening_contexts: Vec<u32>,
     /// Slots predicted after the context; `None`: all up to the end of the clip.
     #[serde(default)]
     pub horizon: Option<u32>,
@@ -84,7 +88,7 @@ impl ClipSpec {
         if self.context_lengths.is_empty() || !self.context_lengths.is_sorted_by(|a, b| a < b) {
             return fail("context_lengths must be ascending and not empty".into());
         }
-        for &context in &self.context_lengths {
+        for &context in self.context_lengths.iter().chain(&self.opening_contexts) {
             if context == 0 || context >= self.frames_per_clip || !context.is_multiple_of(self.tubelet_size) {
                 return fail(format!(
                     "context length {context} must be a multiple of {} and less than {} frames",
@@ -104,12 +108,18 @@ impl ClipSpec {
         Ok(())
     }
 
+    /// The context lengths from which a clip is predicted.
+    pub(crate) fn contexts_of(&self, clip: &Clip) -> impl Iterator<Item = u32> {
+        let opening = if clip.is_first() { &self.opening_contexts[..] } else { &[] };
+        self.context_lengths.iter().chain(opening).copied()
+    }
+
     /// For live streams: the longest context and the slot after it alone, so that a slot is judged as soon as its last
     /// frame is there and no later window has anything to add.
     #[must_use]
     pub fn prompt(&self) -> Self {
         let context_lengths = vec![self.frames_per_clip - self.tubelet_size];
-        Self { context_lengths, horizon: Some(1), ..self.clone() }
+        Self { context_lengths, opening_contexts: Vec::new(), horizon: Some(1), ..self.clone() }
     }
 
     /// The same clips with every `step`-th frame of the clock: a longer look with less detail in time.
@@ -206,6 +216,11 @@ pub struct Clip {
 }
 
 impl Clip {
+    /// Whether it is the first of its video.
+    pub(crate) const fn is_first(&self) -> bool {
+        self.segment == 0 && self.start_tick == 0
+    }
+
     /// The same clip with its pictures shrunk to a dot: for keeping many clips' times without their pixels.
     #[must_use]
     pub fn without_pixels(&self) -> Self {
@@ -239,6 +254,7 @@ pub(crate) fn spec_for_tests() -> ClipSpec {
         frames_per_clip: 8,
         model_fps: 10.0,
         context_lengths: vec![4, 6],
+        opening_contexts: Vec::new(),
         horizon: None,
         stride: 2,
         resize: ResizeRule::Squash,

@@ -61,6 +61,7 @@ mod tests {
             frames_per_clip: 8,
             model_fps: 8.0,
             context_lengths: vec![4],
+            opening_contexts: Vec::new(),
             horizon: Some(1),
             stride: 2,
             resize,

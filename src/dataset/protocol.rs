@@ -35,6 +35,8 @@ pub struct Protocol {
     pub resize: ResizeRule,
     /// The settings for each size of model.
     pub variants: &'static [Variant],
+    /// Whether the first window is predicted from all shorter contexts too, see [`ClipSpec::opening_contexts`].
+    pub opening: bool,
     /// Where startle's scores are not the paper's, in words.
     pub differs: &'static str,
 }
@@ -51,6 +53,7 @@ const PROTOCOLS: [Protocol; 4] = [
         limit: Some(49),
         resize: ResizeRule::ShorterSide,
         variants: SHORT,
+        opening: false,
         differs: FILTER,
     },
     Protocol {
@@ -60,6 +63,7 @@ const PROTOCOLS: [Protocol; 4] = [
         limit: None,
         resize: ResizeRule::ShorterSide,
         variants: SHORT,
+        opening: false,
         differs: FILTER,
     },
     Protocol {
@@ -69,6 +73,7 @@ const PROTOCOLS: [Protocol; 4] = [
         limit: None,
         resize: ResizeRule::Squash,
         variants: &[Variant { crop: 224, frames: 32, contexts: &[4, 8, 12, 16, 20] }],
+        opening: false,
         differs: "whole videos with their priming are scored (the paper's inflevel_lab_priming), because the dataset \
                   does not say where the priming ends; pictures are made smaller with an antialiased filter, the \
                   published code uses a plain bilinear one",
@@ -83,8 +88,9 @@ const PROTOCOLS: [Protocol; 4] = [
             Variant { crop: 224, frames: 16, contexts: &[4, 6, 8, 10, 12, 14] },
             Variant { crop: 256, frames: 48, contexts: &[12, 18, 24, 30, 36, 42] },
         ],
-        differs: "the published code adds to each context the first window seen from all shorter contexts, which is \
-                  left out here; pictures are made smaller with an antialiased filter, the published code uses a \
+        opening: true,
+        differs: "the first window seen from shorter contexts counts in the numbers of each context length, not in those \
+                  over all of them; pictures are made smaller with an antialiased filter, the published code uses a \
                   plain bilinear one",
     },
 ];
@@ -124,7 +130,10 @@ impl Protocol {
                 )));
             }
         };
+        let longest = variant.contexts.last().copied().unwrap_or_default();
+        let shorter = (spec.tubelet_size..if self.opening { longest } else { 0 }).step_by(spec.tubelet_size as usize);
         let clips = ClipSpec {
+            opening_contexts: shorter.filter(|context| !variant.contexts.contains(context)).collect(),
             frames_per_clip: variant.frames,
             context_lengths: variant.contexts.to_vec(),
             horizon: None,
@@ -178,6 +187,9 @@ mod tests {
         assert_eq!((small.frames_per_clip, large.frames_per_clip), (16, 48));
         assert_eq!((large.context_lengths.first(), large.context_lengths.last()), (Some(&12), Some(&42)));
         assert_eq!((large.model_fps, large.resize_size), (3.0, 256));
+        assert_eq!(small.opening_contexts, [2]);
+        assert_eq!(large.opening_contexts, [2, 4, 6, 8, 10, 14, 16, 20, 22, 26, 28, 32, 34, 38, 40]);
+        assert!(intphys.opening_contexts.is_empty());
     }
 
     #[test]

@@ -73,7 +73,8 @@ impl Panel {
         for (name, windows) in members {
             clips.iter().zip(windows).for_each(|(clip, errors)| hear(name, clip, errors));
         }
-        Ok(scored)
+        let spec = self.spec();
+        Ok(scored.iter().map(|errors| without_opening(errors, spec)).collect())
     }
 }
 
@@ -110,6 +111,7 @@ impl<F: FnMut(&'static str, &Clip, &WindowErrors)> Scorer for Hearing<'_, F> {
 
 /// Windows of one scorer over one video to its curve and the literature's numbers.
 pub struct Fold {
+    spec: ClipSpec,
     assembler: Assembler,
     literature: VideoSurpriseBuilder,
     curve: Vec<(f64, f32)>,
@@ -119,13 +121,17 @@ impl Fold {
     /// For one video.
     pub fn new(spec: &ClipSpec, (footing, nuisances): (Footing, NuisanceModel), top_fraction: f32) -> Self {
         let assembler = Assembler::new(spec, footing, nuisances, top_fraction);
-        Self { assembler, literature: VideoSurpriseBuilder::default(), curve: Vec::new() }
+        Self { spec: spec.clone(), assembler, literature: VideoSurpriseBuilder::default(), curve: Vec::new() }
     }
 
     /// Takes the next window.
     pub fn push(&mut self, clip: &Clip, errors: &WindowErrors) {
-        self.literature.push(errors);
-        self.curve.extend(self.assembler.push(clip, errors).iter().map(point));
+        let whole = without_opening(errors, &self.spec);
+        self.literature.push(&whole);
+        if whole.contexts.len() < errors.contexts.len() {
+            self.literature.open(errors);
+        }
+        self.curve.extend(self.assembler.push(clip, &whole).iter().map(point));
     }
 
     /// The scores of the video; they have no events.
@@ -133,6 +139,12 @@ impl Fold {
         self.curve.extend(self.assembler.finish().iter().map(point));
         VideoScores { curve: self.curve, literature: self.literature.finish(), events: Vec::new() }
     }
+}
+
+/// The errors from the contexts of every window.
+fn without_opening(errors: &WindowErrors, spec: &ClipSpec) -> WindowErrors {
+    let usual = errors.contexts.iter().filter(|errors| spec.context_lengths.contains(&errors.context));
+    WindowErrors { contexts: usual.cloned().collect() }
 }
 
 fn point(slot: &Slot) -> (f64, f32) {

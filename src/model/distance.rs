@@ -1,7 +1,7 @@
 //! Arithmetic on tokens: the norm of targets and the distance of predictions from them.
 
 /// Added to the variance by PyTorch's `F.layer_norm`.
-const LAYER_NORM_EPS: f64 = 1e-5;
+pub(super) const LAYER_NORM_EPS: f64 = 1e-5;
 
 /// `F.layer_norm(tokens, (dim,))` for each `dim` values, without affine parameters: biased variance, sums in float64.
 pub(super) fn layer_norm(tokens: &mut [f32], dim: usize) {

@@ -94,6 +94,7 @@ mod tests {
             frames_per_clip: 6,
             model_fps: 1.0,
             context_lengths: vec![2],
+            opening_contexts: Vec::new(),
             horizon: Some(1),
             stride: 2,
             resize: ResizeRule::Squash,

@@ -5,104 +5,15 @@
 //! window, so nothing of the future can reach it; the target is one encode of the whole window, shared by all
 //! context lengths; every number leaves through [`Surprise::new`].
 
-use super::conditions::{ActionTable, Conditioning, Given};
+use super::conditions::{ActionTable, Conditioning};
 use super::distance::{layer_norm, mean_distance};
+pub use super::network::{HeldQuestion, Network, Question, Widths};
 use super::tensor::{Normalizer, PixelBatch, leading_frames, noise_frames};
 use super::{ContextErrors, ModelInfo, Scorer, WindowErrors};
 use crate::clip::{Clip, ClipSpec};
 use crate::error::{Error, Result};
 use crate::units::Surprise;
 use std::sync::Arc;
-
-/// What the predictor is asked: tokens that stand at positions, and the positions to predict.
-///
-/// With B windows, Nc context and Nt target tokens, and contexts of width D: `context` is `[B, Nc, D]`, `context_pos` `[B, Nc]` and
-/// `target_pos` `[B, Nt]`, all in C order. A position is `slot · grid² + row · grid + column` within the window.
-#[derive(Debug, Clone, Copy)]
-pub struct Question<'a> {
-    /// Windows, B.
-    pub windows: usize,
-    /// Width of a context token, D.
-    pub dim: usize,
-    /// Context tokens.
-    pub context: &'a [f32],
-    /// Where they stand.
-    pub context_pos: &'a [i64],
-    /// Where to predict.
-    pub target_pos: &'a [i64],
-}
-
-/// Widths of tokens. A plain number stands for contexts and targets of that width, normed as a whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Widths {
-    /// Features of a target and of a prediction.
-    pub target: usize,
-    /// Features of a context token.
-    pub context: usize,
-    /// Equal parts of a target that are layer-normed each by itself.
-    pub levels: usize,
-}
-
-impl From<usize> for Widths {
-    fn from(dim: usize) -> Self {
-        Self { target: dim, context: dim, levels: 1 }
-    }
-}
-
-impl Widths {
-    pub(super) fn check(self) -> Result<(), String> {
-        if self.target == 0 || self.context == 0 {
-            return Err("features.dim and features.context_dim must be at least 1".into());
-        }
-        if self.levels == 0 || !self.target.is_multiple_of(self.levels) {
-            return Err(format!("features.levels {} does not divide features.dim {}", self.levels, self.target));
-        }
-        Ok(())
-    }
-}
-
-/// The graphs of a JEPA. Implemented by ONNX Runtime and by fakes with exactly known answers.
-///
-/// Each method replaces the contents of its last argument.
-pub trait Network {
-    /// Pixels `[B, T, 3, H, W]` → tokens `[B, T/tubelet · grid², D]`.
-    ///
-    /// # Errors
-    /// [`Error::Inference`] when the graph fails, [`Error::Stopped`] when it was interrupted.
-    fn encode(&mut self, pixels: PixelBatch<'_>, tokens: &mut Vec<f32>) -> Result<()>;
-
-    /// As [`Network::encode`], by the encoder that gives the targets (the same one, unless the bundle has two).
-    ///
-    /// # Errors
-    /// As [`Network::encode`].
-    fn encode_target(&mut self, pixels: PixelBatch<'_>, tokens: &mut Vec<f32>) -> Result<()> {
-        self.encode(pixels, tokens)
-    }
-
-    /// The predicted tokens, `[B, Nt, D]`.
-    ///
-    /// # Errors
-    /// As [`Network::encode`].
-    fn predict(&mut self, question: Question<'_>, prediction: &mut Vec<f32>) -> Result<()>;
-
-    /// As [`Network::predict`], of the one slot after the context, by a predictor that takes actions and states.
-    ///
-    /// # Errors
-    /// As [`Network::encode`]; [`Error::Internal`] from a network whose predictor takes none.
-    fn predict_given(&mut self, _given: Given<'_>, _prediction: &mut Vec<f32>) -> Result<()> {
-        Err(internal("this predictor takes no actions".into()))
-    }
-
-    /// The execution provider that runs the graphs.
-    fn provider(&self) -> String {
-        "none".into()
-    }
-
-    /// Seconds spent inside the inference runtime so far.
-    fn seconds(&self) -> f64 {
-        0.0
-    }
-}
 
 /// A [`Scorer`] that predicts features: V-JEPA and its kin.
 pub struct Jepa<N> {
@@ -113,6 +24,15 @@ pub struct Jepa<N> {
     info: ModelInfo,
     network: N,
     buffers: Buffers,
+}
+
+/// Where a batch's tokens may stay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tokens {
+    /// Where the network computes them.
+    Anywhere,
+    /// In the buffers: more than the errors is needed of them.
+    Here,
 }
 
 /// Memory that is used again by the next batch.
@@ -179,7 +99,7 @@ impl<N: Network> Jepa<N> {
         if let Some(conditioning) = &mut self.conditioning {
             conditioning.noise(seed, self.spec.frames_per_clip as usize);
         }
-        let mut windows = self.score_pixels(1)?;
+        let mut windows = self.score_pixels(1, Tokens::Anywhere)?;
         windows.pop().ok_or_else(|| internal("no window was scored".into()))
     }
 
@@ -197,18 +117,40 @@ impl<N: Network> Jepa<N> {
         if let Some(conditioning) = &mut self.conditioning {
             (0..windows).for_each(|seed| conditioning.noise(seed as u32, self.spec.frames_per_clip as usize));
         }
-        self.score_pixels(windows)
+        self.score_pixels(windows, Tokens::Anywhere)
+    }
+
+    fn score_clips(&mut self, clips: &[Clip], tokens: Tokens) -> Result<Vec<WindowErrors>> {
+        if clips.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.buffers.pixels.clear();
+        for clip in clips {
+            check_clip(clip, &self.spec)?;
+            for frame in &clip.frames {
+                self.normalizer.append(frame.square.rgb(), &mut self.buffers.pixels);
+            }
+        }
+        if let Some(conditioning) = &mut self.conditioning {
+            conditioning.collect(clips, self.spec.model_fps)?;
+        }
+        let opens = clips[0].is_first() && !self.spec.opening_contexts.is_empty();
+        let mut scored = self.score_pixels(clips.len(), if opens { Tokens::Here } else { tokens })?;
+        for index in 0..if opens { self.spec.opening_contexts.len() } else { 0 } {
+            let context = self.spec.opening_contexts[index];
+            self.predict_from(context, 1)?;
+            self.compare(context, &mut scored[..1])?;
+        }
+        Ok(scored)
     }
 
     /// Scores the `windows` windows whose pixels are in the buffer.
-    fn score_pixels(&mut self, windows: usize) -> Result<Vec<WindowErrors>> {
+    fn score_pixels(&mut self, windows: usize, tokens: Tokens) -> Result<Vec<WindowErrors>> {
         let Self { spec, network, buffers, .. } = self;
-        let whole = PixelBatch {
-            data: &buffers.pixels,
-            windows,
-            frames: spec.frames_per_clip as usize,
-            side: spec.crop_size as usize,
-        };
+        let whole = whole(spec, &buffers.pixels, windows);
+        if tokens == Tokens::Anywhere && self.conditioning.is_none() && network.hold_target(whole)? {
+            return self.compare_held(windows);
+        }
         network.encode_target(whole, &mut buffers.target)?;
         expect_tokens(
             "target encoder",
@@ -226,14 +168,41 @@ impl<N: Network> Jepa<N> {
         Ok(scored)
     }
 
+    /// The errors of the windows whose targets the network holds.
+    fn compare_held(&mut self, windows: usize) -> Result<Vec<WindowErrors>> {
+        let Self { spec, network, buffers, .. } = self;
+        let (area, mut scored) = (spec.tokens_per_slot(), no_errors(spec, windows));
+        for &context in &spec.context_lengths {
+            let slots = spec.target_slots(context);
+            positions(0..slots.start * area, windows, &mut buffers.context_pos);
+            positions(slots.start * area..slots.end * area, windows, &mut buffers.target_pos);
+            let pixels =
+                leading_frames(whole(spec, &buffers.pixels, windows), context as usize, &mut buffers.context_pixels);
+            let question = HeldQuestion {
+                pixels,
+                context_pos: &buffers.context_pos,
+                target_pos: &buffers.target_pos,
+                first_target: slots.start * area,
+            };
+            network.errors_to_held(question, &mut buffers.prediction)?;
+            expect_tokens("comparison", buffers.prediction.len(), windows * slots.len() * area, 1)?;
+            for (window, errors) in scored.iter_mut().zip(buffers.prediction.chunks_exact(slots.len() * area)) {
+                let errors = errors.iter().map(|&e| Surprise::new(e).map(Surprise::get)).collect::<Result<_>>()?;
+                window.contexts.push(ContextErrors { context, first_slot: slots.start, errors });
+            }
+        }
+        Ok(scored)
+    }
+
     /// The errors of expecting the target features of the last context slot to stay, for the `windows` windows whose
     /// normalised targets are in the buffer.
-    fn copy_errors(&self, windows: usize) -> Result<Vec<WindowErrors>> {
+    fn copy_errors(&self, clips: &[Clip]) -> Result<Vec<WindowErrors>> {
         let dim = self.widths.target;
         let slot = self.spec.tokens_per_slot() * dim;
-        let mut scored = no_errors(&self.spec, windows);
-        for (window, target) in scored.iter_mut().zip(self.buffers.target.chunks_exact(self.spec.slots() * slot)) {
-            for &context in &self.spec.context_lengths {
+        let mut scored = no_errors(&self.spec, clips.len());
+        let targets = self.buffers.target.chunks_exact(self.spec.slots() * slot);
+        for ((window, target), clip) in scored.iter_mut().zip(targets).zip(clips) {
+            for context in self.spec.contexts_of(clip) {
                 let slots = self.spec.target_slots(context);
                 let last = &target[(slots.start - 1) * slot..slots.start * slot];
                 let errors = target[slots.start * slot..slots.end * slot]
@@ -252,13 +221,7 @@ impl<N: Network> Jepa<N> {
         let Self { spec, widths, conditioning, network, buffers, .. } = self;
         let area = spec.tokens_per_slot();
         let slots = spec.target_slots(context);
-        let whole = PixelBatch {
-            data: &buffers.pixels,
-            windows,
-            frames: spec.frames_per_clip as usize,
-            side: spec.crop_size as usize,
-        };
-        let seen = leading_frames(whole, context as usize, &mut buffers.context_pixels);
+        let seen = leading_frames(whole(spec, &buffers.pixels, windows), context as usize, &mut buffers.context_pixels);
         network.encode(seen, &mut buffers.context)?;
         expect_tokens("encoder", buffers.context.len(), windows * slots.start * area, widths.context)?;
         if let Some(conditioning) = conditioning {
@@ -308,31 +271,23 @@ impl<N: Network> Scorer for Jepa<N> {
     }
 
     fn score(&mut self, clips: &[Clip]) -> Result<Vec<WindowErrors>> {
-        if clips.is_empty() {
-            return Ok(Vec::new());
-        }
-        self.buffers.pixels.clear();
-        for clip in clips {
-            check_clip(clip, &self.spec)?;
-            for frame in &clip.frames {
-                self.normalizer.append(frame.square.rgb(), &mut self.buffers.pixels);
-            }
-        }
-        if let Some(conditioning) = &mut self.conditioning {
-            conditioning.collect(clips, self.spec.model_fps)?;
-        }
-        self.score_pixels(clips.len())
+        self.score_clips(clips, Tokens::Anywhere)
     }
 
     fn score_with_copy(&mut self, clips: &[Clip]) -> Result<(Vec<WindowErrors>, Option<Vec<WindowErrors>>)> {
-        let scored = self.score(clips)?;
-        let copied = if clips.is_empty() { Vec::new() } else { self.copy_errors(clips.len())? };
+        let scored = self.score_clips(clips, Tokens::Here)?;
+        let copied = if clips.is_empty() { Vec::new() } else { self.copy_errors(clips)? };
         Ok((scored, Some(copied)))
     }
 
     fn inference_seconds(&self) -> f64 {
         self.network.seconds()
     }
+}
+
+/// The pixels of `windows` whole windows.
+const fn whole<'a>(spec: &ClipSpec, data: &'a [f32], windows: usize) -> PixelBatch<'a> {
+    PixelBatch { data, windows, frames: spec.frames_per_clip as usize, side: spec.crop_size as usize }
 }
 
 /// A window of errors for each of `windows` windows, still without contexts.

@@ -292,6 +292,7 @@ impl Manifest {
             frames_per_clip: self.clip.frames_per_clip,
             model_fps: self.clip.model_fps,
             context_lengths: self.clip.context_lengths.clone(),
+            opening_contexts: Vec::new(),
             horizon: self.clip.horizon,
             stride: self.clip.stride,
             resize: self.preprocess.resize,

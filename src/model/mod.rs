@@ -7,6 +7,7 @@ pub mod flops;
 pub mod jepa;
 pub mod manifest;
 pub mod motion;
+mod network;
 pub mod ort;
 pub mod persistence;
 pub mod second_difference;

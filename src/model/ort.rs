@@ -10,19 +10,22 @@ mod graph;
 pub mod library;
 mod placement;
 pub mod probe;
+mod proto;
+mod resident;
 
 pub use device::Device;
 
 use self::graph::Graph;
+use self::resident::Resident;
 use super::bundle::ModelBundle;
 use super::conditions::Given;
-use super::jepa::{Jepa, Network, Question};
+use super::jepa::{HeldQuestion, Jepa, Network, Question};
 use super::manifest::Precision;
 use super::tensor::PixelBatch;
 use crate::error::{Error, Result};
 use ::ort::session::RunOptions;
 use ::ort::value::TensorRef;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -35,6 +38,10 @@ pub struct RuntimeOptions {
     pub threads: usize,
     /// The ONNX Runtime library; `None`: look for it (see [`library::load`]).
     pub library: Option<PathBuf>,
+    /// Where what can be made anew is kept: the engines that TensorRT builds of a bundle. `None`: nowhere.
+    pub cache: Option<PathBuf>,
+    /// Whether tokens stay on the device from the encoder to the errors; `None`: on GPUs.
+    pub resident: Option<bool>,
 }
 
 /// Loads the graphs of a bundle.
@@ -57,6 +64,7 @@ pub struct OrtNetwork {
     encoder: Graph,
     predictor: Graph,
     target_encoder: Option<Graph>,
+    resident: Option<Resident>,
     interrupt: Interrupt,
 }
 
@@ -100,12 +108,16 @@ impl OrtNetwork {
                 bundle.manifest().name
             )));
         }
+        let engines = options.cache.as_deref().map(|cache| engines(cache, bundle, device)).transpose()?.flatten();
         let load = |name: &'static str, file: &str| {
-            let graph = Graph::load(runtime, bundle.dir(), file, (device, options.threads))?;
+            let place = (bundle.dir(), file);
+            let graph = Graph::load(runtime, place, (device, options.threads), engines.as_deref())?;
             graph.check(name, bundle).map_err(|reason| Error::bundle(bundle.dir(), format!("{file}: {reason}")))?;
             Ok(graph)
         };
         let graphs = &bundle.manifest().graphs;
+        let stays = options.resident.unwrap_or_else(|| device.is_gpu());
+        let widths = bundle.manifest().features.widths();
         let network = Self {
             encoder: load("encoder", &graphs.encoder.file)?,
             predictor: load("predictor", &graphs.predictor.file)?,
@@ -113,6 +125,7 @@ impl OrtNetwork {
                 Some(entry) => Some(load("target_encoder", &entry.file)?),
                 None => None,
             },
+            resident: if stays { Some(Resident::new(runtime, device, widths)?) } else { None },
             interrupt: Interrupt::new()?,
         };
         network.require(device)?;
@@ -173,13 +186,35 @@ impl Network for OrtNetwork {
         self.predictor.run(inputs, &self.interrupt, prediction)
     }
 
+    fn hold_target(&mut self, pixels: PixelBatch<'_>) -> Result<bool> {
+        let Some(resident) = &mut self.resident else { return Ok(false) };
+        let encoder = self.target_encoder.as_mut().unwrap_or(&mut self.encoder);
+        resident.hold(encoder, pixels, &self.interrupt)?;
+        Ok(true)
+    }
+
+    fn errors_to_held(&mut self, question: HeldQuestion<'_>, errors: &mut Vec<f32>) -> Result<()> {
+        let none = || Error::Internal { stage: "score", reason: "this network holds no targets".into() };
+        let resident = self.resident.as_mut().ok_or_else(none)?;
+        resident.errors((&mut self.encoder, &mut self.predictor), question, &self.interrupt, errors)
+    }
+
     fn provider(&self) -> String {
         placement::describe(self.graphs().map(Graph::placement))
     }
 
     fn seconds(&self) -> f64 {
-        self.graphs().map(Graph::seconds).sum()
+        let comparison = self.resident.as_ref().map(|resident| resident.graph().seconds());
+        self.graphs().map(Graph::seconds).sum::<f64>() + comparison.unwrap_or_default()
     }
+}
+
+/// The folder of the engines that TensorRT builds of a bundle, made if it is missing; their names tell the GPU's kind.
+fn engines(cache: &Path, bundle: &ModelBundle, device: Device) -> Result<Option<PathBuf>> {
+    let Device::TensorRt(_) = device else { return Ok(None) };
+    let folder = cache.join("tensorrt").join(bundle.sha256());
+    std::fs::create_dir_all(&folder).map_err(|error| Error::output(&folder, error))?;
+    Ok(Some(folder))
 }
 
 fn encode_with(graph: &mut Graph, stop: &Interrupt, pixels: PixelBatch<'_>, tokens: &mut Vec<f32>) -> Result<()> {

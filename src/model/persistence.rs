@@ -89,7 +89,7 @@ pub(super) fn score_slots(
     let score_one = |clip: &Clip| -> Result<WindowErrors> {
         check_clip(clip, spec)?;
         let mut contexts = Vec::with_capacity(spec.context_lengths.len());
-        for &context in &spec.context_lengths {
+        for context in spec.contexts_of(clip) {
             let slots = spec.target_slots(context);
             let mut errors = Vec::with_capacity(slots.len() * spec.tokens_per_slot());
             for slot in slots.clone() {

@@ -34,7 +34,11 @@ pub struct ContextSurprise {
 
 /// Folds windows into a [`VideoSurprise`]; sums while it runs, means when asked.
 #[derive(Debug, Default)]
-pub struct VideoSurpriseBuilder(VideoSurprise);
+pub struct VideoSurpriseBuilder {
+    sums: VideoSurprise,
+    /// Predictions from each context length of a whole window, beside those of all windows.
+    opening: BTreeMap<u32, u64>,
+}
 
 impl VideoSurpriseBuilder {
     /// Takes one window.
@@ -43,7 +47,7 @@ impl VideoSurpriseBuilder {
         if surprises.is_empty() {
             return;
         }
-        let all = &mut self.0;
+        let all = &mut self.sums;
         all.windows += 1;
         for (context, surprise) in &surprises {
             let entry = all.per_context.entry(*context).or_default();
@@ -58,13 +62,28 @@ impl VideoSurpriseBuilder {
         all.filtered_max = all.filtered_max.max(smallest);
     }
 
+    /// Takes the predictions of a video's first window from contexts of every length: each context length's numbers get
+    /// those of all shorter ones, for what happens before its first prediction (Bordes et al., arXiv 2506.09849; their
+    /// code's `max_context_mode`). To be called after [`VideoSurpriseBuilder::push`] of that window.
+    pub fn open(&mut self, first: &WindowErrors) {
+        for (length, entry) in &mut self.sums.per_context {
+            for shorter in first.contexts.iter().filter(|c| c.context < *length) {
+                entry.avg += shorter.surprise();
+                entry.max = entry.max.max(shorter.surprise());
+                *self.opening.entry(*length).or_default() += 1;
+            }
+        }
+    }
+
     /// The numbers of all windows so far.
     pub fn finish(&self) -> VideoSurprise {
-        let mut done = self.0.clone();
+        let mut done = self.sums.clone();
         let windows = done.windows.max(1) as f64;
         done.avg /= windows;
         done.filtered_avg /= windows;
-        done.per_context.values_mut().for_each(|c| c.avg /= windows);
+        for (length, entry) in &mut done.per_context {
+            entry.avg /= windows + self.opening.get(length).copied().unwrap_or_default() as f64;
+        }
         done
     }
 }
@@ -89,5 +108,20 @@ mod tests {
         assert_eq!((done.avg, done.max, done.filtered_avg, done.filtered_max), (2.75, 3.5, 1.5, 2.0));
         assert_eq!(done.per_context[&4], ContextSurprise { avg: 3.0, max: 5.0 });
         assert_eq!(done.windows, 2);
+    }
+
+    #[test]
+    fn an_opening_gives_each_context_what_shorter_ones_saw() {
+        let errors = |context, error| ContextErrors { context, first_slot: context as usize / 2, errors: vec![error] };
+        let window = |a, b| WindowErrors { contexts: vec![errors(4, a), errors(6, b)] };
+        let mut builder = VideoSurpriseBuilder::default();
+        builder.push(&window(1.0, 2.0));
+        builder.open(&WindowErrors { contexts: vec![errors(4, 1.0), errors(6, 2.0), errors(2, 9.0)] });
+        builder.push(&window(2.0, 3.0));
+        let done = builder.finish();
+        // Context 4: 2 frames of context gave 9 for the first window; then 1 and 2. Context 6: 9, 1, then 2 and 3.
+        assert_eq!(done.per_context[&4], ContextSurprise { avg: 4.0, max: 9.0 });
+        assert_eq!(done.per_context[&6], ContextSurprise { avg: 3.75, max: 9.0 });
+        assert_eq!((done.windows, done.avg), (2, 2.0));
     }
 }

@@ -30,7 +30,7 @@ pub fn bundle(name: &str) -> ModelBundle {
 
 /// One thread on the CPU.
 pub fn options() -> RuntimeOptions {
-    RuntimeOptions { device: Device::Cpu, threads: 1, library: None }
+    RuntimeOptions { device: Device::Cpu, threads: 1, ..RuntimeOptions::default() }
 }
 
 /// The graphs of a bundle; without ONNX Runtime the test fails and says how to get it.

@@ -17,6 +17,7 @@ pub fn spec() -> ClipSpec {
         frames_per_clip: 8,
         model_fps: 10.0,
         context_lengths: vec![4],
+        opening_contexts: Vec::new(),
         horizon: Some(1),
         stride: 2,
         resize: ResizeRule::Squash,

@@ -123,7 +123,7 @@ impl<'a> Yard<'a> {
         let adapts = asked == ADAPTIVE;
         let usual = MediaTime::from_secs_f64(if adapts { WARM_UP_S } else { 0.0 });
         let timeout = camera.stall.max(Duration::from_secs(1));
-        let source = Arc::clone(camera);
+        let (source, decoding) = (Arc::clone(camera), self.args.decode);
         let tap = self.places.as_ref().map(|places| places.add(&camera.name)).transpose()?.flatten();
         Ok(live::Camera {
             open: Box::new(move |stop| {
@@ -133,6 +133,7 @@ impl<'a> Yard<'a> {
                     stop,
                     timeout,
                     threads: 1,
+                    decoding,
                     rtsp_transport,
                     tap: tap.clone(),
                     ..OpenOptions::default()

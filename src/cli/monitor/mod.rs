@@ -13,7 +13,7 @@ use cameras::Yard;
 use clap::Args;
 use lines::{Lenient, Lines};
 use reload::Control;
-use startle::media::ffmpeg::RtspTransport;
+use startle::media::ffmpeg::{Decoding, RtspTransport};
 use startle::monitor::evidence::Evidence;
 use startle::monitor::{Listener, RotatingFile};
 use startle::pipeline::live::{self, Meters, Options};
@@ -85,6 +85,9 @@ pub struct MonitorArgs {
     /// How an RTSP camera's pictures travel: auto (TCP where the camera can), tcp or udp.
     #[arg(long, value_name = "auto|tcp|udp", default_value = "auto")]
     pub rtsp_transport: RtspTransport,
+    /// Where videos are decoded: cpu or nvdec[:N], the video unit of an NVIDIA GPU. What is asked for and missing is an error.
+    #[arg(long, value_name = "cpu|nvdec[:N]", default_value = "cpu")]
+    pub decode: Decoding,
     /// Clips of one camera that wait for the model at most; the oldest are dropped.
     #[arg(long, value_name = "CLIPS", default_value_t = 8, value_parser = clap::value_parser!(u16).range(2..=256))]
     pub queue: u16,

@@ -3,6 +3,7 @@
 //! FFmpeg says "Invalid data found when processing input" of a text file, of half a recording and of an encrypted one;
 //! here the likely cause is told apart by looking at the file.
 
+use super::Decoding;
 use crate::error::{Error, Result};
 use crate::media::open::{CAMERA, Input};
 use ffmpeg_next as ffmpeg;
@@ -134,8 +135,12 @@ pub(super) fn no_video(input: &Input, context: &Context) -> Error {
 }
 
 /// Why the decoder could not be made.
-pub(super) fn no_decoder(input: &Input, codec: &str, error: ffmpeg::Error) -> Error {
+pub(super) fn no_decoder(input: &Input, codec: &str, decoding: Decoding, error: ffmpeg::Error) -> Error {
     let reason = match error {
+        _ if decoding != Decoding::Cpu => format!(
+            "{decoding} can't decode its codec `{codec}` ({error}): it needs an NVIDIA GPU of that number with its driver \
+             (libnvcuvid.so.1), and a GPU that knows the codec and the picture's size; `--decode cpu` needs neither"
+        ),
         ffmpeg::Error::DecoderNotFound => format!(
             "its codec `{codec}` can't be decoded by this build of FFmpeg (see `ffmpeg -decoders`): \
              install a fuller FFmpeg, or convert the video on a machine that has the codec"

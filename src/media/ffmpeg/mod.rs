@@ -13,6 +13,7 @@ mod clip;
 mod convert;
 mod decode;
 mod demux;
+mod device;
 mod explain;
 mod pipe;
 mod raw;
@@ -28,6 +29,7 @@ use crate::units::{MediaTime, Stop};
 pub use clip::{ClipSource, ClipWriter, Container, Sealed, measure, seal};
 use convert::{Converter, Display};
 use demux::Packets;
+pub use device::Decoding;
 use ffmpeg_next as ffmpeg;
 use ffmpeg_next::format::Pixel;
 use ffmpeg_next::frame::Video;
@@ -71,8 +73,11 @@ impl std::str::FromStr for RtspTransport {
 pub struct OpenOptions {
     /// Ends every blocked read.
     pub stop: Stop,
-    /// Decoder threads, at least 1.
+    /// Decoder threads on the processor, at least 1.
     pub threads: usize,
+    /// Where to decode. A GPU that is not there is an error; a codec that the GPU has no decoder for is decoded by the
+    /// processor, and [`VideoInfo::notes`] says so.
+    pub decoding: Decoding,
     /// Limit of one network operation (connect, read).
     pub timeout: Duration,
     /// Images per second of an image sequence.
@@ -89,6 +94,7 @@ impl Default for OpenOptions {
         Self {
             stop: Stop::new(),
             threads: 2,
+            decoding: Decoding::default(),
             timeout: Duration::from_secs(10),
             image_fps: DEFAULT_FPS,
             rtsp_transport: RtspTransport::default(),
@@ -133,7 +139,7 @@ impl FfmpegSource {
         initialise();
         let (packets, facts) = Packets::open(input, options)?;
         let mut frames = WholeFrames::new(packets, &facts, options)
-            .map_err(|error| explain::no_decoder(input, facts.codec, error))?;
+            .map_err(|error| explain::no_decoder(input, facts.codec, options.decoding, error))?;
         let (frame, stamp) = match frames.next() {
             Next::Frame(frame, stamp) => (frame, stamp),
             Next::Stopped => return Err(Error::Stopped),
@@ -141,6 +147,9 @@ impl FfmpegSource {
         };
         let mut own_notes = facts.notes;
         own_notes.extend(facts.display.notes(&frame));
+        if options.decoding != Decoding::Cpu && Decoding::on_gpu(facts.codec).is_none() {
+            own_notes.push(format!("decoded by the processor: FFmpeg has no NVDEC decoder for {}", facts.codec));
+        }
         // Nothing was shown yet that could be broken off: damage at the start (a broadcast joined late) is only noted.
         if frames.take_damage() {
             own_notes.push(format!("faults before the first good frame: {}", frames.faults()));

@@ -6,9 +6,10 @@ use crate::error::{Error, Result};
 use crate::model::bundle::ModelBundle;
 use ::ort::ep::{self, ExecutionProviderDispatch};
 use ::ort::logging::LogLevel;
+use ::ort::memory::MemoryInfo;
 use ::ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ::ort::session::{Session, SessionInputs};
-use ::ort::value::{Outlet, TensorElementType, ValueType};
+use ::ort::value::{DynValue, Outlet, TensorElementType, ValueType};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -36,9 +37,15 @@ pub(super) struct Graph {
 }
 
 impl Graph {
-    /// Loads `dir/file` on a device, with `threads` threads within an operator (0: one for each core).
-    pub(super) fn load(runtime: &Runtime, dir: &Path, file: &str, (device, threads): (Device, usize)) -> Result<Self> {
-        let mut builder = builder(runtime, device, threads)?;
+    /// Loads `dir/file` on a device, with `threads` threads within an operator (0: one for each core); what TensorRT
+    /// makes of it is kept in `engines`.
+    pub(super) fn load(
+        runtime: &Runtime,
+        (dir, file): (&Path, &str),
+        (device, threads): (Device, usize),
+        engines: Option<&Path>,
+    ) -> Result<Self> {
+        let mut builder = builder(runtime, device, threads, engines)?;
         let session = builder
             .commit_from_file(dir.join(file))
             .map_err(|error| Error::bundle(dir, format!("{file} can't be loaded on {device}: {error}")))?;
@@ -76,16 +83,31 @@ impl Graph {
         let start = Instant::now();
         let outputs = self.session.run_with_options(inputs, &stop.options);
         self.spent += start.elapsed();
-        let outputs = match outputs {
-            Ok(outputs) => outputs,
-            Err(_) if stop.pulled() => return Err(Error::Stopped),
-            Err(error) => return Err(Error::Inference(error.to_string())),
-        };
-        let (_, values) =
-            outputs[0].try_extract_tensor::<f32>().map_err(|error| Error::Inference(error.to_string()))?;
+        let outputs = outputs.map_err(|error| failed(&error, stop))?;
+        let (_, values) = outputs[0].try_extract_tensor::<f32>().map_err(|error| failed(&error, stop))?;
         out.clear();
         out.extend_from_slice(values);
         Ok(())
+    }
+
+    /// Runs it; its only output stays in `memory`.
+    pub(super) fn run_to(
+        &mut self,
+        inputs: &[(&str, &DynValue)],
+        memory: &MemoryInfo<'_>,
+        stop: &Interrupt,
+    ) -> Result<DynValue> {
+        let fail = |error: ::ort::Error| failed(&error, stop);
+        let output = self.session.outputs()[0].name().to_owned();
+        let start = Instant::now();
+        let mut binding = self.session.create_binding().map_err(fail)?;
+        for (name, value) in inputs {
+            binding.bind_input(*name, value).map_err(fail)?;
+        }
+        binding.bind_output_to_device(&output, memory).map_err(fail)?;
+        let value = self.session.run_binding_with_options(&binding, &stop.options).map_err(fail)?.remove(&output);
+        self.spent += start.elapsed();
+        value.ok_or_else(|| Error::Inference(format!("the graph gave no {output}")))
     }
 
     /// Compares the inputs and outputs with the contract for the graph `name`.
@@ -94,6 +116,11 @@ impl Graph {
         check_ports("input", self.session.inputs(), &inputs)?;
         check_ports("output", self.session.outputs(), &outputs)
     }
+}
+
+/// What a failed call means: it may have been told to end.
+fn failed(error: &::ort::Error, stop: &Interrupt) -> Error {
+    if stop.pulled() { Error::Stopped } else { Error::Inference(error.to_string()) }
 }
 
 /// The contract of the manifest (DESIGN: model bundles).
@@ -163,7 +190,12 @@ impl Port {
 
 /// A session's settings: all optimisations, one operator at a time, no spinning (idle threads that spin steal the
 /// cores of the decoder; measured at 2 to 4 times the wall time on a shared machine).
-pub(super) fn builder(runtime: &Runtime, device: Device, threads: usize) -> Result<SessionBuilder> {
+pub(super) fn builder(
+    runtime: &Runtime,
+    device: Device,
+    threads: usize,
+    engines: Option<&Path>,
+) -> Result<SessionBuilder> {
     let fail = |error: ::ort::Error| Error::Device(error.to_string());
     let build = || -> ::ort::Result<SessionBuilder> {
         Ok(Session::builder(&runtime.environment)?
@@ -178,7 +210,7 @@ pub(super) fn builder(runtime: &Runtime, device: Device, threads: usize) -> Resu
     if matches!(device, Device::Cuda(_) | Device::TensorRt(_)) {
         cuda::preload(runtime.path());
     }
-    builder.with_execution_providers(providers(device)).map_err(|error| {
+    builder.with_execution_providers(providers(device, engines)).map_err(|error| {
         Error::Device(format!(
             "{device} can't be used: {}; it needs {}",
             error.message().trim().trim_end_matches('.'),
@@ -188,14 +220,23 @@ pub(super) fn builder(runtime: &Runtime, device: Device, threads: usize) -> Resu
 }
 
 /// Registering fails loudly: the default would be to run on the CPU without a word.
-fn providers(device: Device) -> Vec<ExecutionProviderDispatch> {
+fn providers(device: Device, engines: Option<&Path>) -> Vec<ExecutionProviderDispatch> {
     // TF32 would round every product to 10 bits of mantissa: fp32 bundles are exact, fp16 bundles are the fast ones.
     let cuda = |id| ep::CUDA::default().with_device_id(id).with_tf32(false).build().error_on_failure();
     match device {
         Device::Auto | Device::Cpu => Vec::new(),
         Device::Cuda(id) => vec![cuda(id)],
         Device::TensorRt(id) => {
-            vec![ep::TensorRT::default().with_device_id(id).build().error_on_failure(), cuda(id)]
+            let tensorrt = ep::TensorRT::default().with_device_id(id);
+            let tensorrt = match engines.map(Path::display) {
+                Some(folder) => tensorrt
+                    .with_engine_cache(true)
+                    .with_engine_cache_path(&folder)
+                    .with_timing_cache(true)
+                    .with_timing_cache_path(&folder),
+                None => tensorrt,
+            };
+            vec![tensorrt.build().error_on_failure(), cuda(id)]
         }
     }
 }

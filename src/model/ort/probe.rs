@@ -1,6 +1,7 @@
 //! Whether a device really works: a tiny graph is run on it and the answer is looked at.
 
 use super::library::Runtime;
+use super::proto::{self, Element};
 use super::{Device, Interrupt, graph};
 use crate::error::{Error, Result};
 use std::time::Instant;
@@ -17,7 +18,7 @@ const OUTPUT: [f32; 4] = [7.0, 10.0, 15.0, 22.0];
 /// [`Error::Device`] with ONNX Runtime's reason and what the device needs.
 pub fn run(runtime: &Runtime, device: Device) -> Result<String> {
     let fail = |reason: String| Error::Device(format!("{device} does not work: {reason}; it needs {}", device.needs()));
-    let session = graph::builder(runtime, device, 1)?
+    let session = graph::builder(runtime, device, 1, None)?
         .commit_from_memory(&square_graph())
         .map_err(|error| fail(error.to_string()))?;
     let mut graph = graph::Graph::new(session);
@@ -42,7 +43,7 @@ pub fn run(runtime: &Runtime, device: Device) -> Result<String> {
 pub fn matmul_rate(runtime: &Runtime, (device, threads): (Device, usize), seconds: f64) -> Result<f64> {
     const SIDE: usize = 1024;
     let fail = |reason: String| Error::Device(format!("{device} does not multiply: {reason}"));
-    let session = graph::builder(runtime, device, threads)?
+    let session = graph::builder(runtime, device, threads, None)?
         .commit_from_memory(&square_graph())
         .map_err(|error| fail(error.to_string()))?;
     let mut graph = graph::Graph::new(session);
@@ -58,39 +59,9 @@ pub fn matmul_rate(runtime: &Runtime, (device, threads): (Device, usize), second
     Ok(2.0 * (SIDE as f64).powi(3) / best)
 }
 
-/// `y = x · x` for a square matrix of any side as an ONNX model (`onnx.proto3`), written by hand: a matrix product makes CUDA load
-/// and start cuBLAS, which is what breaks when an installation is incomplete.
+/// `y = x · x` for a square matrix of any side: a matrix product makes CUDA load and start cuBLAS, which is what breaks when
+/// an installation is incomplete.
 fn square_graph() -> Vec<u8> {
-    let matrix = |name: &str| {
-        // A size that is not stated is free.
-        let dim = field(1, &[]);
-        let tensor = field(1, &[varint_field(1, 1), field(2, &[dim.clone(), dim])]);
-        [field(1, &[name.into()]), field(2, &[tensor])].concat()
-    };
-    let text = |number, value: &str| field(number, &[value.into()]);
-    let node = [text(1, "x"), text(1, "x"), text(2, "y"), text(4, "MatMul")];
-    let graph = [field(1, &node), text(2, "square"), field(11, &[matrix("x")]), field(12, &[matrix("y")])];
-    let opset = field(8, &[text(1, ""), varint_field(2, 13)]);
-    [varint_field(1, 8), opset, field(7, &graph)].concat()
-}
-
-/// A length-delimited protobuf field.
-fn field(number: u8, parts: &[Vec<u8>]) -> Vec<u8> {
-    let body = parts.concat();
-    // Every length here is below 128, so one byte holds it.
-    [vec![number << 3 | 2, body.len() as u8], body].concat()
-}
-
-/// An integer protobuf field with a value below 128.
-fn varint_field(number: u8, value: u8) -> Vec<u8> {
-    vec![number << 3, value]
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn every_length_of_the_graph_fits_one_byte() {
-        let bytes = super::square_graph();
-        assert!(bytes.len() < 128, "{bytes:?}");
-    }
+    let matrix = |name| proto::value(name, Element::F32, 2);
+    proto::model(&[proto::node("MatMul", &["x", "x"], "y", &[])], &[], (&[matrix("x")], &[matrix("y")]))
 }
