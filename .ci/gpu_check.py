@@ -8,7 +8,8 @@
 when the folder of `pip install onnxruntime-gpu` is given as --runtime), the bundles and a sample into FOLDER: each file
 compressed and cut into parts, so that they can travel one by one. `run`, on the machine with the GPU, puts them together
 again and leaves OUT/gpu.json: what `startle doctor` says, each bundle's self-test on the device, `models bench` there and on
-the CPU, and a whole file on both: the largest difference of its curve relative to the CPU's mean, and the rank correlation.
+the CPU, and a whole file on both: the largest difference of its curve relative to the CPU's mean, and the rank correlation;
+the same file decoded by NVDEC, or why it can't be (no fault: containers are often given no video unit).
 Exits with 1 when a self-test fails, when the curve of an fp32 bundle differs by more than 1e-3, or when the order of the
 moments of another precision is less alike than 0.999 (Spearman). Python's standard library is enough for both.
 """
@@ -147,6 +148,16 @@ def run(options: argparse.Namespace) -> int:
                 faults.append(f"{bundle}: rank correlation {entry['curve_spearman']}, at least {LIMIT_RANK}")
         entry["precision"] = precision
         report["bundles"][bundle] = entry
+    if options.device != "cpu":
+        out, begun = options.out / "nvdec", time.perf_counter()
+        arguments = ("--device", options.device, "--decode", "nvdec", "--out", str(out.resolve()), "--quiet")
+        done = startle("analyze", str(sample.resolve()), *arguments)
+        report["nvdec"] = {"seconds": time.perf_counter() - begun, "error": done.stderr.strip() if done.returncode else None}
+        usual = options.out / f"startle-s1-{options.device}" / "result.json"
+        if done.returncode == 0 and usual.exists():
+            a, b = ([p["raw"] for p in json.loads(path.read_text())["curve"]] for path in (usual, out / "result.json"))
+            mean = sum(a) / max(1, len(a))
+            report["nvdec"]["curve_max_rel"] = max((abs(x - y) / mean for x, y in zip(a, b, strict=True)), default=None)
     report["faults"] = faults
     (options.out / "gpu.json").write_text(json.dumps(report, indent=1) + "\n")
     shutil.rmtree(work)
