@@ -218,6 +218,7 @@ fn graphs_that_do_not_fit_are_refused() {
 fn a_device_that_is_not_there_is_an_error_that_says_what_to_install() {
     let bundle = model_support::bundle("tiny-random");
     for (device, provider, needs) in [
+        (Device::OpenVino, "OpenVINOExecutionProvider", "the PyPI wheel onnxruntime-openvino"),
         (Device::Cuda(0), "CUDAExecutionProvider", "an NVIDIA GPU with its driver"),
         (Device::TensorRt(0), "TensorrtExecutionProvider", "TensorRT 10"),
     ] {

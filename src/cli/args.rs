@@ -29,7 +29,8 @@ pub struct ModelArgs {
     /// Model bundle: a name (see `startle models list`) or a folder; `persistence` is the weight-free control.
     #[arg(long, short, env = "STARTLE_MODEL", hide_env_values = true, default_value = shelf::DEFAULT_BUNDLE)]
     pub model: String,
-    /// Where inference runs: auto, cpu, cuda[:N] or tensorrt[:N]. What is asked for and missing is an error.
+    /// Where inference runs: auto, cpu, openvino, openvino-bf16, cuda[:N] or tensorrt[:N]. What is asked for and missing is
+    /// an error.
     #[arg(long, default_value = "auto", value_parser = clap::value_parser!(Device))]
     pub device: Device,
     /// Threads of inference in all; 0: one per core.

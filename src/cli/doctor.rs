@@ -105,7 +105,7 @@ fn runtime(args: &DoctorArgs, report: &mut Report<'_>) -> Result<Option<&'static
         }
     };
     report.good(format!("{} ({})", runtime.version(), runtime.path().display()))?;
-    for device in [Device::Cpu, Device::Cuda(0), Device::TensorRt(0)] {
+    for device in [Device::Cpu, Device::OpenVino, Device::Cuda(0), Device::TensorRt(0)] {
         match probe::run(runtime, device) {
             Ok(provider) => report.good(format!("{device}: a test graph ran on {provider}"))?,
             Err(error) if device == Device::Cpu => report.missing(error)?,

@@ -53,7 +53,8 @@ enum Action {
 /// Where to run the self-test.
 #[derive(Debug, Clone, Args)]
 pub struct RuntimeArgs {
-    /// Where inference runs: auto, cpu, cuda[:N] or tensorrt[:N]. What is asked for and missing is an error.
+    /// Where inference runs: auto, cpu, openvino, openvino-bf16, cuda[:N] or tensorrt[:N]. What is asked for and missing is
+    /// an error.
     #[arg(long, default_value = "auto")]
     device: Device,
     /// Threads of one inference call; 0: one per core.

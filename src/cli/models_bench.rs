@@ -122,7 +122,8 @@ pub(super) fn run(args: &BenchArgs, page: &mut Page<'_>, stop: &Stop) -> Result<
     if let Some(folder) = &args.out {
         std::fs::create_dir_all(folder).map_err(|e| Error::output(folder, e))?;
         for (ending, text) in [("json", json.clone() + "\n"), ("md", table.clone())] {
-            let path = folder.join(format!("models-{}-{}.{ending}", bench.bundle, device.to_string().replace(':', "-")));
+            let path =
+                folder.join(format!("models-{}-{}.{ending}", bench.bundle, device.to_string().replace(':', "-")));
             std::fs::write(&path, text).map_err(|e| Error::output(&path, e))?;
         }
     }

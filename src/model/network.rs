@@ -119,6 +119,11 @@ pub trait Network {
         "none".into()
     }
 
+    /// Whether it rounds what the bundle's own precision does not.
+    fn is_reduced(&self) -> bool {
+        false
+    }
+
     /// Seconds spent inside the inference runtime so far.
     fn seconds(&self) -> f64 {
         0.0

@@ -66,6 +66,7 @@ pub struct OrtNetwork {
     target_encoder: Option<Graph>,
     resident: Option<Resident>,
     interrupt: Interrupt,
+    device: Device,
 }
 
 /// Ends a run that goes on, and every later one, from any thread.
@@ -101,7 +102,7 @@ impl OrtNetwork {
     pub fn open(bundle: &ModelBundle, options: &RuntimeOptions) -> Result<Self> {
         let runtime = library::load(options.library.as_deref())?;
         let device = options.device.resolve(runtime);
-        if bundle.manifest().precision == Precision::Bf16 && matches!(device, Device::Auto | Device::Cpu) {
+        if bundle.manifest().precision == Precision::Bf16 && !device.is_gpu() {
             return Err(Error::Device(format!(
                 "{} is a bf16 bundle, and ONNX Runtime has no bf16 operations for the CPU; use --device cuda, or the \
                  fp32 bundle of this model",
@@ -127,6 +128,7 @@ impl OrtNetwork {
             },
             resident: if stays { Some(Resident::new(runtime, device, widths)?) } else { None },
             interrupt: Interrupt::new()?,
+            device,
         };
         network.require(device)?;
         Ok(network)
@@ -200,7 +202,12 @@ impl Network for OrtNetwork {
     }
 
     fn provider(&self) -> String {
-        placement::describe(self.graphs().map(Graph::placement))
+        let ran = placement::describe(self.graphs().map(Graph::placement));
+        if self.device.is_reduced() { format!("{ran}, computing in bf16") } else { ran }
+    }
+
+    fn is_reduced(&self) -> bool {
+        self.device.is_reduced()
     }
 
     fn seconds(&self) -> f64 {

@@ -5,7 +5,7 @@ use super::probe;
 use std::fmt;
 use std::str::FromStr;
 
-/// Where inference runs: `auto`, `cpu`, `cuda`, `cuda:1`, `tensorrt`, `tensorrt:1`.
+/// Where inference runs: `auto`, `cpu`, `openvino`, `openvino-bf16`, `cuda`, `cuda:1`, `tensorrt`, `tensorrt:1`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Device {
     /// CUDA where it really works, else the CPU.
@@ -13,6 +13,10 @@ pub enum Device {
     Auto,
     /// The processor.
     Cpu,
+    /// The processor through OpenVINO.
+    OpenVino,
+    /// The same, whose products are computed in bf16 where the processor has it.
+    OpenVinoBf16,
     /// The NVIDIA GPU of this number.
     Cuda(i32),
     /// The NVIDIA GPU of this number through TensorRT, with CUDA for what TensorRT can't run.
@@ -25,6 +29,7 @@ impl Device {
         match self {
             Self::Auto => None,
             Self::Cpu => Some("CPUExecutionProvider"),
+            Self::OpenVino | Self::OpenVinoBf16 => Some("OpenVINOExecutionProvider"),
             Self::Cuda(_) => Some("CUDAExecutionProvider"),
             Self::TensorRt(_) => Some("TensorrtExecutionProvider"),
         }
@@ -35,10 +40,19 @@ impl Device {
         matches!(self, Self::Cuda(_) | Self::TensorRt(_))
     }
 
+    /// Whether it rounds what a bundle of higher precision computes.
+    pub const fn is_reduced(self) -> bool {
+        matches!(self, Self::OpenVinoBf16)
+    }
+
     /// What has to be installed for it.
     pub const fn needs(self) -> &'static str {
         match self {
             Self::Auto | Self::Cpu => "an ONNX Runtime library (`make setup`)",
+            Self::OpenVino | Self::OpenVinoBf16 => {
+                "the OpenVINO build of ONNX Runtime (the library inside the PyPI wheel onnxruntime-openvino, version 1.24 or \
+                 newer; name it with ORT_DYLIB_PATH)"
+            }
             Self::Cuda(_) => {
                 "an NVIDIA GPU with its driver, the GPU build of ONNX Runtime (the library inside the PyPI wheel \
                  onnxruntime-gpu; name it with ORT_DYLIB_PATH) and CUDA 13 with cuDNN 9 (the PyPI wheels that \
@@ -66,6 +80,8 @@ impl fmt::Display for Device {
         match self {
             Self::Auto => f.write_str("auto"),
             Self::Cpu => f.write_str("cpu"),
+            Self::OpenVino => f.write_str("openvino"),
+            Self::OpenVinoBf16 => f.write_str("openvino-bf16"),
             Self::Cuda(id) => write!(f, "cuda:{id}"),
             Self::TensorRt(id) => write!(f, "tensorrt:{id}"),
         }
@@ -84,9 +100,11 @@ impl FromStr for Device {
         match (name, id) {
             ("auto", None) => Ok(Self::Auto),
             ("cpu", None) => Ok(Self::Cpu),
+            ("openvino", None) => Ok(Self::OpenVino),
+            ("openvino-bf16", None) => Ok(Self::OpenVinoBf16),
             ("cuda", _) => number().map(Self::Cuda),
             ("tensorrt", _) => number().map(Self::TensorRt),
-            _ => Err(format!("{text:?} is no device: expected auto, cpu, cuda[:N] or tensorrt[:N]")),
+            _ => Err(format!("{text:?} is no device: expected auto, cpu, openvino[-bf16], cuda[:N] or tensorrt[:N]")),
         }
     }
 }
@@ -100,6 +118,8 @@ mod tests {
         for (text, device) in [
             ("auto", Device::Auto),
             ("cpu", Device::Cpu),
+            ("openvino", Device::OpenVino),
+            ("openvino-bf16", Device::OpenVinoBf16),
             ("cuda", Device::Cuda(0)),
             ("cuda:3", Device::Cuda(3)),
             ("tensorrt:1", Device::TensorRt(1)),
@@ -107,7 +127,7 @@ mod tests {
             assert_eq!(text.parse(), Ok(device));
             assert_eq!(device.to_string().parse(), Ok(device));
         }
-        for text in ["gpu", "cpu:0", "cuda:-1", "cuda:", ""] {
+        for text in ["gpu", "cpu:0", "openvino:0", "openvino-fp16", "cuda:-1", "cuda:", ""] {
             assert!(text.parse::<Device>().is_err(), "{text}");
         }
     }

@@ -4,7 +4,7 @@ use super::library::Runtime;
 use super::{Device, Interrupt, cuda, placement};
 use crate::error::{Error, Result};
 use crate::model::bundle::ModelBundle;
-use ::ort::ep::{self, ExecutionProviderDispatch};
+use ::ort::ep::{self, ArbitrarilyConfigurableExecutionProvider, ExecutionProviderDispatch};
 use ::ort::logging::LogLevel;
 use ::ort::memory::MemoryInfo;
 use ::ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
@@ -210,7 +210,7 @@ pub(super) fn builder(
     if matches!(device, Device::Cuda(_) | Device::TensorRt(_)) {
         cuda::preload(runtime.path());
     }
-    builder.with_execution_providers(providers(device, engines)).map_err(|error| {
+    builder.with_execution_providers(providers(device, threads, engines)).map_err(|error| {
         Error::Device(format!(
             "{device} can't be used: {}; it needs {}",
             error.message().trim().trim_end_matches('.'),
@@ -220,11 +220,12 @@ pub(super) fn builder(
 }
 
 /// Registering fails loudly: the default would be to run on the CPU without a word.
-fn providers(device: Device, engines: Option<&Path>) -> Vec<ExecutionProviderDispatch> {
+fn providers(device: Device, threads: usize, engines: Option<&Path>) -> Vec<ExecutionProviderDispatch> {
     // TF32 would round every product to 10 bits of mantissa: fp32 bundles are exact, fp16 bundles are the fast ones.
     let cuda = |id| ep::CUDA::default().with_device_id(id).with_tf32(false).build().error_on_failure();
     match device {
         Device::Auto | Device::Cpu => Vec::new(),
+        Device::OpenVino | Device::OpenVinoBf16 => vec![openvino(device, threads).build().error_on_failure()],
         Device::Cuda(id) => vec![cuda(id)],
         Device::TensorRt(id) => {
             let tensorrt = ep::TensorRT::default().with_device_id(id);
@@ -239,4 +240,16 @@ fn providers(device: Device, engines: Option<&Path>) -> Vec<ExecutionProviderDis
             vec![tensorrt.build().error_on_failure(), cuda(id)]
         }
     }
+}
+
+/// OpenVINO on the processor, in one stream; its own properties come as JSON (`load_config`).
+fn openvino(device: Device, threads: usize) -> ep::OpenVINO {
+    let precision = if device == Device::OpenVinoBf16 { "bf16" } else { "f32" };
+    let threads = if threads == 0 { std::thread::available_parallelism().map_or(1, usize::from) } else { threads };
+    let properties = serde_json::json!({"CPU": {
+        "INFERENCE_PRECISION_HINT": precision,
+        "INFERENCE_NUM_THREADS": threads.to_string(),
+        "NUM_STREAMS": "1",
+    }});
+    ep::OpenVINO::default().with_device_type("CPU").with_arbitrary_config("load_config", properties)
 }

@@ -29,7 +29,7 @@ impl Resident {
         let fail = |error: ::ort::Error| Error::Device(format!("tokens can't stay on {device}: {error}"));
         let (place, id) = match device {
             Device::Cuda(id) | Device::TensorRt(id) => (AllocationDevice::CUDA, id),
-            Device::Auto | Device::Cpu => (AllocationDevice::CPU, 0),
+            Device::Auto | Device::Cpu | Device::OpenVino | Device::OpenVinoBf16 => (AllocationDevice::CPU, 0),
         };
         let memory = MemoryInfo::new(place, id, AllocatorType::Device, MemoryType::Default).map_err(fail)?;
         // CUDA runs the comparison of TensorRT's tokens too: it is not worth an engine.
