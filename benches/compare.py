@@ -9,7 +9,8 @@ process of its own, interleaved; the fastest of the repeats counts. The contende
 * onnxruntime     PyAV + Pillow + the same graphs under Python's onnxruntime, one window batch after the other;
 * torch           the same with PyTorch eager on `VJEPA2Model`'s own modules.
 
-All must agree on the video's mean surprise, or the benchmark fails. Writes `cpu.json` and `cpu.md`.
+All must agree on the video's mean surprise, or the benchmark fails. Writes `cpu.json` and `cpu.md`; for another bundle
+(`--bundle DIR`, with its weights in Hugging Face layout in `DIR/weights`) `cpu-NAME.json` and `cpu-NAME.md`.
 """
 
 from __future__ import annotations
@@ -175,7 +176,7 @@ def table(best: dict[str, dict], options: argparse.Namespace) -> str:
     lines = [
         f"# CPU: {options.bundle.name}, {seconds:.0f} s of 640×360 at 30 fps",
         "",
-        f"`make bench` on {processor()}, {options.threads} threads, batch {options.batch}; fastest of {options.repeats} "
+        f"`{called(options)}` on {processor()}, {options.threads} threads, batch {options.batch}; fastest of {options.repeats} "
         f"interleaved repeats; load average at the end {os.getloadavg()[0]:.1f}.",
         "",
         "| pipeline | wall s | × real time | windows/s | outside inference | peak MB | startle is faster by |",
@@ -199,6 +200,10 @@ def table(best: dict[str, dict], options: argparse.Namespace) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def called(options: argparse.Namespace) -> str:
+    return "make bench" if options.bundle.name == "startle-s1" else f"benches/compare.py --bundle {options.bundle.name}"
 
 
 def spread(best: dict[str, dict]) -> float:
@@ -243,8 +248,9 @@ def main() -> None:
     if spread(best) > 0.02 or len({result["windows"] for result in best.values()}) != 1:
         raise SystemExit(f"the pipelines did not do the same work: {json.dumps(best, indent=1)}")
     options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "cpu.json").write_text(json.dumps(best, indent=1) + "\n")
-    (options.out / "cpu.md").write_text(table(best, options))
+    stem = "cpu" if options.bundle.name == "startle-s1" else f"cpu-{options.bundle.name}"
+    (options.out / f"{stem}.json").write_text(json.dumps(best, indent=1) + "\n")
+    (options.out / f"{stem}.md").write_text(table(best, options))
     print(table(best, options))
 
 

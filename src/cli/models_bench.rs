@@ -74,7 +74,7 @@ struct Bench {
     provider: String,
     machine: String,
     threads: usize,
-    /// Billions of operations per second of large fp32 products.
+    /// Billions of operations per second of large products in the bundle's precision.
     matmul_gflops: f64,
     rows: Vec<Row>,
     peak_mb: Option<f64>,
@@ -89,7 +89,8 @@ pub(super) fn run(args: &BenchArgs, page: &mut Page<'_>, stop: &Stop) -> Result<
     let options = RuntimeOptions { threads, ..args.runtime.options(device) };
     let networks = bundle.manifest().architecture.as_ref();
     // Before and after: on a machine that others use as well the better one counts.
-    let before = probe::matmul_rate(runtime, (device, threads), 1.0)?;
+    let limit = || probe::matmul_rate(runtime, (device, threads), bundle.manifest().precision, 1.0);
+    let before = limit()?;
     let (mut rows, mut provider) = (Vec::new(), String::new());
     for contexts in settings(bundle.spec()) {
         let mut narrowed = bundle.clone();
@@ -101,7 +102,7 @@ pub(super) fn run(args: &BenchArgs, page: &mut Page<'_>, stop: &Stop) -> Result<
             rows.push(row(narrowed.spec(), networks, batch, &times));
         }
     }
-    let rate = before.max(probe::matmul_rate(runtime, (device, threads), 1.0)?);
+    let rate = before.max(limit()?);
     for row in &mut rows {
         row.floor_ms = row.gflop.map(|gflop| gflop * 1e12 / rate);
         row.share = row.floor_ms.map(|floor| floor / row.median_ms);
@@ -176,7 +177,7 @@ fn table(bench: &Bench) -> String {
         format!("# {} ({}) on {}", bench.bundle, bench.precision, bench.machine),
         String::new(),
         format!(
-            "`startle models bench {}`: {}, {} threads; large fp32 matrix products reach {:.0} GFLOP/s here; peak memory {}.",
+            "`startle models bench {}`: {}, {} threads; large matrix products reach {:.0} GFLOP/s here; peak memory {}.",
             bench.bundle,
             bench.provider,
             bench.threads,
@@ -205,8 +206,8 @@ fn table(bench: &Bench) -> String {
     lines.push(String::new());
     lines.push(
         "Floor: the matrix products of a window (counted from the manifest's architecture, unknown without it) at the best rate of \
-         large fp32 ones, beside the median time; the rest goes to small products, softmax, normalisation and activations, \
-         and to whatever else the machine did. The floor holds for fp32 on a CPU. Live streams: at the model's rate and \
+         large ones, beside the median time; the rest goes to small products, softmax, normalisation and activations, \
+         and to whatever else the machine did. On a CPU products are measured in fp32. Live streams: at the model's rate and \
          stride, decoding not counted."
             .into(),
     );

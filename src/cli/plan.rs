@@ -64,13 +64,13 @@ pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Whether a bundle's graphs, with their external weights, are small and run on the CPU.
+/// Whether a bundle's graphs, with their external weights, are small and run on the processor.
 pub fn is_small(bundle: &ModelBundle, device: Device) -> bool {
     let size = |file: &str| bundle.dir().join(file).metadata().map_or(u64::MAX, |meta| meta.len());
     let graphs = bundle.manifest().graphs();
     let files = graphs
         .flat_map(|(_, graph)| std::iter::once(&graph.file).chain(graph.external.iter().map(|entry| &entry.file)));
-    matches!(device, Device::Cpu) && files.fold(0_u64, |sum, file| sum.saturating_add(size(file))) <= SMALL
+    !device.is_gpu() && files.fold(0_u64, |sum, file| sum.saturating_add(size(file))) <= SMALL
 }
 
 /// The plans that were measured, each under the model, device and machine that it holds for.
@@ -162,6 +162,6 @@ mod tests {
         let large = ModelBundle::load(dir.path()).unwrap();
         assert!(!is_small(&large, Device::Cpu));
         let small = ModelBundle::load(&tiny).unwrap();
-        assert!(is_small(&small, Device::Cpu) && !is_small(&small, Device::Cuda(0)));
+        assert!(is_small(&small, Device::OpenVino) && !is_small(&small, Device::Cuda(0)));
     }
 }

@@ -5,6 +5,8 @@
 pub(super) enum Element {
     F32 = 1,
     I64 = 7,
+    F16 = 10,
+    Bf16 = 16,
 }
 
 /// A model of ONNX operator set 17 that computes `outputs` from `inputs`.
