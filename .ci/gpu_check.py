@@ -97,6 +97,18 @@ def spearman(a: list[float], b: list[float]) -> float:
     return top / sum((x - mean) ** 2 for x in ra) if len(ra) > 1 else 1.0
 
 
+def curve_of(report: Path) -> tuple[list[float], str]:
+    """The raw curve in a report folder, and the precision of its model."""
+    result = json.loads((report / "result.json").read_text())
+    return [point["raw"] for point in result["curve"]], result["model"]["precision"]
+
+
+def max_rel(a: list[float], b: list[float]) -> float | None:
+    """The largest difference as a part of the first's mean; None of nothing."""
+    mean = sum(a) / max(1, len(a))
+    return max((abs(x - y) / mean for x, y in zip(a, b, strict=True)), default=None)
+
+
 def run(options: argparse.Namespace) -> int:
     work = options.out / "work"
     unpack(options.folder, work)
@@ -134,13 +146,10 @@ def run(options: argparse.Namespace) -> int:
             ask(f"{bundle}: a file on {device}", "analyze", str(sample.resolve()), *arguments)
             entry[f"analyze_s_{device}"] = time.perf_counter() - begun
             if (out / "result.json").exists():
-                result = json.loads((out / "result.json").read_text())
-                curves[device] = [point["raw"] for point in result["curve"]]
-                precision = result["model"]["precision"]
+                curves[device], precision = curve_of(out)
         if len(curves) == 2 or options.device == "cpu":
             a, b = curves.get("cpu", []), curves.get(options.device, [])
-            mean = sum(a) / max(1, len(a))
-            entry["curve_max_rel"] = max((abs(x - y) / mean for x, y in zip(a, b, strict=True)), default=None)
+            entry["curve_max_rel"] = max_rel(a, b)
             entry["curve_spearman"] = spearman(a, b)
             exact = precision == "fp32" and "bf16" not in options.device
             if exact and not (entry["curve_max_rel"] is not None and entry["curve_max_rel"] <= LIMIT_FP32):
@@ -155,11 +164,9 @@ def run(options: argparse.Namespace) -> int:
         arguments = ("--model", first, "--device", options.device, "--decode", "nvdec", "--out", str(out.resolve()), "--quiet")
         done = startle("analyze", str(sample.resolve()), *arguments)
         report["nvdec"] = {"seconds": time.perf_counter() - begun, "error": done.stderr.strip() if done.returncode else None}
-        usual = options.out / f"{first}-{options.device}" / "result.json"
-        if done.returncode == 0 and usual.exists():
-            a, b = ([p["raw"] for p in json.loads(path.read_text())["curve"]] for path in (usual, out / "result.json"))
-            mean = sum(a) / max(1, len(a))
-            report["nvdec"]["curve_max_rel"] = max((abs(x - y) / mean for x, y in zip(a, b, strict=True)), default=None)
+        usual = options.out / f"{first}-{options.device}"
+        if done.returncode == 0 and (usual / "result.json").exists():
+            report["nvdec"]["curve_max_rel"] = max_rel(curve_of(usual)[0], curve_of(out)[0])
     report["faults"] = faults
     (options.out / "gpu.json").write_text(json.dumps(report, indent=1) + "\n")
     shutil.rmtree(work)

@@ -90,8 +90,7 @@ impl ModelArgs {
             }
             Source::Persistence(_) => (self.device, asked.plan(false, None)),
         };
-        let (library, cache) = (self.ort.clone(), folders::cache());
-        let options = RuntimeOptions { device, threads: plan.threads, library, cache, ..RuntimeOptions::default() };
+        let options = runtime_options(device, plan.threads, self.ort.as_deref());
         Ok(ChosenModel { source, options, plan, actions: None })
     }
 }
@@ -220,6 +219,12 @@ fn persistence_spec() -> ClipSpec {
         resize: ResizeRule::Squash,
         resize_size: 64,
     }
+}
+
+/// How to run a model; what can be made anew is kept in the user's cache.
+pub fn runtime_options(device: Device, threads: usize, library: Option<&Path>) -> RuntimeOptions {
+    let (library, cache) = (library.map(Path::to_owned), folders::cache());
+    RuntimeOptions { device, threads, library, cache, ..RuntimeOptions::default() }
 }
 
 /// Opens an input inside the thread that decodes it.

@@ -5,12 +5,13 @@ mod bench;
 #[path = "models_tune.rs"]
 mod tune;
 
-use super::folders;
+use super::args::runtime_options;
+use super::plan::cores;
 use bench::BenchArgs;
 use clap::{Args, Subcommand};
 use startle::model::bundle::{DEFAULT_BUNDLE, Manifest, ModelBundle, find, list, search_path};
 use startle::model::jepa::Network;
-use startle::model::ort::{self, Device, RuntimeOptions};
+use startle::model::ort::{self, Device, RuntimeOptions, library};
 use startle::model::self_test;
 use startle::units::Stop;
 use startle::{Error, Result};
@@ -66,10 +67,11 @@ pub struct RuntimeArgs {
 }
 
 impl RuntimeArgs {
-    /// What was asked for, on the device that it came to.
-    pub(super) fn options(&self, device: Device) -> RuntimeOptions {
-        let (library, cache) = (self.ort.clone(), folders::cache());
-        RuntimeOptions { device, threads: self.threads, library, cache, ..RuntimeOptions::default() }
+    /// What was asked for: `auto` decided, threads counted.
+    fn options(&self) -> Result<RuntimeOptions> {
+        let device = self.device.resolve(library::load(self.ort.as_deref())?);
+        let threads = if self.threads == 0 { cores() } else { self.threads };
+        Ok(runtime_options(device, threads, self.ort.as_deref()))
     }
 }
 
@@ -174,7 +176,7 @@ fn info(dir: &Path, page: &mut Page<'_>) -> Result<()> {
 fn verify(dir: &Path, runtime: &RuntimeArgs, page: &mut Page<'_>) -> Result<()> {
     let bundle = ModelBundle::load(dir)?;
     page.line(format!("{}: every file has its sha256", dir.display()))?;
-    let mut model = ort::open(&bundle, &runtime.options(runtime.device))?;
+    let mut model = ort::open(&bundle, &runtime.options()?)?;
     page.line(format!("graphs take and give what they must; they run on {}", model.network().provider()))?;
     let outcome = self_test::run(&bundle, &mut model)?;
     for figure in &outcome.0 {

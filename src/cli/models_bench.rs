@@ -1,13 +1,13 @@
 //! `startle models bench`: how fast a bundle is on this machine, and how far from the device's limit.
 
-use super::super::plan::{cores, machine};
+use super::super::plan::machine;
 use super::{Page, RuntimeArgs};
 use clap::Args;
 use serde::Serialize;
 use startle::clip::ClipSpec;
 use startle::model::bundle::{DEFAULT_BUNDLE, ModelBundle, find, search_path};
 use startle::model::flops::Networks;
-use startle::model::ort::{self, RuntimeOptions, library, probe};
+use startle::model::ort::{self, library, probe};
 use startle::pipeline::peak_rss_bytes;
 use startle::units::Stop;
 use startle::{Error, Result};
@@ -83,10 +83,8 @@ struct Bench {
 /// Runs the command.
 pub(super) fn run(args: &BenchArgs, page: &mut Page<'_>, stop: &Stop) -> Result<()> {
     let bundle = ModelBundle::load(&find(&args.bundle, &search_path())?)?;
-    let runtime = library::load(args.runtime.ort.as_deref())?;
-    let device = args.runtime.device.resolve(runtime);
-    let threads = if args.runtime.threads == 0 { cores() } else { args.runtime.threads };
-    let options = RuntimeOptions { threads, ..args.runtime.options(device) };
+    let options = args.runtime.options()?;
+    let (runtime, device, threads) = (library::load(options.library.as_deref())?, options.device, options.threads);
     let networks = bundle.manifest().architecture.as_ref();
     // Before and after: on a machine that others use as well the better one counts.
     let limit = || probe::matmul_rate(runtime, (device, threads), bundle.manifest().precision, 1.0);

@@ -7,7 +7,7 @@ use clap::Args;
 use startle::clip::{Clip, ClipSpec};
 use startle::model::bundle::{DEFAULT_BUNDLE, ModelBundle, find, search_path};
 use startle::model::jepa::Jepa;
-use startle::model::ort::{self, OrtNetwork, RuntimeOptions, library};
+use startle::model::ort::{self, OrtNetwork, RuntimeOptions};
 use startle::model::{ModelInfo, Scorer, WindowErrors};
 use startle::pipeline::Pool;
 use startle::units::Stop;
@@ -61,14 +61,13 @@ pub(super) fn run(args: &TuneArgs, page: &mut Page<'_>, stop: &Stop) -> Result<(
 
 /// Measures a bundle and keeps the fastest plan.
 fn tune(bundle: &ModelBundle, args: &TuneArgs, page: &mut Page<'_>, stop: &Stop) -> Result<Measured> {
-    let RuntimeArgs { device, threads, ort: library } = args.runtime.clone();
-    let device = device.resolve(library::load(library.as_deref())?);
-    let all = if threads == 0 { plan::cores() } else { threads };
+    let asked = args.runtime.options()?;
+    let (device, all) = (asked.device, asked.threads);
     page.line(format!("{} on {device} of {}", bundle.manifest().name, plan::machine()))?;
     let mut best: Option<Measured> = None;
     for sessions in copies(all, device.is_gpu()) {
         let threads = (all / sessions).max(1);
-        let options = RuntimeOptions { threads, ..args.runtime.options(device) };
+        let options = RuntimeOptions { threads, ..asked.clone() };
         let mut pool = Pool::new(sessions, || Ok(Noise(ort::open(bundle, &options)?)))?;
         let mut best_of_these = 0.0_f64;
         for batch in if device.is_gpu() { &GPU_BATCHES[..] } else { &CPU_BATCHES[..] } {

@@ -108,7 +108,7 @@ impl ClipSpec {
         Ok(())
     }
 
-    /// The context lengths from which a clip is predicted.
+    /// The context lengths from which a clip is predicted: those of every clip, then the opening ones.
     pub(crate) fn contexts_of(&self, clip: &Clip) -> impl Iterator<Item = u32> {
         let opening = if clip.is_first() { &self.opening_contexts[..] } else { &[] };
         self.context_lengths.iter().chain(opening).copied()

@@ -13,6 +13,7 @@ use crate::model::{ModelInfo, Scorer, WindowErrors};
 use crate::pipeline::{Job, analyze};
 use crate::record::{Event, Report};
 use crate::surprise::{Assembler, Footing, NuisanceModel, Slot, VideoSurpriseBuilder};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// What normal footage taught of each scorer, by name: its footing, and what its nuisances explain. A scorer that is not
@@ -61,7 +62,7 @@ impl Panel {
         clips: &[Clip],
         hear: &mut impl FnMut(&'static str, &Clip, &WindowErrors),
     ) -> Result<Vec<WindowErrors>> {
-        let (scored, copied) = self.model.score_with_copy(clips)?;
+        let (mut scored, copied) = self.model.score_with_copy(clips)?;
         let mut members = vec![(MODEL, &scored)];
         members.extend(copied.as_ref().map(|copied| (COPY, copied)));
         let controls = self
@@ -73,8 +74,11 @@ impl Panel {
         for (name, windows) in members {
             clips.iter().zip(windows).for_each(|(clip, errors)| hear(name, clip, errors));
         }
-        let spec = self.spec();
-        Ok(scored.iter().map(|errors| without_opening(errors, spec)).collect())
+        let usual = self.spec().context_lengths.len();
+        for window in &mut scored {
+            window.contexts.truncate(usual);
+        }
+        Ok(scored)
     }
 }
 
@@ -111,7 +115,8 @@ impl<F: FnMut(&'static str, &Clip, &WindowErrors)> Scorer for Hearing<'_, F> {
 
 /// Windows of one scorer over one video to its curve and the literature's numbers.
 pub struct Fold {
-    spec: ClipSpec,
+    /// Contexts of every window; the opening ones come after them.
+    usual: usize,
     assembler: Assembler,
     literature: VideoSurpriseBuilder,
     curve: Vec<(f64, f32)>,
@@ -121,17 +126,27 @@ impl Fold {
     /// For one video.
     pub fn new(spec: &ClipSpec, (footing, nuisances): (Footing, NuisanceModel), top_fraction: f32) -> Self {
         let assembler = Assembler::new(spec, footing, nuisances, top_fraction);
-        Self { spec: spec.clone(), assembler, literature: VideoSurpriseBuilder::default(), curve: Vec::new() }
+        Self {
+            usual: spec.context_lengths.len(),
+            assembler,
+            literature: VideoSurpriseBuilder::default(),
+            curve: Vec::new(),
+        }
     }
 
     /// Takes the next window.
     pub fn push(&mut self, clip: &Clip, errors: &WindowErrors) {
-        let whole = without_opening(errors, &self.spec);
-        self.literature.push(&whole);
-        if whole.contexts.len() < errors.contexts.len() {
+        let opens = errors.contexts.len() > self.usual;
+        let usual = if opens {
+            Cow::Owned(WindowErrors { contexts: errors.contexts[..self.usual].to_vec() })
+        } else {
+            Cow::Borrowed(errors)
+        };
+        self.literature.push(&usual);
+        if opens {
             self.literature.open(errors);
         }
-        self.curve.extend(self.assembler.push(clip, &whole).iter().map(point));
+        self.curve.extend(self.assembler.push(clip, &usual).iter().map(point));
     }
 
     /// The scores of the video; they have no events.
@@ -139,12 +154,6 @@ impl Fold {
         self.curve.extend(self.assembler.finish().iter().map(point));
         VideoScores { curve: self.curve, literature: self.literature.finish(), events: Vec::new() }
     }
-}
-
-/// The errors from the contexts of every window.
-fn without_opening(errors: &WindowErrors, spec: &ClipSpec) -> WindowErrors {
-    let usual = errors.contexts.iter().filter(|errors| spec.context_lengths.contains(&errors.context));
-    WindowErrors { contexts: usual.cloned().collect() }
 }
 
 fn point(slot: &Slot) -> (f64, f32) {

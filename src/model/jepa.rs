@@ -7,12 +7,14 @@
 
 use super::conditions::{ActionTable, Conditioning};
 use super::distance::{layer_norm, mean_distance};
+use super::network::internal;
 pub use super::network::{HeldQuestion, Network, Question, Widths};
 use super::tensor::{Normalizer, PixelBatch, leading_frames, noise_frames};
 use super::{ContextErrors, ModelInfo, Scorer, WindowErrors};
 use crate::clip::{Clip, ClipSpec};
 use crate::error::{Error, Result};
 use crate::units::Surprise;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// A [`Scorer`] that predicts features: V-JEPA and its kin.
@@ -45,6 +47,14 @@ struct Buffers {
     prediction: Vec<f32>,
     context_pos: Vec<i64>,
     target_pos: Vec<i64>,
+}
+
+impl Buffers {
+    /// The places of `windows` contexts and of what follows them: the target `slots`, of `area` tokens each.
+    fn stand(&mut self, slots: &Range<usize>, area: usize, windows: usize) {
+        positions(0..slots.start * area, windows, &mut self.context_pos);
+        positions(slots.start * area..slots.end * area, windows, &mut self.target_pos);
+    }
 }
 
 impl<N: Network> Jepa<N> {
@@ -148,7 +158,7 @@ impl<N: Network> Jepa<N> {
     fn score_pixels(&mut self, windows: usize, tokens: Tokens) -> Result<Vec<WindowErrors>> {
         let Self { spec, network, buffers, .. } = self;
         let whole = whole(spec, &buffers.pixels, windows);
-        if tokens == Tokens::Anywhere && self.conditioning.is_none() && network.hold_target(whole)? {
+        if tokens == Tokens::Anywhere && network.hold_target(whole)? {
             return self.compare_held(windows);
         }
         network.encode_target(whole, &mut buffers.target)?;
@@ -174,20 +184,14 @@ impl<N: Network> Jepa<N> {
         let (area, mut scored) = (spec.tokens_per_slot(), no_errors(spec, windows));
         for &context in &spec.context_lengths {
             let slots = spec.target_slots(context);
-            positions(0..slots.start * area, windows, &mut buffers.context_pos);
-            positions(slots.start * area..slots.end * area, windows, &mut buffers.target_pos);
+            buffers.stand(&slots, area, windows);
             let pixels =
                 leading_frames(whole(spec, &buffers.pixels, windows), context as usize, &mut buffers.context_pixels);
-            let question = HeldQuestion {
-                pixels,
-                context_pos: &buffers.context_pos,
-                target_pos: &buffers.target_pos,
-                first_target: slots.start * area,
-            };
+            let question = HeldQuestion { pixels, context_pos: &buffers.context_pos, target_pos: &buffers.target_pos };
             network.errors_to_held(question, &mut buffers.prediction)?;
             expect_tokens("comparison", buffers.prediction.len(), windows * slots.len() * area, 1)?;
             for (window, errors) in scored.iter_mut().zip(buffers.prediction.chunks_exact(slots.len() * area)) {
-                let errors = errors.iter().map(|&e| Surprise::new(e).map(Surprise::get)).collect::<Result<_>>()?;
+                let errors = checked(errors.iter().copied())?;
                 window.contexts.push(ContextErrors { context, first_slot: slots.start, errors });
             }
         }
@@ -208,9 +212,8 @@ impl<N: Network> Jepa<N> {
                 let errors = target[slots.start * slot..slots.end * slot]
                     .chunks_exact(slot)
                     .flat_map(|now| now.chunks_exact(dim).zip(last.chunks_exact(dim)))
-                    .map(|(now, then)| Surprise::new(mean_distance(now, then)).map(Surprise::get))
-                    .collect::<Result<Vec<f32>>>()?;
-                window.contexts.push(ContextErrors { context, first_slot: slots.start, errors });
+                    .map(|(now, then)| mean_distance(now, then));
+                window.contexts.push(ContextErrors { context, first_slot: slots.start, errors: checked(errors)? });
             }
         }
         Ok(scored)
@@ -228,8 +231,7 @@ impl<N: Network> Jepa<N> {
             let given = conditioning.given(windows, context as usize, (widths.context, &buffers.context));
             network.predict_given(given, &mut buffers.prediction)?;
         } else {
-            positions(0..slots.start * area, windows, &mut buffers.context_pos);
-            positions(slots.start * area..slots.end * area, windows, &mut buffers.target_pos);
+            buffers.stand(&slots, area, windows);
             let question = Question {
                 windows,
                 dim: widths.context,
@@ -253,9 +255,8 @@ impl<N: Network> Jepa<N> {
             let errors = prediction
                 .chunks_exact(dim)
                 .zip(target.chunks_exact(dim))
-                .map(|(prediction, target)| Surprise::new(mean_distance(prediction, target)).map(Surprise::get))
-                .collect::<Result<Vec<f32>>>()?;
-            window.contexts.push(ContextErrors { context, first_slot: slots.start, errors });
+                .map(|(prediction, target)| mean_distance(prediction, target));
+            window.contexts.push(ContextErrors { context, first_slot: slots.start, errors: checked(errors)? });
         }
         Ok(())
     }
@@ -313,10 +314,6 @@ pub(super) fn check_clip(clip: &Clip, spec: &ClipSpec) -> Result<()> {
     }
 }
 
-fn internal(reason: String) -> Error {
-    Error::Internal { stage: "score", reason }
-}
-
 fn expect_tokens(graph: &str, values: usize, tokens: usize, dim: usize) -> Result<()> {
     if values == tokens * dim {
         return Ok(());
@@ -327,8 +324,13 @@ fn expect_tokens(graph: &str, values: usize, tokens: usize, dim: usize) -> Resul
     )))
 }
 
+/// The errors, each finite and not negative.
+fn checked(errors: impl Iterator<Item = f32>) -> Result<Vec<f32>> {
+    errors.map(|error| Surprise::new(error).map(Surprise::get)).collect()
+}
+
 /// The same run of positions for each window.
-fn positions(range: std::ops::Range<usize>, windows: usize, out: &mut Vec<i64>) {
+fn positions(range: Range<usize>, windows: usize, out: &mut Vec<i64>) {
     out.clear();
     for _ in 0..windows {
         out.extend(range.clone().map(|position| position as i64));

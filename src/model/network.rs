@@ -29,10 +29,8 @@ pub struct HeldQuestion<'a> {
     pub pixels: PixelBatch<'a>,
     /// Where the context's tokens stand, `[B, Nc]`.
     pub context_pos: &'a [i64],
-    /// Where to predict, `[B, Nt]`: a run of positions.
+    /// Where to predict, `[B, Nt]`: the same run of positions for each window.
     pub target_pos: &'a [i64],
-    /// The first of them.
-    pub first_target: usize,
 }
 
 /// Widths of tokens. A plain number stands for contexts and targets of that width, normed as a whole.
@@ -97,7 +95,8 @@ pub trait Network {
     }
 
     /// Encodes the targets as [`Network::encode_target`] and keeps them where they were computed. `false`, the default, is
-    /// from a network that keeps nothing: its tokens come back, and are compared by the caller.
+    /// from a network that keeps nothing: its tokens come back, and are compared by the caller. So it is where the predictor
+    /// takes actions.
     ///
     /// # Errors
     /// As [`Network::encode`].
@@ -130,6 +129,7 @@ pub trait Network {
     }
 }
 
-fn internal(reason: String) -> Error {
+/// A fault of the code that asks.
+pub(super) fn internal(reason: String) -> Error {
     Error::Internal { stage: "score", reason }
 }

@@ -21,6 +21,7 @@ use super::bundle::ModelBundle;
 use super::conditions::Given;
 use super::jepa::{HeldQuestion, Jepa, Network, Question};
 use super::manifest::Precision;
+use super::network::internal;
 use super::tensor::PixelBatch;
 use crate::error::{Error, Result};
 use ::ort::session::RunOptions;
@@ -109,7 +110,10 @@ impl OrtNetwork {
                 bundle.manifest().name
             )));
         }
-        let engines = options.cache.as_deref().map(|cache| engines(cache, bundle, device)).transpose()?.flatten();
+        let engines = match (&options.cache, device) {
+            (Some(cache), Device::TensorRt(_)) => Some(engines(cache, bundle)?),
+            _ => None,
+        };
         let load = |name: &'static str, file: &str| {
             let place = (bundle.dir(), file);
             let graph = Graph::load(runtime, place, (device, options.threads), engines.as_deref())?;
@@ -117,7 +121,7 @@ impl OrtNetwork {
             Ok(graph)
         };
         let graphs = &bundle.manifest().graphs;
-        let stays = options.resident.unwrap_or_else(|| device.is_gpu());
+        let stays = bundle.manifest().conditioning.is_none() && options.resident.unwrap_or(device.is_gpu());
         let widths = bundle.manifest().features.widths();
         let network = Self {
             encoder: load("encoder", &graphs.encoder.file)?,
@@ -130,7 +134,7 @@ impl OrtNetwork {
             interrupt: Interrupt::new()?,
             device,
         };
-        network.require(device)?;
+        network.require_device()?;
         Ok(network)
     }
 
@@ -144,7 +148,8 @@ impl OrtNetwork {
     }
 
     /// Refuses a device on which no node of the encoder was placed.
-    fn require(&self, device: Device) -> Result<()> {
+    fn require_device(&self) -> Result<()> {
+        let device = self.device;
         match device.provider() {
             Some(provider) if self.encoder.placed_on(provider) == Some(0) => Err(Error::Device(format!(
                 "ONNX Runtime accepted {device} but placed no part of the encoder on it ({})",
@@ -196,8 +201,7 @@ impl Network for OrtNetwork {
     }
 
     fn errors_to_held(&mut self, question: HeldQuestion<'_>, errors: &mut Vec<f32>) -> Result<()> {
-        let none = || Error::Internal { stage: "score", reason: "this network holds no targets".into() };
-        let resident = self.resident.as_mut().ok_or_else(none)?;
+        let resident = self.resident.as_mut().ok_or_else(|| internal("this network holds no targets".into()))?;
         resident.errors((&mut self.encoder, &mut self.predictor), question, &self.interrupt, errors)
     }
 
@@ -217,11 +221,10 @@ impl Network for OrtNetwork {
 }
 
 /// The folder of the engines that TensorRT builds of a bundle, made if it is missing; their names tell the GPU's kind.
-fn engines(cache: &Path, bundle: &ModelBundle, device: Device) -> Result<Option<PathBuf>> {
-    let Device::TensorRt(_) = device else { return Ok(None) };
+fn engines(cache: &Path, bundle: &ModelBundle) -> Result<PathBuf> {
     let folder = cache.join("tensorrt").join(bundle.sha256());
     std::fs::create_dir_all(&folder).map_err(|error| Error::output(&folder, error))?;
-    Ok(Some(folder))
+    Ok(folder)
 }
 
 fn encode_with(graph: &mut Graph, stop: &Interrupt, pixels: PixelBatch<'_>, tokens: &mut Vec<f32>) -> Result<()> {

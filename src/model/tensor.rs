@@ -79,17 +79,19 @@ pub fn leading_frames<'a>(whole: PixelBatch<'a>, frames: usize, scratch: &'a mut
     PixelBatch { data, frames, ..whole }
 }
 
-/// The self-test input: `frames_per_clip` square RGB pictures of noise, one after another, from a 32-bit linear
-/// congruential generator (`x ← 1664525·x + 1013904223`, Press et al., *Numerical Recipes*, 2nd ed., §7.1; each value
-/// is `x >> 24` after the step), as `startle_models.reference.lcg_pixels`.
+/// Bytes without end from a 32-bit linear congruential generator (`x ← 1664525·x + 1013904223`, Press et al., *Numerical
+/// Recipes*, 2nd ed., §7.1; each value is `x >> 24` after the step).
+pub(super) fn noise(seed: u32) -> impl Iterator<Item = u8> {
+    let step = |state: &u32| Some(state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223));
+    std::iter::successors(step(&seed), step).map(|state| (state >> 24) as u8)
+}
+
+/// The self-test input: `frames_per_clip` square RGB pictures of [`noise`], one after another, as
+/// `startle_models.reference.lcg_pixels`.
 pub fn noise_frames(spec: &ClipSpec, seed: u32) -> Vec<Vec<u8>> {
-    let mut state = seed;
+    let mut noise = noise(seed);
     let picture = CHANNELS * (spec.crop_size * spec.crop_size) as usize;
-    let mut step = || {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (state >> 24) as u8
-    };
-    (0..spec.frames_per_clip).map(|_| (0..picture).map(|_| step()).collect()).collect()
+    (0..spec.frames_per_clip).map(|_| noise.by_ref().take(picture).collect()).collect()
 }
 
 #[cfg(test)]

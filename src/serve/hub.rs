@@ -115,10 +115,8 @@ impl Hub {
     /// Every camera as the page shows it; one that has ended gives way to another of its name.
     pub(super) fn list(&self) -> Vec<Value> {
         let cameras = self.cameras();
-        let replaced = |(at, camera): &(&usize, &Camera)| {
-            camera.health.state == State::Ended && cameras.range(*at + 1..).any(|(_, other)| other.name == camera.name)
-        };
-        let shown = cameras.iter().filter(|entry| !replaced(entry));
+        let gone = |at: usize, camera: &Camera| camera.health.state == State::Ended && has_successor(&cameras, at);
+        let shown = cameras.iter().filter(|(at, camera)| !gone(**at, camera));
         shown.map(|(&at, camera)| camera.summary(at, self.meters.camera(at).read())).collect()
     }
 
@@ -152,9 +150,8 @@ impl Hub {
         if self.viewers() == 0 {
             return;
         }
-        let mut cameras = self.cameras();
-        let fresh: Vec<_> = cameras.iter_mut().filter_map(|(&at, camera)| Some((at, camera.picture.take()?))).collect();
-        drop(cameras);
+        let take = |(&at, camera): (&usize, &mut Camera)| Some((at, camera.picture.take()?));
+        let fresh: Vec<_> = self.cameras().iter_mut().filter_map(take).collect();
         for (index, (frame, heat, scale)) in fresh {
             let Ok(jpeg) = jpeg_base64(&frame.preview) else { continue };
             let level = |v: &f32| (v / scale * 255.0).clamp(0.0, 255.0) as u8;
@@ -165,6 +162,12 @@ impl Hub {
             self.tell("picture", &value);
         }
     }
+}
+
+/// Whether a later camera has the name of the one at this index.
+pub(super) fn has_successor(cameras: &BTreeMap<usize, Camera>, at: usize) -> bool {
+    let later = |camera: &Camera| cameras.range(at + 1..).any(|(_, other)| other.name == camera.name);
+    cameras.get(&at).is_some_and(later)
 }
 
 impl Camera {

@@ -1,6 +1,6 @@
 //! `/metrics`: the counters in Prometheus' text format, version 0.0.4.
 
-use super::hub::{Camera, Hub};
+use super::hub::{Camera, Hub, has_successor};
 use crate::pipeline::live::{Histogram, State};
 use std::fmt::Write;
 use std::sync::atomic::Ordering;
@@ -18,10 +18,9 @@ pub(super) fn render(hub: &Hub) -> String {
     head(&mut out, "startle_build_info", "gauge", "Always 1; the version is in the label.");
     line(&mut out, "startle_build_info", &format!("version=\"{version}\""), 1.0);
     let cameras = hub.cameras();
-    let newest = |at: usize, name: &str| !cameras.range(at + 1..).any(|(_, other)| other.name == name);
     let shown: Vec<(&Camera, [u64; 3])> = cameras
         .iter()
-        .filter(|(at, camera)| newest(**at, &camera.name))
+        .filter(|(at, _)| !has_successor(&cameras, **at))
         .map(|(&at, camera)| (camera, hub.meters.camera(at).read()))
         .collect();
     let some = |value: u64| Some(value as f64);

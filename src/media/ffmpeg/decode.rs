@@ -3,9 +3,9 @@
 //! Invariant: FFmpeg's decoder has exactly four answers — a frame, "more packets", the end, an error — and each is
 //! matched by name. After the packets end, the decoder is drained: the last frames are in it.
 
+use super::OpenOptions;
 use super::demux::{Fetched, Packets, StreamFacts};
 use super::raw;
-use super::{Decoding, OpenOptions};
 use crate::media::timeline::Stamp;
 use crate::units::MediaTime;
 use ffmpeg_next as ffmpeg;
@@ -63,11 +63,7 @@ impl Decoder {
         context.set_threading(threads);
         let mut decoder = context.decoder();
         decoder.set_packet_time_base(facts.time_base);
-        let gpu = match options.decoding {
-            Decoding::Cpu => None,
-            Decoding::Nvdec(id) => Decoding::on_gpu(facts.codec).map(|codec| (codec, id)),
-        };
-        let inner = match gpu {
+        let inner = match options.decoding.on_gpu(facts.codec) {
             Some((codec, id)) => {
                 let mut which = ffmpeg::Dictionary::new();
                 which.set("gpu", &id.to_string());

@@ -17,14 +17,16 @@ pub enum Decoding {
 }
 
 impl Decoding {
-    /// FFmpeg's decoder for a codec on the GPU; `None`: the codec, or this build of FFmpeg, has none.
-    pub(super) fn on_gpu(codec: &str) -> Option<ffmpeg::Codec> {
+    /// FFmpeg's decoder for a codec on the GPU, and the GPU's number; `None` on the processor, or where the codec or this
+    /// build of FFmpeg has none.
+    pub(super) fn on_gpu(self, codec: &str) -> Option<(ffmpeg::Codec, u32)> {
+        let Self::Nvdec(id) = self else { return None };
         let name = match codec {
             "mpeg1video" => "mpeg1",
             "mpeg2video" => "mpeg2",
             other => other,
         };
-        decoder::find_by_name(&format!("{name}_cuvid"))
+        Some((decoder::find_by_name(&format!("{name}_cuvid"))?, id))
     }
 }
 

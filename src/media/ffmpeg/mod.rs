@@ -147,7 +147,7 @@ impl FfmpegSource {
         };
         let mut own_notes = facts.notes;
         own_notes.extend(facts.display.notes(&frame));
-        if options.decoding != Decoding::Cpu && Decoding::on_gpu(facts.codec).is_none() {
+        if options.decoding != Decoding::Cpu && options.decoding.on_gpu(facts.codec).is_none() {
             own_notes.push(format!("decoded by the processor: FFmpeg has no NVDEC decoder for {}", facts.codec));
         }
         // Nothing was shown yet that could be broken off: damage at the start (a broadcast joined late) is only noted.

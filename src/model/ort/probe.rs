@@ -5,6 +5,7 @@ use super::proto::{self, Element};
 use super::{Device, Interrupt, graph};
 use crate::error::{Error, Result};
 use crate::model::manifest::Precision;
+use crate::model::tensor::noise;
 use std::time::Instant;
 
 /// The graph's input, a 2×2 matrix.
@@ -102,7 +103,9 @@ fn rate(runtime: &Runtime, (device, threads): (Device, usize), products: Product
         .map_err(|error| fail(error.to_string()))?;
     let mut graph = graph::Graph::new(session);
     let side = products.side;
-    let matrix = noise(side);
+    // Mean 0 and variance 1 over the side: the powers of such a matrix keep its size.
+    let scale = 1.0 / (73.9 * (side as f32).sqrt());
+    let matrix: Vec<f32> = noise(1).take(side * side).map(|value| (f32::from(value) - 127.5) * scale).collect();
     let (mut answer, interrupt) = (Vec::new(), Interrupt::new()?);
     let (begun, mut best) = (Instant::now(), f64::INFINITY);
     while best.is_infinite() || begun.elapsed().as_secs_f64() < seconds {
@@ -115,17 +118,6 @@ fn rate(runtime: &Runtime, (device, threads): (Device, usize), products: Product
         return Err(fail("a product of finite numbers is not finite".into()));
     }
     Ok(products.flops() / best)
-}
-
-/// A matrix whose powers keep its size: uniform noise (the generator of [`crate::model::tensor::noise_frames`]) of mean 0 and
-/// variance 1 over the side.
-fn noise(side: usize) -> Vec<f32> {
-    let (mut state, scale) = (1_u32, 1.0 / (73.9 * (side as f32).sqrt()));
-    let mut next = || {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        ((state >> 24) as f32 - 127.5) * scale
-    };
-    (0..side * side).map(|_| next()).collect()
 }
 
 /// `y = x · x` for a square matrix of any side: a matrix product makes CUDA load and start cuBLAS, which is what breaks when

@@ -10,6 +10,7 @@ use super::{Device, Interrupt, tensor};
 use crate::error::{Error, Result};
 use crate::model::distance::LAYER_NORM_EPS;
 use crate::model::jepa::{HeldQuestion, Widths};
+use crate::model::network::internal;
 use crate::model::tensor::PixelBatch;
 use ::ort::memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, MemoryType};
 use ::ort::value::{DynValue, PrimitiveTensorElementType, Tensor};
@@ -66,8 +67,7 @@ impl Resident {
         stop: &Interrupt,
         errors: &mut Vec<f32>,
     ) -> Result<()> {
-        let none = || Error::Internal { stage: "score", reason: "no targets are held".into() };
-        let target = self.target.as_ref().ok_or_else(none)?;
+        let target = self.target.as_ref().ok_or_else(|| internal("no targets are held".into()))?;
         let windows = question.pixels.windows;
         let positions = |all: &'_ [i64]| [windows, all.len() / windows.max(1)];
         let pixels = self.staged(question.pixels.shape(), question.pixels.data)?;
@@ -77,7 +77,8 @@ impl Resident {
         let asked = [("context", &context), ("context_pos", &context_pos), ("target_pos", &target_pos)];
         let prediction = predictor.run_to(&asked, &self.memory, stop)?;
         let [_, count] = positions(question.target_pos);
-        let (first, end) = ([question.first_target as i64], [(question.first_target + count) as i64]);
+        let first = question.target_pos.first().copied().unwrap_or_default();
+        let (first, end) = ([first], [first + count as i64]);
         let inputs = ::ort::inputs![
             "prediction" => &prediction,
             "target" => target,
