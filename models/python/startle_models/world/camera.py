@@ -12,9 +12,9 @@ from .sampling import Rng
 def sample_camera(b, r: Rng, spec, seconds):
     """place, angles (yaw, pitch, roll), pan (rad/s of each), dolly (units/s) [B,3]; shake [B,3,3] = amplitude (rad),
     frequency (Hz), phase of each angle; moves [B] bool."""
-    place = torch.stack([r.uniform(-0.3, 0.3, b), r.uniform(1.4, 2.6, b), r.uniform(-0.4, 0.4, b)], -1)
+    place = torch.stack([r.uniform(-0.3, 0.3, b), r.uniform(*spec.camera_height, b), r.uniform(-0.4, 0.4, b)], -1)
     # aim so that the floor meets the objects' lanes in the lower third of the picture
-    pitch = torch.atan2(place[:, 1] - r.uniform(1.1, 1.7, b), torch.full((b,), 8.0))
+    pitch = torch.atan2(place[:, 1] - r.uniform(*spec.aim, b), torch.full((b,), 8.0))
     angles = torch.stack([r.uniform(-0.04, 0.04, b), pitch, r.uniform(-0.015, 0.015, b)], -1)
     moves, shakes = r.chance(spec.camera_moves, b), r.chance(spec.shake, b)
     turns = moves & r.chance(0.6, b)

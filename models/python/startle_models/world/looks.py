@@ -40,10 +40,10 @@ def object_colours(r: Rng, *shape):
 def _lights(b, r: Rng, spec):
     """Directions [B,L,3], powers [B,L] and ambient light [B]; the second and third light are on in a share."""
     az = r.uniform(-2.6, 2.6, b, N_LIGHTS)  # 0: from the camera's side
-    el = r.uniform(0.6, 1.3, b, N_LIGHTS)
+    el = r.uniform(*spec.light_height, b, N_LIGHTS)
     light = torch.stack([az.sin() * el.cos(), el.sin(), -az.cos() * el.cos()], -1)
     more = r.uniform(0.05, 0.25, b, N_LIGHTS - 1) * r.chance(spec.more_lights, b, N_LIGHTS - 1)
-    return light, torch.cat([r.uniform(0.45, 0.75, b, 1), more], 1), r.uniform(0.3, 0.5, b)
+    return light, torch.cat([r.uniform(0.45, 0.75, b, 1), more], 1), r.uniform(*spec.ambient, b)
 
 
 def screens(b, r: Rng, spec, seconds):
@@ -70,7 +70,7 @@ def screens(b, r: Rng, spec, seconds):
 
 def sample_look(b, r: Rng, spec, screen_half, screen_on, moving_camera) -> Look:
     """Looks of b scenes without solids or strings. moving_camera [B]: side walls stay out of its view."""
-    tan = r.uniform(0.46, 0.54, b)
+    tan = r.uniform(*spec.view, b)
     share, pattern = (0.95, 0.9) if spec.held_out else (spec.textured, spec.pattern)
     textured = r.chance(share, b).float()[:, None]
     near = r.chance(spec.side_walls, b) & ~moving_camera

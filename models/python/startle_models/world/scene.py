@@ -27,6 +27,8 @@ class SceneSpec:
     the third object also has a ledge, ramp or block. airborne, resting, entering, tumbling, hung: shares of the free
     objects. depth: share of single free objects that also move in depth. gravity: units/s^2. noise, blur, drift:
     upper ends, grey levels in [0, 1], share of neighbours, share of the exposure. shutter: share with motion blur.
+    view: tangent of half the horizontal field of view. camera_height, aim: heights of the camera and of the point that
+    it looks at, units. light_height: of the lights over the horizon, radians. ambient: light from everywhere.
     held_out: shapes and textures are those that training never shows.
     """
 
@@ -54,6 +56,11 @@ class SceneSpec:
     blur: float = 0.12
     drift: float = 0.02
     shutter: float = 0.4
+    view: tuple[float, float] = (0.46, 0.54)
+    camera_height: tuple[float, float] = (1.4, 2.6)
+    aim: tuple[float, float] = (1.1, 1.7)
+    light_height: tuple[float, float] = (0.6, 1.3)
+    ambient: tuple[float, float] = (0.3, 0.5)
     held_out: bool = False
 
     @classmethod
@@ -65,6 +72,17 @@ class SceneSpec:
             stages=(0.85, 0.0, 0.0, 0.0, 0.15), second_stage=0.0, hung=0.0, tumbling=0.0, depth=0.0,
             gravity=(3.0, 6.0), noise=0.006, blur=0.06, drift=0.0, shutter=0.0,
         )
+
+    @classmethod
+    def wide(cls, **change) -> "SceneSpec":
+        """More cameras, lights and sizes than the benchmark has: low and tall cameras, strong perspective, long shadows,
+        objects down to 3 % of the picture's width."""
+        wider = {
+            "objects": (0.03, 0.2, 0.25, 0.24, 0.16, 0.12), "size": (0.03, 0.27), "noise": 0.02, "blur": 0.3,
+            "view": (0.36, 0.7), "camera_height": (0.9, 4.2), "aim": (0.7, 2.0), "light_height": (0.4, 1.4),
+            "ambient": (0.2, 0.6),
+        }
+        return cls(**(wider | change))
 
     @classmethod
     def curriculum(cls, p: float) -> "SceneSpec":

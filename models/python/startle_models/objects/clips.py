@@ -1,0 +1,203 @@
+"""Clips to train the predictor on: tokens and maps of lawful videos, as the generator knows them or as the encoder sees
+them, with what is true beside them."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+
+import torch
+
+from ..world import SceneSpec, frame_times, render, sample_scenes, simulate
+from .augment import augment, uniform
+from .encoder import Perception
+from .labels import ATTRIBUTES, SIDE, Labels, label
+
+FPS = 10.0
+FRAMES = 60
+CLIPS = 16  # of a chunk
+TOKENS = 7  # kept of a picture
+MOVES = 0.004  # shares a picture^2: motion that changes by so much is an event
+AFTER = 2  # pictures for which an event counts on
+BATCH = 96  # pictures that are encoded together
+
+
+@dataclasses.dataclass
+class Clips:
+    """tokens half [C,F,TOKENS,14]; maps uint8 [C,F,G,G,3]; event bool [C,F,TOKENS]: the motion of the token's thing has
+    just changed."""
+
+    tokens: torch.Tensor
+    maps: torch.Tensor
+    event: torch.Tensor
+
+    def __getitem__(self, index):
+        return Clips(*(getattr(self, f.name)[index] for f in dataclasses.fields(self)))
+
+    @classmethod
+    def cat(cls, parts):
+        return cls(*(torch.cat([getattr(p, f.name) for p in parts]) for f in dataclasses.fields(cls)))
+
+
+def spec(index: int) -> SceneSpec:
+    """Scenes of chunk `index`: screens, ledges and falls, things in the air, and everything; every other one with cameras
+    of all kinds."""
+    base = SceneSpec.wide() if index % 2 else SceneSpec(size=(0.04, 0.25))
+    turn = index // 2 % 8
+    if turn in (1, 4, 6):
+        return dataclasses.replace(base, screens=1.0, airborne=0.15, entering=0.5, hung=0.03,
+                                   stages=(0.8, 0.05, 0.05, 0.05, 0.05), second_stage=0.1)
+    if turn in (2, 5):
+        return dataclasses.replace(base, stages=(0.1, 0.4, 0.2, 0.2, 0.1), second_stage=0.6, screens=0.3)
+    if turn == 3:
+        return dataclasses.replace(base, airborne=0.8, resting=0.05)
+    return base
+
+
+def film(index: int, seed: int):
+    """A chunk's scenes: look and track."""
+    g = torch.Generator().manual_seed(seed * 1_000_003 + index)
+    source = float(12 + 18 * torch.rand(1, generator=g)) if index % 3 == 2 else None
+    scene = sample_scenes(CLIPS, FRAMES / FPS, g, spec(index))
+    return scene.look, simulate(scene, frame_times(FRAMES, FPS, source)), g
+
+
+def events(things):
+    """[B,F,N] bool: the motion of a thing has changed now or up to AFTER pictures ago."""
+    place, on = things[..., 2:4], things[..., 0] == 1
+    bend = torch.zeros_like(on)
+    jerk = (place[:, 2:] - 2 * place[:, 1:-1] + place[:, :-2]).norm(dim=-1)
+    bend[:, 2:] = (jerk > MOVES) & on[:, 2:] & on[:, 1:-1] & on[:, :-2]
+    for _ in range(AFTER):
+        bend[:, 1:] |= bend[:, :-1].clone()
+    return bend
+
+
+def known(labels: Labels) -> Clips:
+    """As the generator knows them: what is hardly seen is seen at random, the order is random."""
+    things = labels.things.clone()
+    n = things.shape[2]
+    seen = torch.where(things[..., 0] == 0.5, (torch.rand(things.shape[:3]) < 0.3).float(), things[..., 0])
+    things = things * seen[..., None]
+    things[..., 0] = seen
+    pad = (0, 0, 0, TOKENS - n)
+    tokens = torch.nn.functional.pad(things, pad)
+    event = torch.nn.functional.pad(events(labels.things), (0, TOKENS - n))
+    return Clips(tokens.half(), labels.maps, event)
+
+
+@torch.no_grad()
+def encode(pixels, perception: Perception):
+    """pixels [B,F,3,SIDE,SIDE] to tokens [B,F,TOKENS,14] and maps uint8 [B,F,G,G,3]."""
+    flat = pixels.flatten(0, 1)
+    parts = [perception(p.contiguous(memory_format=torch.channels_last)) for p in flat.split(BATCH)]
+    tokens, maps = (torch.cat(t).unflatten(0, pixels.shape[:2]) for t in zip(*parts))
+    return tokens[:, :, :TOKENS], (maps * 255).round().to(torch.uint8).permute(0, 1, 3, 4, 2)
+
+
+def owners(tokens, things):
+    """Index [B,F,K] of the thing that a token shows, or -1."""
+    gap = (tokens[..., :, None, 2:4] - things[..., None, :, 2:4]).abs() / (things[..., None, :, 4:6] + 0.02)
+    gap = torch.where((things[..., 0] > 0)[..., None, :], gap.amax(-1), torch.inf)
+    least, at = gap.min(-1)
+    return torch.where((least < 0.8) & (tokens[..., 0] > 0.15), at, -1)
+
+
+def seen(look, track, perception: Perception, generator) -> Clips:
+    """As the encoder sees them, in pictures of many looks."""
+    ss = 1 + int(torch.randint(2, (1,), generator=generator))
+    video, truth = render(look, track, SIDE, SIDE, generator, ss=ss), label(look, track)
+    still = (track.cam_pos == track.cam_pos[:, :1]).flatten(1).all(1) & (track.cam_rot == track.cam_rot[:, :1]).flatten(1).all(1)
+    other = still & (torch.rand(len(still)) < 0.4)
+    pixels, things, _ = augment(video, truth.things, truth.maps.float() / 255, truth.front, other)
+    tokens, maps = encode(pixels, perception)
+    owner = owners(tokens, things)
+    event = events(things).gather(2, owner.clamp(min=0)) & (owner >= 0)
+    return Clips(tokens.half(), maps, event)
+
+
+def make(folder, seed: int, first: int, count: int, every: int, perception: Perception | None):
+    """Write chunks first, first + every, .. as files; a file that is there is not made again."""
+    folder = pathlib.Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for index in range(first, first + count * every, every):
+        file = folder / f"{index:05d}.pt"
+        if file.exists():
+            continue
+        torch.manual_seed(seed * 7_000_003 + index)
+        look, track, g = film(index, seed)
+        clips = known(label(look, track)) if perception is None else seen(look, track, perception, g)
+        part = file.with_suffix(".part")
+        torch.save({"tokens": clips.tokens, "maps": clips.maps, "event": clips.event}, part)
+        part.rename(file)
+        if index // every % 10 == 0:
+            print(index, flush=True)
+
+
+def make_real(folder, footage, perception: Perception):
+    """Write one chunk a shot of the real sources to train on that is long enough: windows of it, as the encoder sees
+    them. Real footage is lawful."""
+    from . import natural
+    folder = pathlib.Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, file in natural.shots(footage):
+        target = folder / f"{pathlib.Path(name).stem}.pt"
+        video = [] if natural.is_test(name) or target.exists() else natural.load(file)
+        if len(video) < FRAMES:
+            continue
+        starts = range(0, len(video) - FRAMES + 1, FRAMES // 2)
+        windows = torch.stack([torch.from_numpy(video[s:s + FRAMES]) for s in starts])
+        tokens, maps = encode(windows.permute(0, 1, 4, 2, 3).float() / 127.5 - 1, perception)
+        event = torch.zeros(tokens.shape[:3], dtype=torch.bool)
+        torch.save({"tokens": tokens.half(), "maps": maps, "event": event}, target)
+
+
+class Pool:
+    """All chunks of some folders, in memory; refresh() takes in what is new."""
+
+    def __init__(self, *folders):
+        self.folders, self.names, self.clips = [pathlib.Path(f) for f in folders], set(), None
+        self.refresh()
+
+    def refresh(self):
+        new = [f for d in self.folders for f in sorted(d.glob("*.pt")) if f not in self.names]
+        parts = [Clips(**torch.load(f)) for f in new]
+        self.names |= set(new)
+        if parts:
+            self.clips = Clips.cat(([self.clips] if self.clips else []) + parts)
+
+    def batch(self, size: int, frames: int = FRAMES):
+        """Random clips as floats: tokens [B,F,K,14], maps [B,F,MAPS,G,G], event [B,F,K]; mirrored, their colours turned, their
+        tokens in random order."""
+        c = self.clips[torch.randint(len(self.clips.tokens), (size,))]
+        start = int(torch.randint(FRAMES - frames + 1, (1,)))
+        at = slice(start, start + frames)
+        tokens, maps, event = c.tokens[:, at].float(), c.maps[:, at].float() / 255, c.event[:, at]
+        flip = torch.rand(size) < 0.5
+        tokens[..., 2] = torch.where(flip[:, None, None], 1 - tokens[..., 2], tokens[..., 2])
+        maps = torch.where(flip.view(-1, 1, 1, 1, 1), maps.flip(3), maps).permute(0, 1, 4, 2, 3)
+        order = torch.rand(size, 3).argsort(1)[:, None, None].expand(*tokens.shape[:3], 3)
+        tokens[..., 7:10] = tokens[..., 7:10].gather(3, order) * torch.where(torch.rand(size, 1, 1, 3) < 0.5, 1.0, -1.0)
+        shuffle = torch.randperm(tokens.shape[2])
+        return tokens[:, :, shuffle], maps, event[:, :, shuffle]
+
+
+def blurred(tokens):
+    """Known tokens as if they had been seen: unsure, jittering, missed at times, with ghosts."""
+    b, f, k, _ = tokens.shape
+    on = (tokens[..., :1] > 0.5).float()
+    small = (0.02 / (tokens[..., 4:6].amin(-1, keepdim=True) + 0.005)).clamp(max=2)
+    level = uniform(0.0, 1.0, b, 1, 1, 1)
+    out = tokens.clone()
+    out[..., 2:4] += 0.0025 * level * torch.randn(b, f, k, 2) * (1 + small)
+    out[..., 4:6] *= torch.exp(0.05 * level * torch.randn(b, f, k, 2) * (1 + small))
+    out[..., 6:10] += 0.02 * level * torch.randn(b, f, k, 4)
+    sure = torch.sigmoid(3.0 + 1.2 * torch.randn(b, f, k, 1) - 2.0 * level * small - 2.5 * (1 - tokens[..., 1:2]))
+    out[..., :1] = sure
+    out = out * on * (torch.rand(b, f, k, 1) > 0.01 * level * small)
+    ghost = (torch.rand(b, f, k, 1) < 0.002 * level) & (on == 0)
+    random = torch.cat([0.3 + 0.4 * torch.rand(b, f, k, 1), torch.rand(b, f, k, 1), torch.rand(b, f, k, 2),
+                        0.02 + 0.06 * torch.rand(b, f, k, 2), torch.rand(b, f, k, 1), torch.rand(b, f, k, 3) - 0.5,
+                        torch.full((b, f, k, 4), 0.25)], -1)
+    assert random.shape[-1] == ATTRIBUTES
+    return torch.where(ghost, random, out)

@@ -1,0 +1,141 @@
+"""How well twins are told apart: energies of every picture, on the footing of lawful footage, by kind of violation."""
+
+from __future__ import annotations
+
+import pathlib
+
+import torch
+
+from ..world import HIDDEN, VIOLATIONS, SceneSpec, frame_times, render, render_pairs, sample_pairs, sample_scenes, simulate
+from .clips import FPS, FRAMES, TOKENS, encode, known
+from .labels import SIDE, label
+from .predictor import PARTS, tell
+
+WARM_UP = 8  # pictures that give no score
+FILES = 12
+LAWFUL = 96  # lawful videos for the footing
+
+
+def draw(folder, count: int, seed: int, held_out: bool = False):
+    """Twins of every kind and lawful videos, as pictures and as the generator knows them, written to files once."""
+    folder = pathlib.Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for i, kind in enumerate(("lawful", *VIOLATIONS)):
+        file = folder / f"{kind}.pt"
+        if file.exists():
+            continue
+        g = torch.Generator().manual_seed(seed * 1000 + i)
+        spec = SceneSpec(held_out=held_out)
+        torch.manual_seed(seed)
+        if kind == "lawful":
+            scene = sample_scenes(LAWFUL, FRAMES / FPS, g, spec)
+            look, track, onset = scene.look, simulate(scene, frame_times(FRAMES, FPS)), None
+            video = render(look, track, SIDE, SIDE, g)
+        else:
+            pairs = sample_pairs(kind, count, FRAMES, FPS, g, spec)
+            look, track, onset = pairs.look, pairs.track, pairs.onset
+            video = render_pairs(pairs, SIDE, SIDE, g)
+        truth = known(label(look, track))
+        if onset is not None:
+            for p, o in enumerate(onset.tolist()):
+                truth.tokens[2 * p + 1, :o] = truth.tokens[2 * p, :o]
+                truth.maps[2 * p + 1, :o] = truth.maps[2 * p, :o]
+        torch.save({"video": video, "tokens": truth.tokens, "maps": truth.maps, "onset": onset}, file)
+        print(kind, flush=True)
+
+
+@torch.no_grad()
+def perceive(video, perception):
+    """video uint8 [B,F,SIDE,SIDE,3] to tokens [B,F,K,14] and maps float [B,F,MAPS,G,G]."""
+    pixels = video.permute(0, 1, 4, 2, 3)
+    parts = [encode(p.float() / 127.5 - 1, perception) for p in pixels.split(8)]
+    tokens, maps = (torch.cat(t) for t in zip(*parts))
+    return tokens, maps.float().permute(0, 1, 4, 2, 3) / 255
+
+
+@torch.no_grad()
+def energies(net, tokens, maps, rows: bool = False):
+    """The largest of each part [B,F,P] at every picture."""
+    b, frames = tokens.shape[:2]
+    parts, birth = net.unpack(torch.zeros(b, net.width(FILES)))
+    out = []
+    for t in range(frames):
+        parts, seen = net.step(parts, birth, tokens[:, t], maps[:, t])
+        birth = net.births(parts["alive"], parts["age"], parts["q1"], maps[:, t])
+        energy, _, _ = tell(seen)
+        out.append(energy if rows else energy.amax(1))
+    return torch.stack(out, 1)
+
+
+class Footing:
+    """Tail ranks of parts on lawful footage: -log10 of the share of lawful pictures with as much, going on along a line
+    beyond what was seen."""
+
+    def __init__(self, lawful):
+        flat = lawful[:, WARM_UP:].flatten(0, 1)
+        self.sorted = flat.sort(0).values
+        n = len(flat)
+        top, tenth = self.sorted[-max(2, n // 1000)], self.sorted[-max(20, n // 50)]
+        self.edge = top
+        self.slope = (top - tenth).clamp(min=0.3)
+
+    def __call__(self, energy):
+        n = len(self.sorted)
+        shape = energy.shape
+        e = energy.reshape(-1, shape[-1])
+        below = torch.stack([torch.searchsorted(self.sorted[:, p].contiguous(), e[:, p].contiguous()) for p in range(shape[-1])], 1)
+        rank = -(((n - below).float() + 0.5) / (n + 1)).log10()
+        cap = torch.full_like(rank, 3.0)
+        beyond = 3.0 + (e - self.edge) / self.slope
+        return torch.where(e > self.edge, torch.maximum(beyond, cap), rank.minimum(cap)).view(shape)
+
+
+def scores(footed):
+    """Curves by name [B,F]: the largest part, sums over pictures and over parts."""
+    def over(x, k):
+        return sum(torch.nn.functional.pad(x, (i, 0))[:, :x.shape[1]] for i in range(k))
+    out = {part: footed[..., i] for i, part in enumerate(PARTS)}
+    largest = footed.amax(-1)
+    sharp = footed.clamp(min=1.5).sub(1.5).sum(-1)
+    out |= {"max": largest, "sum3": over(largest, 3), "sum6": over(largest, 6), "parts": sharp, "parts3": over(sharp, 3),
+            "parts6": over(sharp, 6)}
+    return out
+
+
+def auroc(high, low):
+    d = high[:, None] - low[None]
+    return ((d > 0).float() + 0.5 * (d == 0).float()).mean().item()
+
+
+def table(net, folder, perception=None, names=None, show=("max", "sum3", "sum6", "parts3")):
+    """Prints and gives the share of twins told apart by kind, for each score."""
+    folder = pathlib.Path(folder)
+
+    def load(kind):
+        d = torch.load(folder / f"{kind}.pt")
+        if perception is None:
+            return d["tokens"].float(), d["maps"].float().permute(0, 1, 4, 2, 3) / 255
+        cache = folder / f"{kind}.seen.pt"
+        if not cache.exists():
+            torch.save(perceive(d["video"], perception), cache)
+        return torch.load(cache)
+    footing = Footing(energies(net, *load("lawful")))
+    result, all_high, all_low = {}, {}, {}
+    for kind in VIOLATIONS:
+        if not (folder / f"{kind}.pt").exists():
+            continue
+        for name, s in scores(footing(energies(net, *load(kind)))).items():
+            top = s[:, WARM_UP:].amax(1)
+            low, high = top[0::2], top[1::2]
+            d = high - low
+            result.setdefault(name, {})[kind] = ((d > 1e-6).float() + 0.5 * (d.abs() <= 1e-6).float()).mean().item()
+            all_high.setdefault(name, []).append(high)
+            all_low.setdefault(name, []).append(low)
+    for name in result:
+        r = result[name]
+        view = [v for k, v in r.items() if k not in HIDDEN]
+        hidden = [v for k, v in r.items() if k in HIDDEN]
+        a = auroc(torch.cat(all_high[name]), torch.cat(all_low[name]))
+        line = f"{name:13s} all {100 * sum(r.values()) / len(r):.1f} view {100 * sum(view) / max(1, len(view)):.1f} hidden {100 * sum(hidden) / max(1, len(hidden)):.1f} auroc {a:.3f}"
+        print(line, " ".join(f"{k}:{100 * v:.0f}" for k, v in r.items()) if name in show else "")
+    return result
