@@ -137,11 +137,8 @@ impl Fold {
     /// Takes the next window.
     pub fn push(&mut self, clip: &Clip, errors: &WindowErrors) {
         let opens = errors.contexts.len() > self.usual;
-        let usual = if opens {
-            Cow::Owned(WindowErrors { contexts: errors.contexts[..self.usual].to_vec() })
-        } else {
-            Cow::Borrowed(errors)
-        };
+        let usual =
+            if opens { Cow::Owned(errors.contexts[..self.usual].to_vec().into()) } else { Cow::Borrowed(errors) };
         self.literature.push(&usual);
         if opens {
             self.literature.open(errors);

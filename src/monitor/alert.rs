@@ -142,6 +142,7 @@ mod tests {
             per_hour: None,
             place: [1.0, 2.0, 3.0, 4.0],
             heat: HeatMap { grid: 1, area: [0.0; 4], values: vec![1.0] },
+            what: None,
             thumbnail: "abc".into(),
         };
         let wall = WallTimes { onset: at(1), peak: at(2), end: at(3) };

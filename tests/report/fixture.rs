@@ -44,6 +44,7 @@ pub fn calm(duration_s: f64, slot_s: f64) -> Report {
         strange: Vec::new(),
         video_surprise: video_surprise(),
         slower: Vec::new(),
+        sights: Vec::new(),
         truncated: false,
         warnings: vec!["the calibration sample is small: 120 points".into()],
         timings: Timings {
@@ -147,6 +148,7 @@ pub fn spike(report: &mut Report, id: u32, peak_s: f64, score: f32) -> Event {
         per_hour: Some(4.5),
         place,
         heat: heat(16, place),
+        what: None,
         thumbnail: jpeg_base64(&scene(place)).expect("a small picture"),
     }
 }

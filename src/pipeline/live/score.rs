@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::model::{Scorer, WindowErrors};
 use crate::pipeline::send;
 use crossbeam_channel::Sender;
+use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::time::{Instant, SystemTime};
 
@@ -44,7 +45,7 @@ pub(super) fn run(
                 continue;
             }
         }
-        let clips: Vec<Clip> = taken.iter().filter_map(|(_, item)| clip_of(item)).collect();
+        let clips: Vec<Clip> = taken.iter().filter_map(clip_of).collect();
         let begun = Instant::now();
         let scores = if clips.is_empty() { Vec::new() } else { scorer.score(&clips)? };
         if !clips.is_empty() {
@@ -57,16 +58,29 @@ pub(super) fn run(
         for (camera, _) in taken.iter().filter(|(_, item)| matches!(item, Item::Clip(..))) {
             options.meters.camera(*camera).clips.fetch_add(1, Ordering::Relaxed);
         }
+        // Only where the break is the last that is known of a camera: what is kept may be of the clips after it.
+        let mut last: HashMap<usize, bool> = HashMap::new();
+        last.extend(taken.iter().map(|(camera, item)| (*camera, is_break(item))));
+        last.iter().filter(|(_, broken)| **broken).for_each(|(camera, _)| scorer.forget(*camera));
         pass(taken, scores, out)?;
     }
     Ok(())
 }
 
-/// Clips share their frames, so a copy is cheap.
-fn clip_of(item: &Item) -> Option<Clip> {
+/// Clips share their frames, so a copy is cheap. Each camera is a stream of its own.
+fn clip_of((camera, item): &(usize, Item)) -> Option<Clip> {
     match item {
-        Item::Clip(clip, _) => Some(clip.clone()),
+        Item::Clip(clip, _) => Some(Clip { stream: *camera, ..clip.clone() }),
         _ => None,
+    }
+}
+
+/// Whether nothing that was seen before bears on what comes after it.
+fn is_break(item: &Item) -> bool {
+    match item {
+        Item::Gap(_) | Item::Lost(..) => true,
+        Item::Health(health) => health.state != State::Watching,
+        Item::Clip(..) | Item::Opened(_) => false,
     }
 }
 
