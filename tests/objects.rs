@@ -2,23 +2,30 @@
 //!
 //! Needs ONNX Runtime (`make test` sets it up); without it these tests fail and say so.
 
+#[path = "painted/camera.rs"]
+mod cameras;
 #[path = "objects/film.rs"]
 mod film;
 mod model_support;
+mod painted;
 
 use film::{Film, clips, job, run};
 use model_support::{bundle, npy_f32, options};
 use startle::Result;
 use startle::clip::Clip;
+use startle::media::FrameSource;
 use startle::model::objects::{ObjectJepa, ObjectNetwork, Percepts, Step};
-use startle::model::ort::{OrtObjects, objects_on, open_objects};
+use startle::model::ort::{self, OrtObjects, objects_on, open_objects};
 use startle::model::tensor::noise_frames;
-use startle::model::{Scorer, WindowErrors, self_test};
-use startle::pipeline::Copies;
+use startle::model::{Scorer, WindowErrors};
+use startle::pipeline::live::{News, Options, Pace, Phase, watch};
+use startle::pipeline::{Copies, Job};
 use startle::record::PartKind;
 use startle::surprise::{Baseline, CurveKey, Learner};
+use startle::units::Stop;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 fn network() -> OrtObjects {
     OrtObjects::open(&bundle("tiny-object"), &options()).unwrap_or_else(|e| panic!("this test needs ONNX Runtime: {e}"))
@@ -61,8 +68,8 @@ fn every_stage_equals_pytorch() {
     close("energies", &all.energy, &golden("energy"));
     close("expected things", &all.expected, &golden("expected"));
     close("seen things", &all.seen, &golden("seen"));
-    let (outcome, provider) = self_test::of_bundle(&bundle, &options()).unwrap();
-    assert!(outcome.passed() && outcome.0.len() == objects.parts.len(), "{outcome:?}");
+    let (outcome, provider) = ort::verify(&bundle, &options()).unwrap();
+    assert!(outcome.passed() && outcome.0.len() == 3 + objects.parts.len(), "{outcome:?}");
     assert_eq!(provider, "CPUExecutionProvider");
 }
 
@@ -271,4 +278,49 @@ fn a_baseline_ranks_each_part_and_keeps_its_promise() {
     let most = |report: &startle::record::Report| report.curve.iter().map(|p| p.surprise).fold(0.0, f32::max);
     assert!(most(&gone) > 1.5 * most(&usual), "{} {}", most(&gone), most(&usual));
     assert_eq!(gone.events.iter().filter_map(|e| e.what.as_ref()).map(|w| w.kind).next(), Some(PartKind::Missing));
+}
+
+#[test]
+fn cameras_share_the_model_agree_with_files_and_leave_nothing_behind() {
+    let teleports = [160, 100, 200];
+    let source = |at, stop| cameras::painted(240, at, Duration::ZERO, cameras::Ending::End, stop);
+    let watched = teleports.map(|at| cameras::camera(Pace::Model, move |_, stop| Ok(source(at, stop))));
+    let (mut model, mut curves, mut events) = (model(), vec![Vec::new(); 3], vec![Vec::new(); 3]);
+    watch(watched.into(), &mut model, &Options::new(Stop::new()), |camera: usize, news: News| {
+        match news {
+            News::Moment(moment) => curves[camera].push(moment.point),
+            News::Incident(incident) if incident.phase == Phase::Over => events[camera].push(incident.event),
+            _ => {}
+        }
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(model.streams(), 0, "what was kept of cameras that have ended");
+    for ((at, curve), events) in teleports.into_iter().zip(curves).zip(events) {
+        let open = move || -> Result<Box<dyn FrameSource>> { Ok(Box::new(source(at, Stop::new()))) };
+        let file = startle::pipeline::analyze(
+            Job { open: Box::new(open), ..job(Film::flying(0.0), 1) },
+            &mut self::model(),
+            &mut [],
+        )
+        .unwrap();
+        assert_eq!(curve, file.curve, "a camera and a file of the same pictures differ");
+        let [event] = &events[..] else { panic!("{events:?}") };
+        assert_eq!(event.what.as_ref().map(|what| what.kind), Some(PartKind::Moved));
+        assert_eq!((event.onset_s, &event.what), (file.events[0].onset_s, &file.events[0].what));
+    }
+}
+
+#[test]
+fn a_connection_that_comes_back_begins_a_new_stream() {
+    // Each connection shows the square elsewhere: across the break it would be a jump.
+    let stop = Stop::new();
+    let away = cameras::camera(Pace::Live, move |n, stop| {
+        let teleport = if n % 2 == 0 { 10_000 } else { 0 };
+        Ok(cameras::painted(120, teleport, Duration::from_micros(500), cameras::Ending::Error, stop))
+    });
+    let mut model = model();
+    let heard = cameras::run(vec![away], &mut model, &cameras::options(&stop), |h| h[0].reconnects >= 3);
+    assert!(heard[0].points > 20 && heard[0].events.is_empty(), "{} {:?}", heard[0].points, heard[0].events);
+    assert_eq!(model.streams(), 0);
 }

@@ -6,7 +6,7 @@ use startle::Result;
 use startle::media::capabilities::{Feature, capabilities};
 use startle::model::bundle::{DEFAULT_BUNDLE, ModelBundle, find, list, search_path};
 use startle::model::ort::library::{self, Runtime};
-use startle::model::ort::{Device, RuntimeOptions, cuda, probe};
+use startle::model::ort::{self, Device, RuntimeOptions, cuda, probe};
 use startle::model::self_test;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -152,7 +152,7 @@ fn check(dir: &Path, args: &DoctorArgs, runtime_works: bool) -> Result<String> {
         return Ok("files are whole; the self-test needs ONNX Runtime".into());
     }
     let options = RuntimeOptions { device: Device::Cpu, library: args.ort.clone(), ..RuntimeOptions::default() };
-    let (outcome, _) = self_test::of_bundle(&bundle, &options)?;
+    let (outcome, _) = ort::verify(&bundle, &options)?;
     let worst = outcome.0.iter().map(self_test::Figure::difference).fold(0.0, f64::max);
     if outcome.passed() {
         Ok(format!("self-test passed on the CPU, largest relative difference {worst:.1e}"))

@@ -11,8 +11,7 @@ use bench::BenchArgs;
 use clap::{Args, Subcommand};
 use startle::model::bundle::{DEFAULT_BUNDLE, Manifest, ModelBundle, find, list, search_path};
 use startle::model::objects::ObjectsSection;
-use startle::model::ort::{Device, RuntimeOptions, library};
-use startle::model::self_test;
+use startle::model::ort::{self, Device, RuntimeOptions, library};
 use startle::units::Stop;
 use startle::{Error, Result};
 use std::fmt::Display;
@@ -189,7 +188,7 @@ fn info(dir: &Path, page: &mut Page<'_>) -> Result<()> {
 fn verify(dir: &Path, runtime: &RuntimeArgs, page: &mut Page<'_>) -> Result<()> {
     let bundle = ModelBundle::load(dir)?;
     page.line(format!("{}: every file has its sha256", dir.display()))?;
-    let (outcome, provider) = self_test::of_bundle(&bundle, &runtime.options()?)?;
+    let (outcome, provider) = ort::verify(&bundle, &runtime.options()?)?;
     page.line(format!("graphs take and give what they must; they run on {provider}"))?;
     for figure in &outcome.0 {
         let verdict = if figure.passed() { "ok" } else { "WRONG" };

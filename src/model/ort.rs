@@ -24,6 +24,8 @@ use super::conditions::Given;
 use super::jepa::{HeldQuestion, Jepa, Network, Question};
 use super::manifest::Precision;
 use super::network::internal;
+use super::objects::ObjectNetwork;
+use super::self_test::{self, Outcome};
 use super::tensor::PixelBatch;
 use crate::error::{Error, Result};
 use ::ort::session::RunOptions;
@@ -60,6 +62,19 @@ pub fn open(bundle: &ModelBundle, options: &RuntimeOptions) -> Result<Jepa<OrtNe
         Some(conditioning) => model.conditioned(conditioning.action_dim),
         None => model,
     })
+}
+
+/// Loads a bundle's graphs and runs its self-test; tells the execution provider too.
+///
+/// # Errors
+/// As [`open`] and [`super::Scorer::score`].
+pub fn verify(bundle: &ModelBundle, options: &RuntimeOptions) -> Result<(Outcome, String)> {
+    if bundle.manifest().objects.is_some() {
+        let mut model = open_objects(bundle, options)?;
+        return Ok((self_test::run_objects(bundle, &mut model)?, model.network().provider()));
+    }
+    let mut model = open(bundle, options)?;
+    Ok((self_test::run(bundle, &mut model)?, model.network().provider()))
 }
 
 /// The graphs of a bundle in ONNX Runtime.

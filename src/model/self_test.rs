@@ -4,7 +4,6 @@ use super::WindowErrors;
 use super::bundle::ModelBundle;
 use super::jepa::{Jepa, Network};
 use super::objects::{ObjectJepa, ObjectNetwork};
-use super::ort::{self, RuntimeOptions};
 use crate::error::Result;
 
 /// One figure of the self-test.
@@ -49,18 +48,8 @@ impl Outcome {
 /// (`startle_models.parity.LIMITS`).
 const REDUCED: f64 = 2e-2;
 
-/// Loads a bundle's graphs and runs its self-test; tells the execution provider too.
-///
-/// # Errors
-/// As [`ort::open`] and [`super::Scorer::score`].
-pub fn of_bundle(bundle: &ModelBundle, options: &RuntimeOptions) -> Result<(Outcome, String)> {
-    if bundle.manifest().objects.is_some() {
-        let mut model = ort::open_objects(bundle, options)?;
-        return Ok((run_objects(bundle, &mut model)?, model.network().provider()));
-    }
-    let mut model = ort::open(bundle, options)?;
-    Ok((run(bundle, &mut model)?, model.network().provider()))
-}
+/// Energies less than this are calm.
+const ONE_NAT: f64 = 1.0;
 
 /// Runs that of a model that predicts features.
 ///
@@ -80,24 +69,36 @@ pub fn run<N: Network>(bundle: &ModelBundle, model: &mut Jepa<N>) -> Result<Outc
     Ok(Outcome(test.surprise.iter().zip(&contexts).map(figure).collect()))
 }
 
-/// Runs that of a model of objects. A part may be calm, so differences are relative to the largest of them, if that is
-/// more.
+/// Runs that of a model of objects. A part may be calm, so differences of energies are relative to the largest of them, or
+/// to one nat.
 ///
 /// # Errors
 /// As [`super::Scorer::score`].
 pub fn run_objects<N: ObjectNetwork>(bundle: &ModelBundle, model: &mut ObjectJepa<N>) -> Result<Outcome> {
     let test = &bundle.manifest().self_test;
     let tolerance = allowed(bundle, model.network().is_reduced());
-    let energy = model.energy_of_noise(test.seed)?;
-    let scale = test.energy.iter().map(|expected| expected.value.abs()).fold(0.0, f64::max);
+    let (seen, last) = model.run_noise(test.seed)?;
+    let scale = test.energy.iter().map(|expected| expected.value.abs()).fold(ONE_NAT, f64::max);
+    let mean = |values: &[f32]| values.iter().map(|v| f64::from(v.abs())).sum::<f64>() / values.len().max(1) as f64;
+    let stage = |(name, expected, values): (&str, f64, &[f32])| Figure {
+        name: format!("{name:>6}: mean size"),
+        expected,
+        found: mean(values),
+        scale: expected.abs(),
+        tolerance,
+    };
     let figure = |(part, expected): (usize, &super::manifest::ExpectedPart)| Figure {
         name: format!("part {:>12}: energy", expected.part),
         expected: expected.value,
-        found: energy.iter().skip(part).step_by(test.energy.len()).map(|e| f64::from(*e)).sum(),
+        found: last.energy.iter().skip(part).step_by(test.energy.len()).map(|e| f64::from(*e)).sum(),
         scale,
         tolerance,
     };
-    Ok(Outcome(test.energy.iter().enumerate().map(figure).collect()))
+    let stages = test.stages.map(|s| {
+        [("tokens", s.tokens, &seen.tokens[..]), ("maps", s.maps, &seen.maps), ("state", s.state, &last.next_state)]
+    });
+    let stages = stages.into_iter().flatten().map(stage);
+    Ok(Outcome(stages.chain(test.energy.iter().enumerate().map(figure)).collect()))
 }
 
 fn allowed(bundle: &ModelBundle, reduced: bool) -> f64 {

@@ -4,7 +4,7 @@
     python -m startle_models.objects_bundle seal DIR      recompute hashes, e.g. after adding baseline.json
 
 `write` copies `encoder.onnx` and `predictor.onnx` into a folder, reads every size off them, runs the self-test (noise from a
-seed; for each part the sum over all rows of the energies of the last picture) and writes the manifest. The graphs are
+seed; see `self_test`) and writes the manifest. The graphs are
 described in `src/model/objects/mod.rs`.
 """
 
@@ -108,19 +108,23 @@ def self_test_pictures(seed: int, frames: int, side: int, mean, std) -> np.ndarr
     return normalise(lcg_pixels(seed, frames, side), mean, std)
 
 
-def energies(session: Session, manifest: Manifest) -> dict[str, float]:
-    """The self-test: for each part the sum over all rows of the energies of the last picture."""
+def self_test(session: Session, manifest: Manifest) -> tuple[dict[str, float], dict[str, float]]:
+    """For each part the sum over all rows of the energies of the last picture; and mean absolute values of all tokens, all
+    maps and the last state, since the energies of noise may all be 0."""
     clip, pre = manifest["clip"], manifest["preprocess"]
     pixels = self_test_pictures(
         manifest["self_test"]["seed"], clip["frames_per_clip"], clip["crop_size"], pre["mean"], pre["std"]
     )
-    energy = session.run(pixels)[-1][1][0]
+    last = session.run(pixels)[-1]
+    energy, seen = last[1][0], session.see(pixels)
+    stages = {name: float(np.abs(x).mean(dtype=np.float64))
+              for name, x in (("tokens", seen[0]), ("maps", seen[1]), ("state", last[0]))}
     names = [part["name"] for part in manifest["objects"]["parts"]]
     if energy.shape[1] != len(names):
         raise BundleError(f"the predictor gives {energy.shape[1]} parts, {len(names)} are named")
     if not (np.isfinite(energy).all() and (energy >= 0).all()):
         raise BundleError("the predictor gives energies that are not finite and at least 0")
-    return dict(zip(names, energy.sum(0, dtype=np.float64).tolist(), strict=True))
+    return dict(zip(names, energy.sum(0, dtype=np.float64).tolist(), strict=True)), stages
 
 
 def write(folder: Path, encoder: Path, predictor: Path, options: Options) -> Manifest:
@@ -134,8 +138,9 @@ def write(folder: Path, encoder: Path, predictor: Path, options: Options) -> Man
         raise BundleError(f"kinds {unknown}: known are {KINDS}")
     session = Session(folder / "encoder.onnx", folder / "predictor.onnx")
     manifest = _manifest(session, options)
-    found = energies(session, manifest)
+    found, stages = self_test(session, manifest)
     manifest["self_test"]["energy"] = [{"part": name, "value": value} for name, value in found.items()]
+    manifest["self_test"]["stages"] = stages
     for name in ("encoder", "predictor"):
         manifest["graphs"][name] = bundle.file_entry(folder, f"{name}.onnx", [])
     (folder / "README.md").write_text(options.card or _card(manifest))
@@ -210,14 +215,17 @@ def verify(folder: Path) -> dict[str, float]:
     for key in ("tokens", "attributes", "maps", "state"):
         if sizes[key] != objects[key]:
             raise BundleError(f"objects.{key} is {objects[key]}, the graphs have {sizes[key]}")
-    found = energies(session, manifest)
+    found, stages = self_test(session, manifest)
     expected = {e["part"]: e["value"] for e in manifest["self_test"]["energy"]}
     if list(found) != list(expected):
         raise BundleError(f"self-test values for {list(expected)}, parts are {list(found)}")
-    scale = max(abs(value) for value in expected.values())
+    tolerance, scale = manifest["self_test"]["tolerance_rel"], max(1.0, *map(abs, expected.values()))
     for part, value in found.items():
-        if not abs(value - expected[part]) <= manifest["self_test"]["tolerance_rel"] * scale:
+        if not abs(value - expected[part]) <= tolerance * scale:
             raise BundleError(f"self-test, part {part}: energy {value}, expected {expected[part]}")
+    for stage, value in manifest["self_test"]["stages"].items():
+        if not abs(stages[stage] - value) <= tolerance * abs(value):
+            raise BundleError(f"self-test, {stage}: mean size {stages[stage]}, expected {value}")
     return found
 
 

@@ -192,6 +192,21 @@ pub struct SelfTest {
     /// For each part the sum over all rows of the energies of the last picture; of a model of objects.
     #[serde(default)]
     pub energy: Vec<ExpectedPart>,
+    /// Of a model of objects; the energies alone may be calm, since in noise there is nothing to see.
+    #[serde(default)]
+    pub stages: Option<ExpectedStages>,
+}
+
+/// Mean absolute values of what a model of objects gives in the self-test, which are known in advance.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExpectedStages {
+    /// Of all pictures' tokens.
+    pub tokens: f64,
+    /// Of all pictures' maps.
+    pub maps: f64,
+    /// Of the last state.
+    pub state: f64,
 }
 
 /// The energy of a part that is known in advance.

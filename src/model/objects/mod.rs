@@ -71,6 +71,9 @@ impl ObjectsSection {
         if manifest.family != FAMILY || manifest.conditioning.is_some() || manifest.graphs.target_encoder.is_some() {
             return Err(format!("[objects] is of the family {FAMILY}, without conditioning and target encoder"));
         }
+        if manifest.self_test.stages.is_none() {
+            return Err("self_test.stages is missing".into());
+        }
         let tested: Vec<&str> = manifest.self_test.energy.iter().map(|expected| expected.part.as_str()).collect();
         let parts: Vec<&str> = self.parts.iter().map(|part| part.name.as_str()).collect();
         if tested != parts {

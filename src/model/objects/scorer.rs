@@ -71,11 +71,11 @@ impl<N: ObjectNetwork> ObjectJepa<N> {
         self.streams.len()
     }
 
-    /// The energies `[R, P]` of the last picture of the self-test clip, which is noise from `seed`.
+    /// What is seen in the self-test clip, which is noise from `seed`, and the step of its last picture.
     ///
     /// # Errors
     /// As [`Scorer::score`].
-    pub fn energy_of_noise(&mut self, seed: u32) -> Result<Vec<f32>> {
+    pub fn run_noise(&mut self, seed: u32) -> Result<(Percepts, Step)> {
         self.pixels.clear();
         let mut noise = noise(seed);
         for _ in 0..self.spec.frames_per_clip {
@@ -83,13 +83,11 @@ impl<N: ObjectNetwork> ObjectJepa<N> {
             self.normalizer.append(&picture, &mut self.pixels);
         }
         let seen = self.see()?;
-        let mut state = vec![0.0; self.sizes.state];
-        let mut energy = Vec::new();
+        let mut last = Step { next_state: vec![0.0; self.sizes.state], ..Step::default() };
         for picture in 0..self.spec.frames_per_clip as usize {
-            let step = self.step(&state, &self.pick(&seen, &[picture]))?;
-            (state, energy) = (step.next_state, step.energy);
+            last = self.step(&last.next_state, &self.pick(&seen, &[picture]))?;
         }
-        Ok(energy)
+        Ok((seen, last))
     }
 
     /// One picture of noise in each of some streams, as a live stream's next picture costs: for measuring.

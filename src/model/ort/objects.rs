@@ -1,7 +1,8 @@
 //! The graphs of a model of objects in ONNX Runtime.
 //!
 //! Invariant: what comes of a picture or stream does not depend on what else is in a call. Kernels may sum in another order
-//! when a call is larger, so this is tried when the graphs are loaded; where it does not hold, they are run one at a time.
+//! when a call is larger (often a call of one is the odd one out), so this is tried when the graphs are loaded: where a lone
+//! one comes out otherwise it is joined by zeros, and where that does not help either, all are run one at a time.
 
 use super::graph::Graph;
 use super::{Interrupt, OrtNetwork, RuntimeOptions, tensor};
@@ -9,6 +10,7 @@ use crate::error::Result;
 use crate::model::bundle::ModelBundle;
 use crate::model::objects::{ObjectJepa, ObjectNetwork, ObjectsSection, Percepts, Sizes, Step};
 use crate::model::tensor::noise;
+use std::borrow::Cow;
 
 /// Most pictures of a call.
 const TOGETHER: usize = 16;
@@ -37,8 +39,45 @@ pub struct OrtObjects {
     graphs: OrtNetwork,
     sizes: Sizes,
     shapes: Shapes,
-    /// Pictures of a call of the encoder, and streams of a call of the predictor.
-    together: (usize, usize),
+    /// Pictures of a call of the encoder.
+    pictures: Together,
+    /// Streams of a call of the predictor.
+    streams: Together,
+}
+
+/// How many may share a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Together {
+    fewest: usize,
+    most: usize,
+}
+
+impl Together {
+    const fn exactly(count: usize) -> Self {
+        Self { fewest: count, most: count }
+    }
+
+    /// From what comes of the tried items in calls of so many.
+    fn tried<T: PartialEq>(mut of: impl FnMut(Self) -> Result<T>) -> Result<Self> {
+        let all = of(Self::exactly(TRIED))?;
+        let three = of(Self { fewest: 1, most: 3 })? == all;
+        for fewest in [1, 2] {
+            if three && of(Self::exactly(fewest))? == all {
+                return Ok(Self { fewest, most: TOGETHER });
+            }
+        }
+        Ok(Self::exactly(1))
+    }
+}
+
+/// Some items of `size` numbers, with zeros behind them until there are at least so many.
+fn padded(items: &[f32], size: usize, fewest: usize) -> Cow<'_, [f32]> {
+    if items.len() >= fewest * size {
+        return Cow::Borrowed(items);
+    }
+    let mut padded = items.to_vec();
+    padded.resize(fewest * size, 0.0);
+    Cow::Owned(padded)
 }
 
 /// Of tensors, without the first size.
@@ -69,8 +108,8 @@ impl OrtObjects {
         let objects = bundle.manifest().things()?;
         let (sizes, shapes) = (Sizes::of(objects, bundle.spec()), Shapes::of(objects, bundle));
         let graphs = OrtNetwork::load(bundle, options)?;
-        let mut new = Self { graphs, sizes, shapes, together: (1, 1) };
-        new.together = new.try_together(bundle)?;
+        let mut new = Self { graphs, sizes, shapes, pictures: Together::exactly(1), streams: Together::exactly(1) };
+        new.try_together(bundle)?;
         Ok(new)
     }
 
@@ -79,52 +118,51 @@ impl OrtObjects {
         self.graphs.interrupt()
     }
 
-    /// How many pictures and streams may share a call: noise is looked at in calls of several sizes, and must come out the
-    /// same.
-    fn try_together(&mut self, bundle: &ModelBundle) -> Result<(usize, usize)> {
-        let mut pixels = Vec::new();
+    /// Finds out how many pictures and streams may share a call: noise is looked at in calls of several sizes.
+    fn try_together(&mut self, bundle: &ModelBundle) -> Result<()> {
+        let (mut pixels, normalizer) = (Vec::new(), bundle.normalizer());
         let bytes: Vec<u8> = noise(1).take(TRIED * self.sizes.picture).collect();
-        bytes.chunks_exact(self.sizes.picture).for_each(|picture| bundle.normalizer().append(picture, &mut pixels));
-        let alone = self.see(&pixels, TRIED)?;
+        bytes.chunks_exact(self.sizes.picture).for_each(|picture| normalizer.append(picture, &mut pixels));
+        self.pictures = Together::tried(|together| {
+            self.pictures = together;
+            self.see(&pixels, TRIED)
+        })?;
+        let seen = self.see(&pixels, TRIED)?;
         let states: Vec<f32> = noise(2).take(TRIED * self.sizes.state).map(|byte| f32::from(byte) / 255.0).collect();
-        let first = self.step(&states, &alone)?;
-        let (mut pictures, mut streams) = (TOGETHER, TOGETHER);
-        for count in [3, TRIED] {
-            self.together = (count, count);
-            if self.see(&pixels, TRIED)? != alone {
-                pictures = 1;
-            }
-            if self.step(&states, &alone)? != first {
-                streams = 1;
-            }
-        }
-        Ok((pictures, streams))
+        self.streams = Together::tried(|together| {
+            self.streams = together;
+            self.step(&states, &seen)
+        })?;
+        Ok(())
     }
 }
 
 impl ObjectNetwork for OrtObjects {
     fn see(&mut self, pictures: &[f32], _count: usize) -> Result<Percepts> {
         let (mut all, [c, h, w]) = (Percepts::default(), self.shapes.picture);
-        for some in pictures.chunks(self.together.0 * self.sizes.picture) {
-            let count = some.len() / self.sizes.picture;
-            let inputs = ::ort::inputs!["pixel_values" => tensor([count, c, h, w], some)?];
+        let (Sizes { picture, tokens, maps, .. }, Together { fewest, most }) = (self.sizes, self.pictures);
+        for some in pictures.chunks(most * picture) {
+            let whole = padded(some, picture, fewest);
+            let inputs = ::ort::inputs!["pixel_values" => tensor([whole.len() / picture, c, h, w], &whole)?];
             let outs = [("tokens", &mut all.tokens), ("maps", &mut all.maps)];
             self.graphs.encoder.append(inputs, &self.graphs.interrupt, outs)?;
         }
+        all.tokens.truncate(pictures.len() / picture * tokens);
+        all.maps.truncate(pictures.len() / picture * maps);
         Ok(all)
     }
 
     fn step(&mut self, states: &[f32], percepts: &Percepts) -> Result<Step> {
         let (mut all, Shapes { tokens: [k, a], maps: [m, g, _], .. }) = (Step::default(), self.shapes);
-        let Sizes { state, tokens, maps, .. } = self.sizes;
-        let most = self.together.1;
+        let (Sizes { state, tokens, maps, .. }, Together { fewest, most }) = (self.sizes, self.streams);
         let runs = states.chunks(most * state).zip(percepts.tokens.chunks(most * tokens));
-        for ((states, tokens), maps) in runs.zip(percepts.maps.chunks(most * maps)) {
-            let count = states.len() / state;
+        for ((states, some), mapped) in runs.zip(percepts.maps.chunks(most * maps)) {
+            let (states, some) = (padded(states, state, fewest), padded(some, tokens, fewest));
+            let (mapped, count) = (padded(mapped, maps, fewest), states.len() / state);
             let inputs = ::ort::inputs![
-                "state" => tensor([count, state], states)?,
-                "tokens" => tensor([count, k, a], tokens)?,
-                "maps" => tensor([count, m, g, g], maps)?,
+                "state" => tensor([count, state], &states)?,
+                "tokens" => tensor([count, k, a], &some)?,
+                "maps" => tensor([count, m, g, g], &mapped)?,
             ];
             let outs = [
                 ("next_state", &mut all.next_state),
@@ -134,6 +172,11 @@ impl ObjectNetwork for OrtObjects {
             ];
             self.graphs.predictor.append(inputs, &self.graphs.interrupt, outs)?;
         }
+        let count = states.len() / state;
+        all.next_state.truncate(count * state);
+        all.energy.truncate(count * self.sizes.energy);
+        all.expected.truncate(count * self.sizes.things);
+        all.seen.truncate(count * self.sizes.things);
         Ok(all)
     }
 

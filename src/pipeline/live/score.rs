@@ -41,6 +41,7 @@ pub(super) fn run(
         if options.stop.requested() {
             let since = *stopped.get_or_insert_with(Instant::now);
             if since.elapsed() > options.drain {
+                forget_broken(scorer, &taken);
                 pass(taken, Vec::new(), out)?;
                 continue;
             }
@@ -58,10 +59,7 @@ pub(super) fn run(
         for (camera, _) in taken.iter().filter(|(_, item)| matches!(item, Item::Clip(..))) {
             options.meters.camera(*camera).clips.fetch_add(1, Ordering::Relaxed);
         }
-        // Only where the break is the last that is known of a camera: what is kept may be of the clips after it.
-        let mut last: HashMap<usize, bool> = HashMap::new();
-        last.extend(taken.iter().map(|(camera, item)| (*camera, is_break(item))));
-        last.iter().filter(|(_, broken)| **broken).for_each(|(camera, _)| scorer.forget(*camera));
+        forget_broken(scorer, &taken);
         pass(taken, scores, out)?;
     }
     Ok(())
@@ -73,6 +71,13 @@ fn clip_of((camera, item): &(usize, Item)) -> Option<Clip> {
         Item::Clip(clip, _) => Some(Clip { stream: *camera, ..clip.clone() }),
         _ => None,
     }
+}
+
+/// Lets go of what the model keeps of cameras whose run of frames is broken. Only where the break is the last that is known
+/// of a camera: what is kept may be of clips after it.
+fn forget_broken(scorer: &mut (dyn Scorer + Send), taken: &[(usize, Item)]) {
+    let last: HashMap<usize, bool> = taken.iter().map(|(camera, item)| (*camera, is_break(item))).collect();
+    last.into_iter().filter(|(_, broken)| *broken).for_each(|(camera, _)| scorer.forget(camera));
 }
 
 /// Whether nothing that was seen before bears on what comes after it.
