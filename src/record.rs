@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::media::{GapReason, VideoInfo};
 use crate::model::ModelInfo;
 use crate::surprise::Check;
-pub use crate::surprise::{ContextSurprise, EventKind, VideoSurprise};
+pub use crate::surprise::{ContextSurprise, EventKind, PartKind, VideoSurprise};
 use crate::units::PixelBox;
 use serde::{Deserialize, Serialize};
 
@@ -86,14 +86,56 @@ pub struct Event {
     /// Spikes per hour of normal footage that reach as far; `None` without a baseline.
     #[serde(default)]
     pub per_hour: Option<f64>,
-    /// Where: the connected hot tokens around the peak token, in pixels of the source picture.
+    /// Where: the connected hot tokens around the peak token, in pixels of the source picture; with `what`, the box of the
+    /// thing that it is about.
     #[serde(rename = "box")]
     pub place: PixelBox,
     /// The heat map at the peak.
     pub heat: HeatMap,
+    /// What happened, as far as the model can tell: models of objects can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub what: Option<What>,
     /// The picture at the peak as JPEG, base64, at most 320 pixels wide; empty when none was kept.
     #[serde(default)]
     pub thumbnail: String,
+}
+
+/// What an event is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct What {
+    /// `missing`, `new`, `moved`, `size`, `colour` or `shape`.
+    pub kind: PartKind,
+    /// The part of the model's energy that gave it away.
+    pub part: String,
+    /// The same for people, a sentence.
+    pub sentence: String,
+    /// What was expected and where; `None` of what is new.
+    pub expected: Option<Look>,
+    /// What was seen instead; `None` of what is missing.
+    pub seen: Option<Look>,
+}
+
+/// A thing as a model of objects sees or expects it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Look {
+    /// Its whole box (of what is half hidden, too), in pixels of the source picture.
+    #[serde(rename = "box")]
+    pub place: PixelBox,
+    /// Its colour in a word.
+    pub colour: String,
+    /// Red, green, blue.
+    pub rgb: [u8; 3],
+    /// `ball`, `box`, `cylinder` or `thing`.
+    pub shape: String,
+}
+
+/// The things that a model of objects sees at a moment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Sight {
+    /// Middle of the slot, seconds from the first frame.
+    pub t_s: f64,
+    /// Their boxes, whole pixels of the source picture: left, top, right, bottom.
+    pub boxes: Vec<[u16; 4]>,
 }
 
 /// The only kind that earlier versions knew.
@@ -262,6 +304,9 @@ pub struct Report {
     /// Slower rates, as they were asked for; they do not touch the curve and the events above.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub slower: Vec<SlowerRate>,
+    /// What a model of objects saw: at most 3000 moments, of longer videos every second, fourth, … one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sights: Vec<Sight>,
     /// Whether the run ended before the video did (interrupted, or the file is cut off).
     pub truncated: bool,
     /// What went wrong without ending the run, and what limits the reading of the numbers.

@@ -375,3 +375,46 @@ fn what_tune_found_is_used_where_nothing_else_is_asked_for() {
     let mean = |result: &serde_json::Value| result["video_surprise"]["avg"].as_f64().unwrap();
     assert!((mean(&alone) / mean(&together) - 1.0).abs() < 1e-5, "{} {}", mean(&alone), mean(&together));
 }
+
+#[test]
+fn a_bundle_of_objects_that_does_not_fit_together_says_where() {
+    for (from, to, says) in [
+        ("family = \"object-jepa\"", "family = \"vjepa2\"", &["[objects] is of the family object-jepa"][..]),
+        ("context_lengths = [8]", "context_lengths = [4]", &["[objects] wants a clip", "context_lengths = [8]"]),
+        ("stride = 1", "stride = 2", &["[objects] wants a clip"]),
+        ("files = 4", "files = 0", &["must be at least 1"]),
+        ("kind = \"new\"", "kind = \"odd\"", &["odd", "missing"]),
+        ("name = \"new\"", "name = \"missing\"", &["a name twice"]),
+        ("{ part = \"missing\", value", "{ part = \"gone\", value", &["self_test.energy has values for", "gone"]),
+        ("[objects]", "[features]\ndim = 4\n\n[objects]", &["either [features] or [objects]"]),
+        ("maps = 3", "maps = 3\nmap = 3", &["unknown field `map`"]),
+    ] {
+        let copy = Copy::of("tiny-object");
+        copy.edit(from, to);
+        assert_says(&copy.refusal(), says);
+    }
+}
+
+#[test]
+fn graphs_of_objects_must_have_the_manifests_sizes() {
+    for (from, to, says) in [
+        ("attributes = 14", "attributes = 13", &["predictor.onnx", "tokens", "13"][..]),
+        ("maps = 3", "maps = 2", &["encoder.onnx", "maps"]),
+        ("state = 27", "state = 28", &["predictor.onnx", "state", "28"]),
+        ("patch_size = 4", "patch_size = 8", &["encoder.onnx", "maps"]),
+    ] {
+        let copy = Copy::of("tiny-object");
+        copy.edit(from, to);
+        let bundle = ModelBundle::load(copy.dir()).unwrap();
+        let error = ort::open_objects(&bundle, &options()).err().expect("graphs of other sizes were taken").to_string();
+        assert_says(&error, says);
+    }
+    let copy = Copy::of("tiny-object");
+    copy.reseal("encoder.onnx", &std::fs::read(data("bundles/tiny-object/predictor.onnx")).unwrap());
+    let bundle = ModelBundle::load(copy.dir()).unwrap();
+    let error = ort::open_objects(&bundle, &options()).err().expect("a predictor was taken for an encoder").to_string();
+    assert_says(&error, &["encoder.onnx", "is it the right graph for this place?"]);
+    let mut whole = model_support::bundle("tiny-object");
+    assert!(whole.set_stride(2).unwrap_err().to_string().contains("every picture of a stream once"));
+    assert!(ort::open(&whole, &options()).err().expect("features were taken").to_string().contains("predicts things"));
+}

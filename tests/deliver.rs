@@ -65,6 +65,7 @@ impl Desk {
             per_hour: None,
             place: [1.0, 2.0, 3.0, 4.0],
             heat: HeatMap { grid: 1, area: [0.0; 4], values: vec![1.0] },
+            what: None,
             thumbnail: "/9j/2Q==".into(),
         };
         let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000 + u64::from(id));

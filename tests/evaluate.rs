@@ -71,7 +71,13 @@ fn metrics_are_those_of_scikit_learn() {
     }
     for set in &golden.series {
         let scores: Vec<VideoScores> = set.tracks.iter().map(|t| scores(&t.curve, 0.1)).collect();
-        let of = |(t, scores): (&Labelled, _)| Track { scores, onset_s: t.onset_s, place: None, duration_s: 1.0 };
+        let of = |(t, scores): (&Labelled, _)| Track {
+            scores,
+            onset_s: t.onset_s,
+            place: None,
+            what: None,
+            duration_s: 1.0,
+        };
         let tracks: Vec<Track<'_>> = set.tracks.iter().zip(&scores).map(of).collect();
         assert_near(slot_auroc(&tracks).unwrap(), set.slot_auroc, "slot AUROC");
         assert_near(vus_pr(&tracks, VUS_BUFFER).unwrap(), set.vus_pr, "VUS-PR");
@@ -116,6 +122,7 @@ fn case(id: &str, group: &str, kind: &str, possible: bool) -> Case {
         motion: None,
         onset_s: None,
         place: None,
+        what: None,
         control: false,
     }
 }
@@ -272,6 +279,7 @@ fn synthetic(case: Case, strength: f32, noise: &mut Noise) -> ScoredCase {
                 end_s: t + 0.3,
                 score,
                 place: [45.0 + 30.0 * noise.next(), 40.0, 90.0, 70.0],
+                what: None,
             };
             scores.events = hot.map(event).into_iter().collect();
         }
@@ -371,7 +379,8 @@ proptest! {
                 .map(|(values, _)| scores(&values.iter().map(|v| map(f32::from(*v))).collect::<Vec<_>>(), 0.1))
                 .collect();
             let track = |(scores, (_, onset_s)): (_, &(Vec<u8>, Option<f64>))| Track {
-                scores, onset_s: *onset_s, place: None, duration_s: 4.0,
+                scores, onset_s: *onset_s, place: None,
+                what: None, duration_s: 4.0,
             };
             vus_pr(&all.iter().zip(&curves).map(track).collect::<Vec<_>>(), VUS_BUFFER)
         };

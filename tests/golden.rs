@@ -80,7 +80,7 @@ fn every_stage_equals_the_reference() {
         let (slots, area) = (spec.target_slots(context), spec.tokens_per_slot());
         let question = Question {
             windows: 1,
-            dim: bundle.manifest().features.dim,
+            dim: bundle.manifest().widths().unwrap().target,
             context: &tokens,
             context_pos: &range(0..slots.start * area),
             target_pos: &range(slots.start * area..slots.end * area),

@@ -10,10 +10,10 @@ use startle::model::Scorer;
 use startle::model::bundle::ModelBundle;
 use startle::model::conditions::ActionTable;
 use startle::model::jepa::Jepa;
-use startle::model::ort::{self, Device, OrtNetwork, RuntimeOptions, library};
+use startle::model::ort::{self, Device, OrtNetwork, OrtObjects, RuntimeOptions, library};
 use startle::model::persistence::Persistence;
 use startle::model::shelf;
-use startle::pipeline::{Open, Pool};
+use startle::pipeline::{Copies, Open, Pool};
 use startle::surprise::CurveKey;
 use startle::{Error, Result};
 use std::path::{Path, PathBuf};
@@ -171,6 +171,7 @@ impl ChosenModel {
     /// A scorer with sessions of its own.
     pub fn scorer(&self) -> Result<Box<dyn Scorer + Send>> {
         let spec = match &self.source {
+            Source::Bundle(bundle) if bundle.manifest().objects.is_some() => return self.objects(bundle),
             Source::Bundle(bundle) => return Ok(Box::new(Pool::new(self.plan.sessions, || self.open(bundle))?)),
             Source::Persistence(spec) => spec,
         };
@@ -178,6 +179,15 @@ impl ChosenModel {
             return Err(startle::Error::Config("persistence takes no actions; leave out --actions".into()));
         }
         Ok(Box::new(Persistence::new(spec.clone())?))
+    }
+
+    fn objects(&self, bundle: &ModelBundle) -> Result<Box<dyn Scorer + Send>> {
+        if self.actions.is_some() {
+            let name = &bundle.manifest().name;
+            return Err(startle::Error::Config(format!("{name} takes no actions; leave out --actions")));
+        }
+        let network = Copies::new(self.plan.sessions, || OrtObjects::open(bundle, &self.options))?;
+        Ok(Box::new(ort::objects_on(bundle, network)?))
     }
 
     fn open(&self, bundle: &ModelBundle) -> Result<Jepa<OrtNetwork>> {

@@ -152,8 +152,7 @@ fn check(dir: &Path, args: &DoctorArgs, runtime_works: bool) -> Result<String> {
         return Ok("files are whole; the self-test needs ONNX Runtime".into());
     }
     let options = RuntimeOptions { device: Device::Cpu, library: args.ort.clone(), ..RuntimeOptions::default() };
-    let mut model = ort::open(&bundle, &options)?;
-    let outcome = self_test::run(&bundle, &mut model)?;
+    let (outcome, _) = ort::verify(&bundle, &options)?;
     let worst = outcome.0.iter().map(self_test::Figure::difference).fold(0.0, f64::max);
     if outcome.passed() {
         Ok(format!("self-test passed on the CPU, largest relative difference {worst:.1e}"))

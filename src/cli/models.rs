@@ -10,9 +10,8 @@ use super::plan::cores;
 use bench::BenchArgs;
 use clap::{Args, Subcommand};
 use startle::model::bundle::{DEFAULT_BUNDLE, Manifest, ModelBundle, find, list, search_path};
-use startle::model::jepa::Network;
+use startle::model::objects::ObjectsSection;
 use startle::model::ort::{self, Device, RuntimeOptions, library};
-use startle::model::self_test;
 use startle::units::Stop;
 use startle::{Error, Result};
 use std::fmt::Display;
@@ -141,14 +140,27 @@ fn info(dir: &Path, page: &mut Page<'_>) -> Result<()> {
         "clip",
         format!("{} frames of {side}×{side} at {} fps ({seconds:.2} s)", clip.frames_per_clip, clip.model_fps),
     )?;
-    let (grid, slots, dim) = (clip.grid(), clip.slots(), manifest.features.dim);
-    page.field("tokens", format!("{slots} slots of {grid}×{grid}, {dim} features each"))?;
+    let (grid, slots) = (clip.grid(), clip.slots());
+    if let Some(features) = &manifest.features {
+        page.field("tokens", format!("{slots} slots of {grid}×{grid}, {} features each", features.dim))?;
+    }
+    if let Some(objects) = &manifest.objects {
+        let ObjectsSection { tokens, files, state, parts, .. } = objects;
+        page.field("things", format!("{tokens} found in a picture, {files} kept in mind; a state of {state} numbers"))?;
+        let parts: Vec<&str> = parts.iter().map(|part| part.name.as_str()).collect();
+        page.field("energy", parts.join(", "))?;
+    }
     if let Some(conditioning) = manifest.conditioning {
         page.field("actions", format!("{0} numbers of action and {0} of state a frame", conditioning.action_dim))?;
     }
-    page.field("contexts", format!("{:?} frames", clip.context_lengths))?;
-    let horizon = clip.horizon.map_or("to the end of the clip".into(), |slots| format!("{slots} slots"));
-    page.field("predicted", format!("{horizon}; a window every {} frames", clip.stride))?;
+    if manifest.objects.is_some() {
+        let warm_up = clip.frames_per_clip - 1;
+        page.field("warm-up", format!("{warm_up} pictures after a cut or gap; then every picture is judged, once"))?;
+    } else {
+        page.field("contexts", format!("{:?} frames", clip.context_lengths))?;
+        let horizon = clip.horizon.map_or("to the end of the clip".into(), |slots| format!("{slots} slots"));
+        page.field("predicted", format!("{horizon}; a window every {} frames", clip.stride))?;
+    }
     let (mean, std) = (preprocess.mean, preprocess.std);
     page.field("pixels", format!("{:?}, mean {mean:?}, std {std:?}", preprocess.resize))?;
     page.field(
@@ -176,14 +188,13 @@ fn info(dir: &Path, page: &mut Page<'_>) -> Result<()> {
 fn verify(dir: &Path, runtime: &RuntimeArgs, page: &mut Page<'_>) -> Result<()> {
     let bundle = ModelBundle::load(dir)?;
     page.line(format!("{}: every file has its sha256", dir.display()))?;
-    let mut model = ort::open(&bundle, &runtime.options()?)?;
-    page.line(format!("graphs take and give what they must; they run on {}", model.network().provider()))?;
-    let outcome = self_test::run(&bundle, &mut model)?;
+    let (outcome, provider) = ort::verify(&bundle, &runtime.options()?)?;
+    page.line(format!("graphs take and give what they must; they run on {provider}"))?;
     for figure in &outcome.0 {
         let verdict = if figure.passed() { "ok" } else { "WRONG" };
         page.line(format!(
-            "context {:>3}: surprise {:.8}, expected {:.8}, relative difference {:.1e} (allowed {:.0e}): {verdict}",
-            figure.context,
+            "{} {:.8}, expected {:.8}, relative difference {:.1e} (allowed {:.0e}): {verdict}",
+            figure.name,
             figure.found,
             figure.expected,
             figure.difference(),

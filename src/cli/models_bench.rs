@@ -7,6 +7,8 @@ use serde::Serialize;
 use startle::clip::ClipSpec;
 use startle::model::bundle::{DEFAULT_BUNDLE, ModelBundle, find, search_path};
 use startle::model::flops::Networks;
+use startle::model::jepa::Network;
+use startle::model::objects::ObjectNetwork;
 use startle::model::ort::{self, library, probe};
 use startle::pipeline::peak_rss_bytes;
 use startle::units::Stop;
@@ -93,10 +95,18 @@ pub(super) fn run(args: &BenchArgs, page: &mut Page<'_>, stop: &Stop) -> Result<
     for contexts in settings(bundle.spec()) {
         let mut narrowed = bundle.clone();
         narrowed.set_clips(ClipSpec { context_lengths: contexts.clone(), ..bundle.spec().clone() })?;
-        let mut model = ort::open(&narrowed, &options)?;
-        provider = startle::model::jepa::Network::provider(model.network());
+        let mut score: Box<dyn FnMut(usize) -> Result<()>>;
+        if narrowed.manifest().objects.is_some() {
+            let mut model = ort::open_objects(&narrowed, &options)?;
+            provider = ObjectNetwork::provider(model.network());
+            score = Box::new(move |streams| model.step_noise(streams));
+        } else {
+            let mut model = ort::open(&narrowed, &options)?;
+            provider = Network::provider(model.network());
+            score = Box::new(move |windows| model.score_noises(windows).map(drop));
+        }
         for &batch in &args.batch {
-            let times = time(args.seconds, stop, || model.score_noises(usize::from(batch)).map(drop))?;
+            let times = time(args.seconds, stop, || score(usize::from(batch)))?;
             rows.push(row(narrowed.spec(), networks, batch, &times));
         }
     }

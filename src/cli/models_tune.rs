@@ -7,9 +7,10 @@ use clap::Args;
 use startle::clip::{Clip, ClipSpec};
 use startle::model::bundle::{DEFAULT_BUNDLE, ModelBundle, find, search_path};
 use startle::model::jepa::Jepa;
-use startle::model::ort::{self, OrtNetwork, RuntimeOptions};
+use startle::model::objects::ObjectJepa;
+use startle::model::ort::{self, OrtNetwork, OrtObjects, RuntimeOptions};
 use startle::model::{ModelInfo, Scorer, WindowErrors};
-use startle::pipeline::Pool;
+use startle::pipeline::{Copies, Pool};
 use startle::units::Stop;
 use startle::{Error, Result};
 
@@ -68,7 +69,7 @@ fn tune(bundle: &ModelBundle, args: &TuneArgs, page: &mut Page<'_>, stop: &Stop)
     for sessions in copies(all, device.is_gpu()) {
         let threads = (all / sessions).max(1);
         let options = RuntimeOptions { threads, ..asked.clone() };
-        let mut pool = Pool::new(sessions, || Ok(Noise(ort::open(bundle, &options)?)))?;
+        let mut pool = Noise::new(bundle, sessions, &options)?;
         let mut best_of_these = 0.0_f64;
         for batch in if device.is_gpu() { &GPU_BATCHES[..] } else { &CPU_BATCHES[..] } {
             let plan = Plan { sessions, threads, batch: u16::try_from(sessions * batch).unwrap_or(u16::MAX) };
@@ -105,17 +106,42 @@ fn copies(threads: usize, gpu: bool) -> impl Iterator<Item = usize> {
 }
 
 /// Windows a second at the median call.
-fn rate(pool: &mut Pool<Noise>, batch: u16, seconds: f64, stop: &Stop) -> Result<f64> {
-    let clip = Clip { frame_step: 1, segment: 0, start_tick: 0, frames: Vec::new() };
-    let clips = vec![clip; usize::from(batch)];
-    let times = time(seconds, stop, || pool.score(&clips).map(drop))?;
+fn rate(noise: &mut Noise, batch: u16, seconds: f64, stop: &Stop) -> Result<f64> {
+    let times = time(seconds, stop, || noise.score(usize::from(batch)))?;
     Ok(f64::from(batch) / times[times.len() / 2])
 }
 
-/// A model that scores noise, as many windows as there are clips.
-struct Noise(Jepa<OrtNetwork>);
+/// Copies of a model that score noise.
+enum Noise {
+    Windows(Pool<NoisyWindows>),
+    /// A window is a picture of a stream of its own.
+    Streams(ObjectJepa<Copies<OrtObjects>>),
+}
 
-impl Scorer for Noise {
+impl Noise {
+    fn new(bundle: &ModelBundle, copies: usize, options: &RuntimeOptions) -> Result<Self> {
+        if bundle.manifest().objects.is_some() {
+            let network = Copies::new(copies, || OrtObjects::open(bundle, options))?;
+            return Ok(Self::Streams(ort::objects_on(bundle, network)?));
+        }
+        Ok(Self::Windows(Pool::new(copies, || Ok(NoisyWindows(ort::open(bundle, options)?)))?))
+    }
+
+    fn score(&mut self, windows: usize) -> Result<()> {
+        match self {
+            Self::Streams(model) => model.step_noise(windows),
+            Self::Windows(pool) => {
+                let clip = Clip { stream: 0, frame_step: 1, segment: 0, start_tick: 0, frames: Vec::new() };
+                pool.score(&vec![clip; windows]).map(drop)
+            }
+        }
+    }
+}
+
+/// A model that scores noise, as many windows as there are clips.
+struct NoisyWindows(Jepa<OrtNetwork>);
+
+impl Scorer for NoisyWindows {
     fn spec(&self) -> &ClipSpec {
         self.0.spec()
     }

@@ -146,6 +146,9 @@ fn print_report(report: &Report, folder: &Path) {
             "  event {:7.2} s – {:.2} s  peak at {:.2} s, surprise {:.1} (z = {:.1}{p}), at x {x0}–{x1}, y {y0}–{y1}",
             event.onset_s, event.end_s, event.peak_s, event.score, event.z
         );
+        if let Some(what) = &event.what {
+            eprintln!("        {}", what.sentence);
+        }
     }
     if report.events.is_empty() && !report.curve.is_empty() {
         eprintln!("  nothing impossible found");

@@ -204,6 +204,8 @@ pub struct ModelFrame {
 /// Exactly `frames_per_clip` consecutive frames of one segment at the model's cadence.
 #[derive(Debug, Clone)]
 pub struct Clip {
+    /// The stream that it is cut from, among those that share a model: a camera's number, 0 for a file.
+    pub stream: usize,
     /// Ticks of the model's clock between its frames: 1, or more for a clip of a slower rate (see
     /// [`ClipSpec::slower`]).
     pub frame_step: u32,
@@ -221,6 +223,13 @@ impl Clip {
         self.segment == 0 && self.start_tick == 0
     }
 
+    /// The clip's last frame alone, as a clip.
+    #[must_use]
+    pub fn last_alone(&self) -> Self {
+        let start_tick = self.start_tick + self.frames.len().saturating_sub(1) as u64;
+        Self { start_tick, frames: self.frames.last().cloned().into_iter().collect(), ..self.clone() }
+    }
+
     /// The same clip with its pictures shrunk to a dot: for keeping many clips' times without their pixels.
     #[must_use]
     pub fn without_pixels(&self) -> Self {
@@ -229,7 +238,8 @@ impl Clip {
             Arc::new(ModelFrame { time: f.time, square: dot(), preview: dot(), change: f.change, key: f.key })
         };
         let frames = self.frames.iter().map(frame).collect();
-        Self { frame_step: self.frame_step, segment: self.segment, start_tick: self.start_tick, frames }
+        let Self { stream, frame_step, segment, start_tick, .. } = *self;
+        Self { stream, frame_step, segment, start_tick, frames }
     }
 }
 

@@ -43,6 +43,7 @@ impl Windower {
         self.next_tick += 1;
         let start_tick = self.next_tick.checked_sub(self.frames_per_clip as u64)?;
         start_tick.is_multiple_of(self.stride as u64).then(|| Clip {
+            stream: 0,
             frame_step: self.frame_step,
             segment: self.segment,
             start_tick,

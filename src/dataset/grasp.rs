@@ -58,6 +58,7 @@ fn case(test: &str, scene: &str, video: PathBuf) -> Case {
         motion: None,
         onset_s: None,
         place: None,
+        what: None,
         control: false,
     }
 }

@@ -68,6 +68,7 @@ fn case(folder: &Path, video: PathBuf) -> Result<Case> {
         motion: None,
         onset_s: None,
         place: None,
+        what: None,
         control: false,
         input: video,
     })

@@ -80,6 +80,7 @@ fn case(block: &str, group: &str, letter: &str, onset_s: f64, video: &Video) -> 
         motion: None,
         onset_s: Some(onset_s),
         place: None,
+        what: None,
         control: false,
     }
 }

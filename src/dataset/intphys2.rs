@@ -71,6 +71,7 @@ fn case(row: &Row) -> Result<Case> {
         motion: None,
         onset_s: None,
         place: None,
+        what: None,
         control: false,
     })
 }

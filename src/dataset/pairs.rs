@@ -3,7 +3,8 @@
 //!
 //! Every row needs `path` (relative to the list), `possible`, `type`, and `pair` or `quadruplet`. It may have
 //! `onset_s` and `visible_s` (the first visible difference; it is the onset where both are given), `hidden`,
-//! `motion` (`adds`, `removes`, `neither`), `box` (`[x0, y0, x1, y1]`, pixels), `quadruplet` (the group; without it the
+//! `motion` (`adds`, `removes`, `neither`), `box` (`[x0, y0, x1, y1]`, pixels), `what` (what an event there should be:
+//! `missing`, `new`, `moved`, `size`, `colour` or `shape`), `quadruplet` (the group; without it the
 //! pair is the group) and `control` (both videos of the pair are possible). A possible video of the type
 //! `normal` needs no partner: on it events are only counted. `mask`, `seed`, `frames_sha256` and keys
 //! that begin with `x_` are for others; a key that is not known is an error, since a misspelt one would be lost.
@@ -11,12 +12,25 @@
 use super::labels::{Row, find, rows};
 use crate::error::Result;
 use crate::evaluate::{Case, Motion, NORMAL};
+use crate::record::PartKind;
 use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Keys that say something here.
-const KNOWN: [&str; 11] =
-    ["path", "pair", "possible", "type", "onset_s", "visible_s", "hidden", "motion", "box", "quadruplet", "control"];
+const KNOWN: [&str; 12] = [
+    "path",
+    "pair",
+    "possible",
+    "type",
+    "onset_s",
+    "visible_s",
+    "hidden",
+    "motion",
+    "box",
+    "what",
+    "quadruplet",
+    "control",
+];
 /// Keys that say something elsewhere.
 const OTHERS: [&str; 3] = ["mask", "seed", "frames_sha256"];
 
@@ -53,6 +67,11 @@ fn case(row: &Row) -> Result<Case> {
         "neither" => Ok(Motion::Neither),
         other => Err(row.wrong(format!("`motion` is {other}; it can be adds, removes or neither"))),
     });
+    let what = row.text("what")?.map(|word| {
+        let kind = PartKind::ALL.iter().find(|(_, name)| *name == word).map(|(kind, _)| *kind);
+        let known: Vec<&str> = PartKind::ALL.iter().map(|(_, name)| *name).collect();
+        kind.ok_or_else(|| row.wrong(format!("`what` is {word}; it can be {}", known.join(", "))))
+    });
     let possible = row.truth("possible")?.ok_or_else(|| row.wrong("there is no `possible`"))?;
     let control = row.truth("control")?.unwrap_or(false);
     if control && !possible {
@@ -70,6 +89,7 @@ fn case(row: &Row) -> Result<Case> {
         motion: motion.transpose()?,
         onset_s: row.seconds("visible_s")?.or(row.seconds("onset_s")?),
         place: row.rectangle("box")?,
+        what: what.transpose()?,
         control,
     })
 }
@@ -126,16 +146,17 @@ mod tests {
 
     #[test]
     fn csv_says_the_same_as_json() {
-        let json = r#"{"path": "a.mp4", "pair": "p", "possible": true, "type": "t", "onset_s": 1.5, "box": [1, 2, 3, 4]}
+        let json = r#"{"path": "a.mp4", "pair": "p", "possible": true, "type": "t", "onset_s": 1.5, "box": [1, 2, 3, 4], "what": "missing"}
 {"path": "b.mp4", "pair": "p", "possible": false, "type": "t", "x_note": [1]}
 "#;
-        let csv = "path,pair,possible,type,onset_s,box\na.mp4,p,True,t,1.5,\"[1, 2, 3, 4]\"\nb.mp4,p,0,t,,\n";
+        let csv =
+            "path,pair,possible,type,onset_s,box,what\na.mp4,p,True,t,1.5,\"[1, 2, 3, 4]\",missing\nb.mp4,p,0,t,,,\n";
         let strip = |cases: Vec<Case>| -> Vec<Case> {
             cases.into_iter().map(|case| Case { input: "".into(), ..case }).collect()
         };
         let (json, csv) = (read_text("labels.jsonl", json).unwrap(), read_text("labels.csv", csv).unwrap());
         assert_eq!(json[0].place, Some([1.0, 2.0, 3.0, 4.0]));
-        assert_eq!(json[0].group, "p");
+        assert_eq!((json[0].group.as_str(), json[0].what), ("p", Some(PartKind::Missing)));
         assert_eq!(strip(json), strip(csv));
     }
 
@@ -176,6 +197,8 @@ mod tests {
         }
         let unknown = read_text("labels.csv", "path,pair,possible,type,onset\na.mp4,p,1,t,2\n").unwrap_err();
         assert!(unknown.to_string().contains("`onset` is not known"), "{unknown}");
+        let odd = read_text("labels.csv", "path,pair,possible,type,what\na.mp4,p,1,t,gone\n").unwrap_err();
+        assert!(odd.to_string().contains("`what` is gone; it can be missing, new"), "{odd}");
         let broken = read_text("labels.jsonl", "\n{\"path\": }\n").unwrap_err().to_string();
         assert!(broken.contains("labels.jsonl:2: not a JSON object"), "{broken}");
         assert!(read_text("other.txt", "").unwrap_err().to_string().contains("labels.jsonl or labels.csv"));

@@ -5,7 +5,7 @@
 
 use crate::clip::{Clip, ClipSpec};
 use crate::error::{Error, Result};
-use crate::evaluate::{COPY, DIFFERENCE, DIFFERENCE2, EventSpan, MODEL, MOTION, RANDOM, VideoScores};
+use crate::evaluate::{COPY, DIFFERENCE, DIFFERENCE2, EventSpan, MODEL, MOTION, RANDOM, SpanWhat, VideoScores};
 use crate::model::motion::MotionEnergy;
 use crate::model::persistence::Persistence;
 use crate::model::second_difference::SecondDifference;
@@ -137,11 +137,8 @@ impl Fold {
     /// Takes the next window.
     pub fn push(&mut self, clip: &Clip, errors: &WindowErrors) {
         let opens = errors.contexts.len() > self.usual;
-        let usual = if opens {
-            Cow::Owned(WindowErrors { contexts: errors.contexts[..self.usual].to_vec() })
-        } else {
-            Cow::Borrowed(errors)
-        };
+        let usual =
+            if opens { Cow::Owned(errors.contexts[..self.usual].to_vec().into()) } else { Cow::Borrowed(errors) };
         self.literature.push(&usual);
         if opens {
             self.literature.open(errors);
@@ -187,5 +184,9 @@ pub fn score_video(
 
 fn span(event: &Event) -> EventSpan {
     let Event { onset_s, peak_s, end_s, score, place, .. } = *event;
-    EventSpan { onset_s, peak_s, end_s, score, place }
+    let what = event.what.as_ref().map(|what| SpanWhat {
+        kind: what.kind,
+        boxes: [&what.expected, &what.seen].into_iter().flatten().map(|look| look.place).collect(),
+    });
+    EventSpan { onset_s, peak_s, end_s, score, place, what }
 }

@@ -10,7 +10,7 @@ mod summary;
 pub use select::Statistic;
 pub use summary::{Accuracy, BestControl, Evaluation, PairMargin, Row, SCHEMA, Scope, ScorerRow, evaluate};
 
-use crate::record::VideoSurprise;
+use crate::record::{PartKind, VideoSurprise};
 use crate::units::PixelBox;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -42,6 +42,9 @@ pub struct Case {
     pub onset_s: Option<f64>,
     /// Where, in pixels of the source picture.
     pub place: Option<PixelBox>,
+    /// What an event that finds it should be; `None` where the dataset does not say.
+    #[serde(default)]
+    pub what: Option<PartKind>,
     /// Both videos of the pair are possible: half of such pairs must come out either way.
     pub control: bool,
 }
@@ -83,6 +86,18 @@ pub struct EventSpan {
     /// Where, in pixels of the source picture.
     #[serde(rename = "box")]
     pub place: PixelBox,
+    /// What it is, of scorers that can tell.
+    #[serde(default)]
+    pub what: Option<SpanWhat>,
+}
+
+/// What an event is, as the metrics need it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SpanWhat {
+    /// What happened.
+    pub kind: PartKind,
+    /// Boxes of what was expected and of what was seen, as many as there are.
+    pub boxes: Vec<PixelBox>,
 }
 
 /// A video and what every scorer says of it, by the scorer's name.

@@ -90,7 +90,8 @@ fn track<'a>(scored: &'a ScoredCase, scorer: &str) -> Option<Track<'a>> {
     let (case, scores) = (&scored.case, scored.scores.get(scorer)?);
     let onset_s = if case.possible { None } else { Some(case.onset_s?) };
     let place = case.place.filter(|_| !case.possible && case.hidden != Some(true));
-    Some(Track { scores, onset_s, place, duration_s: scored.duration_s })
+    let what = case.what.filter(|_| !case.possible);
+    Some(Track { scores, onset_s, place, what, duration_s: scored.duration_s })
 }
 
 /// Videos with the same group and pair, in order of group, pair and id.

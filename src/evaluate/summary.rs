@@ -4,8 +4,8 @@
 //! model; the same cases give the same record, in whatever order they come.
 
 use super::metrics::{
-    Absolute, BoxHits, EventMetrics, Proportion, VUS_BUFFER, absolute_accuracy, auroc, average_precision, box_hits,
-    event_metrics, false_alarms_at_recall, pairwise_accuracy, slot_auroc, vus_pr,
+    Absolute, BoxHits, EventMetrics, Proportion, Told, VUS_BUFFER, absolute_accuracy, auroc, average_precision,
+    box_hits, event_metrics, false_alarms_at_recall, pairwise_accuracy, slot_auroc, told, vus_pr,
 };
 use super::select::{Selection, Statistic, controls, headline_max, select};
 use super::{Case, MODEL, Motion, NORMAL, SCORERS, ScoredCase};
@@ -99,6 +99,9 @@ pub struct ScorerRow {
     pub events: Option<EventMetrics>,
     /// Whether its events point at the right place; in-view violations only.
     pub boxes: Option<BoxHits>,
+    /// Whether its events say what they are; `None` for scorers that can't tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told: Option<Told>,
 }
 
 /// Pairwise accuracy by one statistic.
@@ -231,6 +234,7 @@ fn scorer_row(scope: Scope, selection: &Selection<'_>, scorer: &str, with_events
         false_alarms_at_recall_85: false_alarms_at_recall(&tracks, 0.85),
         events: with_events.then(|| event_metrics(&tracks)),
         boxes: box_hits(&tracks),
+        told: told(&tracks),
         ..row
     }
 }

@@ -63,6 +63,7 @@ impl ModelBundle {
     pub fn set_stride(&mut self, stride: u32) -> Result<()> {
         let spec = ClipSpec { stride, ..self.spec.clone() };
         spec.check()?;
+        self.check_running(&spec)?;
         self.spec = spec;
         Ok(())
     }
@@ -79,6 +80,7 @@ impl ModelBundle {
     /// [`Error::Config`] when the numbers do not fit together or the pictures or tokens would have another size.
     pub fn set_clips(&mut self, spec: ClipSpec) -> Result<()> {
         spec.check()?;
+        self.check_running(&spec)?;
         let own = &self.spec;
         if (spec.crop_size, spec.patch_size, spec.tubelet_size) != (own.crop_size, own.patch_size, own.tubelet_size) {
             return Err(Error::Config(format!(
@@ -89,6 +91,19 @@ impl ModelBundle {
         self.sha256 = self.manifest.identity(&spec)?;
         self.spec = spec;
         Ok(())
+    }
+
+    /// A model whose state runs with the stream takes every picture, once.
+    fn check_running(&self, spec: &ClipSpec) -> Result<()> {
+        let cut = |spec: &ClipSpec| (spec.frames_per_clip, spec.stride, spec.context_lengths.clone(), spec.horizon);
+        if self.manifest.objects.is_none() || cut(spec) == cut(&self.spec) {
+            return Ok(());
+        }
+        Err(Error::Config(format!(
+            "{} takes every picture of a stream once and remembers: its clips can't be cut otherwise (leave out --stride \
+             and --protocol)",
+            self.manifest.name
+        )))
     }
 
     /// From 8-bit values to the model's.

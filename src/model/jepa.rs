@@ -293,7 +293,7 @@ const fn whole<'a>(spec: &ClipSpec, data: &'a [f32], windows: usize) -> PixelBat
 
 /// A window of errors for each of `windows` windows, still without contexts.
 fn no_errors(spec: &ClipSpec, windows: usize) -> Vec<WindowErrors> {
-    vec![WindowErrors { contexts: Vec::with_capacity(spec.context_lengths.len()) }; windows]
+    vec![Vec::with_capacity(spec.context_lengths.len()).into(); windows]
 }
 
 /// Refuses a clip that does not have the shape `spec`: a fault of the stage that cut it.

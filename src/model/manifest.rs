@@ -2,11 +2,15 @@
 //!
 //! Invariant: unknown keys are refused, so that a misspelt one can't go unnoticed. `startle_models.bundle` writes it.
 
+mod sections;
+
 use super::flops::Networks;
 use super::jepa::Widths;
-use crate::clip::{ClipSpec, ResizeRule};
+use super::objects::ObjectsSection;
+use crate::clip::ClipSpec;
 use crate::error::{Error, Result};
-use serde::{Deserialize, Serialize};
+pub use sections::*;
+use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use std::path::Path;
 
@@ -40,8 +44,12 @@ pub struct Manifest {
     pub clip: ClipSection,
     /// From pictures to pixels.
     pub preprocess: Preprocess,
-    /// Tokens.
-    pub features: Features,
+    /// Tokens, of a model that predicts features.
+    #[serde(default)]
+    pub features: Option<Features>,
+    /// Things, of a model of objects: the family `object-jepa`.
+    #[serde(default)]
+    pub objects: Option<ObjectsSection>,
     /// Widths and depths, for counting operations; the identity of the numbers does not depend on it.
     #[serde(default)]
     pub architecture: Option<Networks>,
@@ -59,202 +67,6 @@ pub struct Manifest {
     pub parity: Parity,
     /// A seeded input and the surprise it must give.
     pub self_test: SelfTest,
-}
-
-/// Precision of weights.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Precision {
-    /// 32-bit floats.
-    Fp32,
-    /// 16-bit floats (IEEE half).
-    Fp16,
-    /// 16-bit floats with the range of 32-bit ones (bfloat16): for GPUs.
-    Bf16,
-    /// 8-bit integers in the matrix products.
-    Int8,
-}
-
-impl Precision {
-    /// As in the manifest.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Fp32 => "fp32",
-            Self::Fp16 => "fp16",
-            Self::Bf16 => "bf16",
-            Self::Int8 => "int8",
-        }
-    }
-}
-
-/// `[clip]`; see [`ClipSpec`] for each field.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "described at ClipSpec")]
-pub struct ClipSection {
-    pub crop_size: u32,
-    pub patch_size: u32,
-    pub tubelet_size: u32,
-    pub frames_per_clip: u32,
-    pub model_fps: f64,
-    pub context_lengths: Vec<u32>,
-    #[serde(default)]
-    pub horizon: Option<u32>,
-    pub stride: u32,
-}
-
-/// `[preprocess]`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Preprocess {
-    /// How a picture becomes the model's square.
-    pub resize: ResizeRule,
-    /// Target of the shorter side, pixels.
-    pub resize_size: u32,
-    /// Interpolation.
-    pub filter: Filter,
-    /// Mean of red, green and blue, on the scale 0..1.
-    pub mean: [f32; 3],
-    /// Standard deviation of red, green and blue, on the scale 0..1.
-    pub std: [f32; 3],
-}
-
-/// Interpolation of the resize.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Filter {
-    /// Triangle filter whose support grows with the reduction (antialiased), as Pillow's.
-    Bilinear,
-}
-
-/// `[features]`.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Features {
-    /// Width of a target and of a prediction.
-    pub dim: usize,
-    /// Equal parts of a target that are layer-normed each by itself; more than 1 where depths are joined.
-    #[serde(default = "one")]
-    pub levels: usize,
-    /// Width of a context token where it is another one: the targets are those of a teacher.
-    #[serde(default)]
-    pub context_dim: Option<usize>,
-}
-
-const fn one() -> usize {
-    1
-}
-
-impl Features {
-    /// The widths, for the protocol.
-    pub fn widths(&self) -> Widths {
-        Widths { target: self.dim, context: self.context_dim.unwrap_or(self.dim), levels: self.levels }
-    }
-}
-
-/// `[conditioning]`: the predictor takes actions and states, and predicts one slot.
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ConditioningSection {
-    /// Numbers of an action, and of a state, for each frame.
-    pub action_dim: usize,
-}
-
-/// `[graphs.*]`.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Graphs {
-    /// `pixel_values [B, T, 3, H, W]` → `tokens [B, N, D]`.
-    pub encoder: GraphEntry,
-    /// `context [B, Nc, D]`, `context_pos [B, Nc]`, `target_pos [B, Nt]` → `prediction [B, Nt, D]`; with conditioning
-    /// `context`, `actions [B, S, A]`, `states [B, S, A]` → `prediction` of the next slot.
-    pub predictor: GraphEntry,
-    /// As the encoder; gives the targets where it is present.
-    #[serde(default)]
-    pub target_encoder: Option<GraphEntry>,
-}
-
-/// An ONNX graph and its external data.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct GraphEntry {
-    /// File name within the bundle.
-    pub file: String,
-    /// Its sha256, hexadecimal.
-    pub sha256: String,
-    /// Files with weights that the graph refers to.
-    #[serde(default)]
-    pub external: Vec<FileEntry>,
-}
-
-/// A file and its hash.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct FileEntry {
-    /// File name within the bundle.
-    pub file: String,
-    /// Its sha256, hexadecimal.
-    pub sha256: String,
-}
-
-/// `[card]`.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CardEntry {
-    /// File name within the bundle.
-    pub file: String,
-    /// Its sha256, hexadecimal; not checked where it is not given.
-    #[serde(default)]
-    pub sha256: Option<String>,
-}
-
-/// `[parity]`: largest relative differences to the PyTorch reference. Reduced precisions were compared on many windows.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Parity {
-    /// Of the encoder's features.
-    pub encoder_max_rel: f64,
-    /// Of the predictor's features.
-    pub predictor_max_rel: f64,
-    /// Of the window surprise.
-    pub surprise_max_rel: f64,
-    /// Windows on which a reduced precision was compared with float32.
-    #[serde(default)]
-    pub windows: Option<u32>,
-    /// Where those came from.
-    #[serde(default)]
-    pub clips: Option<String>,
-    /// Of the features in those.
-    #[serde(default)]
-    pub features_max_rel: Option<f64>,
-    /// Of the surprise of one of them, as a part of their mean surprise.
-    #[serde(default)]
-    pub window_surprise_max_rel: Option<f64>,
-    /// Spearman's correlation of their surprise with that of float32, at the context length where it is least.
-    #[serde(default)]
-    pub rank_correlation: Option<f64>,
-}
-
-/// `[self_test]`: noise from `seed` must give these surprises.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SelfTest {
-    /// Seed of the noise; see [`super::tensor::noise_frames`].
-    pub seed: u32,
-    /// Largest relative difference allowed.
-    pub tolerance_rel: f64,
-    /// The window surprise for each context length.
-    pub surprise: Vec<Expected>,
-}
-
-/// A surprise that is known in advance.
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Expected {
-    /// Context length, frames.
-    pub context: u32,
-    /// Mean error over the predicted tokens.
-    pub value: f64,
 }
 
 impl Manifest {
@@ -325,7 +137,11 @@ impl Manifest {
     /// What the types can't say.
     pub(super) fn check(&self, spec: &ClipSpec) -> Result<(), String> {
         spec.check().map_err(|error| error.to_string())?;
-        self.features.widths().check()?;
+        match (&self.features, &self.objects) {
+            (Some(features), None) => features.widths().check()?,
+            (None, Some(objects)) => objects.check(self, spec)?,
+            _ => return Err("there must be either [features] or [objects]".into()),
+        }
         if let Some(ConditioningSection { action_dim }) = self.conditioning
             && (action_dim == 0 || spec.horizon != Some(1) || spec.tubelet_size != 1)
         {
@@ -341,17 +157,41 @@ impl Manifest {
         if !(self.self_test.tolerance_rel > 0.0 && self.self_test.tolerance_rel < 1.0) {
             return Err(format!("self_test.tolerance_rel {} must lie between 0 and 1", self.self_test.tolerance_rel));
         }
-        let tested: Vec<u32> = self.self_test.surprise.iter().map(|expected| expected.context).collect();
-        if tested != spec.context_lengths {
-            return Err(format!(
-                "self_test.surprise has values for the contexts {tested:?}, clip.context_lengths are {:?}",
-                spec.context_lengths
-            ));
+        if self.features.is_some() {
+            self.check_tested(spec)?;
         }
         match self.files().iter().find(|(file, _)| !is_plain_name(file)) {
             Some((file, _)) => Err(format!("{file:?} must be the name of a file inside the bundle's folder")),
             None => Ok(()),
         }
+    }
+
+    fn check_tested(&self, spec: &ClipSpec) -> Result<(), String> {
+        let tested: Vec<u32> = self.self_test.surprise.iter().map(|expected| expected.context).collect();
+        if tested == spec.context_lengths {
+            return Ok(());
+        }
+        Err(format!(
+            "self_test.surprise has values for the contexts {tested:?}, clip.context_lengths are {:?}",
+            spec.context_lengths
+        ))
+    }
+
+    /// The widths of the tokens of a model that predicts features.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a model of objects.
+    pub fn widths(&self) -> Result<Widths> {
+        let other = || Error::Config(format!("{} predicts things, not features", self.name));
+        self.features.as_ref().map(Features::widths).ok_or_else(other)
+    }
+
+    /// The sizes and parts of a model of objects.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a model that predicts features.
+    pub fn things(&self) -> Result<&ObjectsSection> {
+        self.objects.as_ref().ok_or_else(|| Error::Config(format!("{} predicts features, not things", self.name)))
     }
 
     /// Hash over the graphs, the clip settings and the preprocessing.
@@ -366,9 +206,13 @@ impl Manifest {
         let settings = serde_json::to_string(&(spec, &self.preprocess))
             .map_err(|error| Error::Internal { stage: "bundle identity", reason: error.to_string() })?;
         hash.update(settings);
-        let Widths { target, levels, .. } = self.features.widths();
-        if levels > 1 {
+        if let Some(Widths { target, levels, .. }) = self.features.as_ref().map(Features::widths)
+            && levels > 1
+        {
             hash.update(format!("levels {levels} of {target}\n"));
+        }
+        if let Some(objects) = &self.objects {
+            hash.update(objects.identity());
         }
         Ok(super::bundle::hex(&hash.finalize()))
     }

@@ -8,6 +8,7 @@ pub mod jepa;
 pub mod manifest;
 pub mod motion;
 mod network;
+pub mod objects;
 pub mod ort;
 pub mod persistence;
 pub mod second_difference;
@@ -43,7 +44,8 @@ pub struct ModelInfo {
     pub stride: u32,
 }
 
-/// A model that scores clips. Owned by one thread; inference sessions are not shared.
+/// A model that scores clips. Owned by one thread; inference sessions are not shared. Clips of one stream come in order;
+/// some models keep what a stream has shown so far.
 pub trait Scorer {
     /// The shape of the clips it takes.
     fn spec(&self) -> &ClipSpec;
@@ -65,6 +67,9 @@ pub trait Scorer {
     fn score_with_copy(&mut self, clips: &[Clip]) -> Result<(Vec<WindowErrors>, Option<Vec<WindowErrors>>)> {
         Ok((self.score(clips)?, None))
     }
+
+    /// Nothing follows from a stream, or what follows is not what would have come next: what is kept of it can go.
+    fn forget(&mut self, _stream: usize) {}
 
     /// Seconds spent inside the inference runtime so far (0 for models that need none).
     fn inference_seconds(&self) -> f64 {

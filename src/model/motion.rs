@@ -63,7 +63,7 @@ mod tests {
             let still = picture_for_tests(MediaTime::ZERO, Picture::new(16, 16, vec![0; 16 * 16 * 3]));
             Arc::new(ModelFrame { change, ..still })
         });
-        let clip = Clip { frame_step: 1, segment: 0, start_tick: 0, frames: frames.collect() };
+        let clip = Clip { stream: 0, frame_step: 1, segment: 0, start_tick: 0, frames: frames.collect() };
         let scored = MotionEnergy::new(spec_for_tests()).unwrap().score(&[clip]).unwrap();
         let [first, second] = &scored[0].contexts[..] else { panic!("two context lengths") };
         assert_eq!((first.errors.len(), second.errors.len()), (32, 16));

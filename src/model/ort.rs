@@ -8,12 +8,14 @@ pub mod cuda;
 pub mod device;
 mod graph;
 pub mod library;
+mod objects;
 mod placement;
 pub mod probe;
 mod proto;
 mod resident;
 
 pub use device::Device;
+pub use objects::{OrtObjects, objects_on, open_objects};
 
 use self::graph::Graph;
 use self::resident::Resident;
@@ -22,6 +24,8 @@ use super::conditions::Given;
 use super::jepa::{HeldQuestion, Jepa, Network, Question};
 use super::manifest::Precision;
 use super::network::internal;
+use super::objects::ObjectNetwork;
+use super::self_test::{self, Outcome};
 use super::tensor::PixelBatch;
 use crate::error::{Error, Result};
 use ::ort::session::RunOptions;
@@ -52,12 +56,25 @@ pub struct RuntimeOptions {
 /// does not take and give what the contract says.
 pub fn open(bundle: &ModelBundle, options: &RuntimeOptions) -> Result<Jepa<OrtNetwork>> {
     let (manifest, network) = (bundle.manifest(), OrtNetwork::open(bundle, options)?);
-    let widths = manifest.features.widths();
+    let widths = manifest.widths()?;
     let model = Jepa::new(bundle.spec().clone(), bundle.normalizer(), widths, bundle.info(), network)?;
     Ok(match manifest.conditioning {
         Some(conditioning) => model.conditioned(conditioning.action_dim),
         None => model,
     })
+}
+
+/// Loads a bundle's graphs and runs its self-test; tells the execution provider too.
+///
+/// # Errors
+/// As [`open`] and [`super::Scorer::score`].
+pub fn verify(bundle: &ModelBundle, options: &RuntimeOptions) -> Result<(Outcome, String)> {
+    if bundle.manifest().objects.is_some() {
+        let mut model = open_objects(bundle, options)?;
+        return Ok((self_test::run_objects(bundle, &mut model)?, model.network().provider()));
+    }
+    let mut model = open(bundle, options)?;
+    Ok((self_test::run(bundle, &mut model)?, model.network().provider()))
 }
 
 /// The graphs of a bundle in ONNX Runtime.
@@ -96,11 +113,22 @@ impl Interrupt {
 }
 
 impl OrtNetwork {
-    /// Loads the graphs of a bundle.
+    /// Loads the graphs of a bundle that predicts features.
     ///
     /// # Errors
-    /// As [`open`].
+    /// As [`open`]; [`Error::Config`] for a bundle that predicts things.
     pub fn open(bundle: &ModelBundle, options: &RuntimeOptions) -> Result<Self> {
+        let (widths, mut network) = (bundle.manifest().widths()?, Self::load(bundle, options)?);
+        let device = network.device;
+        if bundle.manifest().conditioning.is_none() && options.resident.unwrap_or(device.is_gpu()) {
+            let runtime = library::load(options.library.as_deref())?;
+            network.resident = Some(Resident::new(runtime, device, widths)?);
+        }
+        Ok(network)
+    }
+
+    /// Loads the graphs of a bundle, whatever they predict.
+    fn load(bundle: &ModelBundle, options: &RuntimeOptions) -> Result<Self> {
         let runtime = library::load(options.library.as_deref())?;
         let device = options.device.resolve(runtime);
         if bundle.manifest().precision == Precision::Bf16 && !device.is_gpu() {
@@ -121,8 +149,6 @@ impl OrtNetwork {
             Ok(graph)
         };
         let graphs = &bundle.manifest().graphs;
-        let stays = bundle.manifest().conditioning.is_none() && options.resident.unwrap_or(device.is_gpu());
-        let widths = bundle.manifest().features.widths();
         let network = Self {
             encoder: load("encoder", &graphs.encoder.file)?,
             predictor: load("predictor", &graphs.predictor.file)?,
@@ -130,7 +156,7 @@ impl OrtNetwork {
                 Some(entry) => Some(load("target_encoder", &entry.file)?),
                 None => None,
             },
-            resident: if stays { Some(Resident::new(runtime, device, widths)?) } else { None },
+            resident: None,
             interrupt: Interrupt::new()?,
             device,
         };

@@ -97,7 +97,7 @@ pub(super) fn score_slots(
             }
             contexts.push(ContextErrors { context, first_slot: slots.start, errors });
         }
-        Ok(WindowErrors { contexts })
+        Ok(contexts.into())
     };
     clips.iter().map(score_one).collect()
 }
@@ -147,7 +147,7 @@ mod tests {
             }
             Arc::new(picture_for_tests(MediaTime::ZERO, Picture::new(16, 16, rgb)))
         });
-        Clip { frame_step: 1, segment: 0, start_tick: 0, frames: frames.collect() }
+        Clip { stream: 0, frame_step: 1, segment: 0, start_tick: 0, frames: frames.collect() }
     }
 
     #[test]

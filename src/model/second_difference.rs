@@ -87,7 +87,7 @@ mod tests {
             rgb[place..place + 3].fill(levels[index / 2] + 40);
             Arc::new(picture_for_tests(MediaTime::ZERO, Picture::new(16, 16, rgb)))
         });
-        Clip { frame_step: 1, segment: 0, start_tick: 0, frames: frames.collect() }
+        Clip { stream: 0, frame_step: 1, segment: 0, start_tick: 0, frames: frames.collect() }
     }
 
     #[test]

@@ -3,17 +3,20 @@
 use super::WindowErrors;
 use super::bundle::ModelBundle;
 use super::jepa::{Jepa, Network};
+use super::objects::{ObjectJepa, ObjectNetwork};
 use crate::error::Result;
 
 /// One figure of the self-test.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Figure {
-    /// Context length, frames.
-    pub context: u32,
-    /// The window surprise that the manifest states.
+    /// What it is of: a context length, or a part of the energy.
+    pub name: String,
+    /// What the manifest states.
     pub expected: f64,
-    /// The window surprise that the graphs gave.
+    /// What the graphs gave.
     pub found: f64,
+    /// What differences are relative to.
+    pub scale: f64,
     /// Largest relative difference allowed.
     pub tolerance: f64,
 }
@@ -21,7 +24,7 @@ pub struct Figure {
 impl Figure {
     /// Relative difference.
     pub fn difference(&self) -> f64 {
-        (self.found - self.expected).abs() / self.expected.abs()
+        (self.found - self.expected).abs() / self.scale
     }
 
     /// Whether it is as expected.
@@ -30,7 +33,7 @@ impl Figure {
     }
 }
 
-/// What a self-test gave, for each context length.
+/// What a self-test gave, for each context length or part.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome(pub Vec<Figure>);
 
@@ -45,20 +48,62 @@ impl Outcome {
 /// (`startle_models.parity.LIMITS`).
 const REDUCED: f64 = 2e-2;
 
-/// Runs it.
+/// Energies less than this are calm.
+const ONE_NAT: f64 = 1.0;
+
+/// Runs that of a model that predicts features.
 ///
 /// # Errors
 /// As [`super::Scorer::score`].
 pub fn run<N: Network>(bundle: &ModelBundle, model: &mut Jepa<N>) -> Result<Outcome> {
     let test = &bundle.manifest().self_test;
-    let WindowErrors { contexts } = model.score_noise(test.seed)?;
+    let tolerance = allowed(bundle, model.network().is_reduced());
+    let WindowErrors { contexts, .. } = model.score_noise(test.seed)?;
     let figure = |(expected, found): (&super::manifest::Expected, &super::ContextErrors)| Figure {
-        context: expected.context,
+        name: format!("context {:>3}: surprise", expected.context),
         expected: expected.value,
         found: found.surprise(),
-        tolerance: if model.network().is_reduced() { test.tolerance_rel.max(REDUCED) } else { test.tolerance_rel },
+        scale: expected.value.abs(),
+        tolerance,
     };
     Ok(Outcome(test.surprise.iter().zip(&contexts).map(figure).collect()))
+}
+
+/// Runs that of a model of objects. A part may be calm, so differences of energies are relative to the largest of them, or
+/// to one nat.
+///
+/// # Errors
+/// As [`super::Scorer::score`].
+pub fn run_objects<N: ObjectNetwork>(bundle: &ModelBundle, model: &mut ObjectJepa<N>) -> Result<Outcome> {
+    let test = &bundle.manifest().self_test;
+    let tolerance = allowed(bundle, model.network().is_reduced());
+    let (seen, last) = model.run_noise(test.seed)?;
+    let scale = test.energy.iter().map(|expected| expected.value.abs()).fold(ONE_NAT, f64::max);
+    let mean = |values: &[f32]| values.iter().map(|v| f64::from(v.abs())).sum::<f64>() / values.len().max(1) as f64;
+    let stage = |(name, expected, values): (&str, f64, &[f32])| Figure {
+        name: format!("{name:>6}: mean size"),
+        expected,
+        found: mean(values),
+        scale: expected.abs(),
+        tolerance,
+    };
+    let figure = |(part, expected): (usize, &super::manifest::ExpectedPart)| Figure {
+        name: format!("part {:>12}: energy", expected.part),
+        expected: expected.value,
+        found: last.energy.iter().skip(part).step_by(test.energy.len()).map(|e| f64::from(*e)).sum(),
+        scale,
+        tolerance,
+    };
+    let stages = test.stages.map(|s| {
+        [("tokens", s.tokens, &seen.tokens[..]), ("maps", s.maps, &seen.maps), ("state", s.state, &last.next_state)]
+    });
+    let stages = stages.into_iter().flatten().map(stage);
+    Ok(Outcome(stages.chain(test.energy.iter().enumerate().map(figure)).collect()))
+}
+
+fn allowed(bundle: &ModelBundle, reduced: bool) -> f64 {
+    let own = bundle.manifest().self_test.tolerance_rel;
+    if reduced { own.max(REDUCED) } else { own }
 }
 
 #[cfg(test)]
@@ -67,7 +112,7 @@ mod tests {
 
     #[test]
     fn not_a_number_does_not_pass() {
-        let figure = |found| Figure { context: 4, expected: 0.5, found, tolerance: 1e-4 };
+        let figure = |found| Figure { name: "4".into(), expected: 0.5, found, scale: 0.5, tolerance: 1e-4 };
         assert!(figure(0.500_04).passed());
         assert!(!figure(0.500_06).passed());
         assert!(!figure(f64::NAN).passed());

@@ -4,7 +4,7 @@
 //! frame; the others are this machine's, RFC 3339 in UTC.
 
 use crate::pipeline::live::{Health, Incident, News, Phase};
-use crate::record::{EventKind, Gap};
+use crate::record::{EventKind, Gap, What};
 use crate::units::PixelBox;
 use serde::Serialize;
 use std::borrow::Cow;
@@ -50,6 +50,9 @@ struct Alert<'a> {
     per_hour: Option<f64>,
     #[serde(rename = "box")]
     place: PixelBox,
+    /// What happened, where the model can tell: as in `result.json`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    what: Option<&'a What>,
     /// JPEG, base64.
     thumbnail: &'a str,
     /// Where its clip will be.
@@ -106,6 +109,7 @@ fn alert<'a>(camera: &str, incident: &'a Incident, clip: Option<&'a Path>) -> Al
         p_value: event.p_value,
         per_hour: event.per_hour,
         place: event.place,
+        what: event.what.as_ref(),
         thumbnail: &event.thumbnail,
         clip: clip.map(Path::to_string_lossy),
     }
@@ -121,7 +125,7 @@ mod tests {
     use super::*;
     use crate::media::GapReason;
     use crate::pipeline::live::WallTimes;
-    use crate::record::{Event, HeatMap};
+    use crate::record::{Event, HeatMap, PartKind};
     use std::time::Duration;
 
     fn at(seconds: u64) -> SystemTime {
@@ -142,6 +146,13 @@ mod tests {
             per_hour: None,
             place: [1.0, 2.0, 3.0, 4.0],
             heat: HeatMap { grid: 1, area: [0.0; 4], values: vec![1.0] },
+            what: Some(What {
+                kind: PartKind::Missing,
+                part: "missing".into(),
+                sentence: "A red ball expected at the left was not seen.".into(),
+                expected: None,
+                seen: None,
+            }),
             thumbnail: "abc".into(),
         };
         let wall = WallTimes { onset: at(1), peak: at(2), end: at(3) };
@@ -159,7 +170,8 @@ mod tests {
         assert_eq!(json["time"], "1970-01-01T00:00:04.000Z");
         assert_eq!(json["onset"], "1970-01-01T00:00:01.000Z");
         assert_eq!((json["peak_s"].as_f64(), json["box"][2].as_f64()), (Some(1.5), Some(3.0)));
-        assert_eq!(json["thumbnail"], "abc");
+        assert_eq!((&json["thumbnail"], &json["what"]["kind"]), (&"abc".into(), &"missing".into()));
+        assert_eq!(json["what"]["sentence"], "A red ball expected at the left was not seen.");
         assert!(json.get("heat").is_none() && json.get("clip").is_none());
         let place = Path::new("clips/gate/clip.mp4");
         let text = line_with_clip("gate", &news(Phase::Over), at(4), Some(place)).unwrap();

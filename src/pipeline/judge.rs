@@ -1,6 +1,6 @@
 //! The last stage: windows to curve, events and report; tells the sinks.
 
-use super::track::{Track, tell};
+use super::track::{Track, Tracked, tell};
 use super::{DecodeSummary, Feed, Scored};
 use crate::clip::{Clip, ClipSpec};
 use crate::error::{Error, Result};
@@ -121,7 +121,7 @@ impl Recorder {
                 rate.frame_step
             ));
         }
-        let (curve, events, video_surprise) = self.track.finish();
+        let Tracked { curve, events, sights, video_surprise } = self.track.finish();
         if curve.is_empty() {
             let clip_s = self.spec.tick_time(u64::from(self.spec.frames_per_clip)).secs_f64();
             warnings.push(format!(
@@ -140,6 +140,7 @@ impl Recorder {
             strange,
             video_surprise,
             slower,
+            sights,
             truncated: summary.stopped || cut_off,
             warnings,
             timings: Timings {

@@ -16,6 +16,7 @@ mod judge;
 pub mod live;
 mod pool;
 mod score;
+mod sentence;
 mod track;
 
 use crate::clip::{Clip, ClipSpec};
@@ -30,7 +31,7 @@ use std::time::{Duration, Instant};
 
 pub use batch::run_all;
 pub use judge::DetectionSettings;
-pub use pool::Pool;
+pub use pool::{Copies, Pool};
 
 /// Clips waiting for the model. Clips share frames, so one more costs `stride` frames: about 0.4 MB at a crop of 256
 /// with previews.

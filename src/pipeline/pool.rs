@@ -7,17 +7,19 @@
 
 use crate::clip::{Clip, ClipSpec};
 use crate::error::{Error, Result};
+use crate::model::objects::{ObjectNetwork, Percepts, Step};
 use crate::model::{ModelInfo, Scorer, WindowErrors};
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Copies of one model, each with sessions of its own.
-pub struct Pool<S> {
+/// Copies of one thing, each with sessions of its own, that share work.
+pub struct Copies<S> {
     first: S,
     others: Vec<S>,
     inference_s: f64,
 }
 
-impl<S: Scorer + Send> Pool<S> {
+impl<S: Send> Copies<S> {
     /// As many copies as `make` is to be called for, at least one.
     ///
     /// # Errors
@@ -28,27 +30,29 @@ impl<S: Scorer + Send> Pool<S> {
         Ok(Self { first, others, inference_s: 0.0 })
     }
 
-    /// Lets each copy take the next few clips until none are left, so that one that was held up does less; the first
-    /// works on the caller's thread.
+    /// Lets each copy take the next few of `count` items until none are left, so that one that was held up does less; the
+    /// first works on the caller's thread. `seconds` says how long a copy has been in the inference runtime.
     fn share<R: Send>(
         &mut self,
-        clips: &[Clip],
-        score: impl Fn(&mut S, &[Clip]) -> Result<R> + Sync,
+        count: usize,
+        seconds: impl Fn(&S) -> f64 + Sync,
+        work: impl Fn(&mut S, Range<usize>) -> Result<R> + Sync,
     ) -> Result<Vec<R>> {
-        let runs: Vec<&[Clip]> = clips.chunks(run_length(clips.len(), 1 + self.others.len())).collect();
+        let length = run_length(count, 1 + self.others.len());
+        let runs: Vec<Range<usize>> = (0..count).step_by(length).map(|at| at..(at + length).min(count)).collect();
         let next = AtomicUsize::new(0);
-        let work = |scorer: &mut S| -> Result<(Vec<(usize, R)>, f64)> {
-            let (before, mut done) = (scorer.inference_seconds(), Vec::new());
+        let work = |copy: &mut S| -> Result<(Vec<(usize, R)>, f64)> {
+            let (before, mut done) = (seconds(copy), Vec::new());
             loop {
                 let index = next.fetch_add(1, Ordering::Relaxed);
                 let Some(run) = runs.get(index) else { break };
-                done.push((index, score(scorer, run)?));
+                done.push((index, work(copy, run.clone())?));
             }
-            Ok((done, scorer.inference_seconds() - before))
+            Ok((done, seconds(copy) - before))
         };
         let ends: Vec<_> = std::thread::scope(|scope| {
             let helpers = self.others.iter_mut().take(runs.len().saturating_sub(1));
-            let started: Vec<_> = helpers.map(|scorer| scope.spawn(|| work(scorer))).collect();
+            let started: Vec<_> = helpers.map(|copy| scope.spawn(|| work(copy))).collect();
             let own = work(&mut self.first);
             let broken = |_| Err(Error::Internal { stage: "score", reason: "a copy of the model panicked".into() });
             let theirs = started.into_iter().map(|handle| handle.join().unwrap_or_else(broken));
@@ -62,6 +66,63 @@ impl<S: Scorer + Send> Pool<S> {
     }
 }
 
+/// Copies of one model that share each batch of clips.
+pub struct Pool<S>(Copies<S>);
+
+impl<S: Scorer + Send> Pool<S> {
+    /// As many copies as `make` is to be called for, at least one.
+    ///
+    /// # Errors
+    /// When a copy can't be made.
+    pub fn new(copies: usize, make: impl Fn() -> Result<S>) -> Result<Self> {
+        Copies::new(copies, make).map(Self)
+    }
+
+    fn share<R: Send>(
+        &mut self,
+        clips: &[Clip],
+        score: impl Fn(&mut S, &[Clip]) -> Result<R> + Sync,
+    ) -> Result<Vec<R>> {
+        self.0.share(clips.len(), S::inference_seconds, |scorer, run| score(scorer, &clips[run]))
+    }
+}
+
+/// Of a model of objects the pictures are shared; the steps, which follow one another, are the first copy's, so no stream's
+/// states are ever in two places.
+impl<N: ObjectNetwork + Send> ObjectNetwork for Copies<N> {
+    fn see(&mut self, pictures: &[f32], count: usize) -> Result<Percepts> {
+        let picture = pictures.len() / count.max(1);
+        let seen = self.share(count, N::seconds, |network, run| {
+            network.see(&pictures[run.start * picture..run.end * picture], run.len())
+        })?;
+        let mut all = Percepts::default();
+        for some in seen {
+            all.tokens.extend(some.tokens);
+            all.maps.extend(some.maps);
+        }
+        Ok(all)
+    }
+
+    fn step(&mut self, states: &[f32], percepts: &Percepts) -> Result<Step> {
+        let before = self.first.seconds();
+        let step = self.first.step(states, percepts);
+        self.inference_s += self.first.seconds() - before;
+        step
+    }
+
+    fn provider(&self) -> String {
+        self.first.provider()
+    }
+
+    fn is_reduced(&self) -> bool {
+        self.first.is_reduced()
+    }
+
+    fn seconds(&self) -> f64 {
+        self.inference_s
+    }
+}
+
 /// Clips of a call: two calls of each copy, where there are enough clips.
 fn run_length(clips: usize, copies: usize) -> usize {
     if copies == 1 { clips.max(1) } else { clips.div_ceil(2 * copies).max(1) }
@@ -69,11 +130,11 @@ fn run_length(clips: usize, copies: usize) -> usize {
 
 impl<S: Scorer + Send> Scorer for Pool<S> {
     fn spec(&self) -> &ClipSpec {
-        self.first.spec()
+        self.0.first.spec()
     }
 
     fn info(&self) -> ModelInfo {
-        self.first.info()
+        self.0.first.info()
     }
 
     fn score(&mut self, clips: &[Clip]) -> Result<Vec<WindowErrors>> {
@@ -86,8 +147,13 @@ impl<S: Scorer + Send> Scorer for Pool<S> {
         Ok((scored.into_iter().flatten().collect(), copied.map(|parts| parts.into_iter().flatten().collect())))
     }
 
+    fn forget(&mut self, stream: usize) {
+        self.0.first.forget(stream);
+        self.0.others.iter_mut().for_each(|other| other.forget(stream));
+    }
+
     fn inference_seconds(&self) -> f64 {
-        self.inference_s
+        self.0.inference_s
     }
 }
 
@@ -120,7 +186,7 @@ mod tests {
                 first_slot: 0,
                 errors: vec![clip.start_tick as f32],
             };
-            Ok(clips.iter().map(|clip| WindowErrors { contexts: vec![errors(clip)] }).collect())
+            Ok(clips.iter().map(|clip| vec![errors(clip)].into()).collect())
         }
 
         fn inference_seconds(&self) -> f64 {
@@ -135,7 +201,9 @@ mod tests {
 
     fn clips(ticks: std::ops::Range<u64>) -> Vec<Clip> {
         let frames = vec![Arc::new(frame_for_tests(MediaTime::from_nanos(0)))];
-        ticks.map(|start_tick| Clip { frame_step: 1, segment: 0, start_tick, frames: frames.clone() }).collect()
+        ticks
+            .map(|start_tick| Clip { stream: 0, frame_step: 1, segment: 0, start_tick, frames: frames.clone() })
+            .collect()
     }
 
     #[test]

@@ -5,8 +5,37 @@ use super::judge::DetectionSettings;
 use crate::clip::{Clip, ClipSpec};
 use crate::error::Result;
 use crate::model::WindowErrors;
-use crate::record::{CurvePoint, Event, RunEvent, Sink, SlowerRate, VideoSurprise};
+use crate::record::{CurvePoint, Event, RunEvent, Sight, Sink, SlowerRate, VideoSurprise};
 use crate::surprise::{Assembler, Baseline, Found, Slot, VideoSurpriseBuilder, Watch};
+
+/// Moments whose things are kept at most.
+const SIGHTS: usize = 3000;
+
+/// Things that were seen: of every slot, until there are too many; then of every second, fourth, … one.
+struct Sights {
+    every: usize,
+    slots: usize,
+    kept: Vec<Sight>,
+}
+
+impl Sights {
+    fn push(&mut self, sight: Sight) {
+        if self.slots.is_multiple_of(self.every) {
+            if self.kept.len() == SIGHTS {
+                let mut index = 0;
+                self.kept.retain(|_| {
+                    index += 1;
+                    index % 2 == 1
+                });
+                self.every *= 2;
+            }
+            if self.slots.is_multiple_of(self.every) {
+                self.kept.push(sight);
+            }
+        }
+        self.slots += 1;
+    }
+}
 
 /// The detector of one rate and what it found so far.
 pub(super) struct Track {
@@ -16,6 +45,15 @@ pub(super) struct Track {
     video: VideoSurpriseBuilder,
     curve: Vec<CurvePoint>,
     events: Vec<Event>,
+    sights: Sights,
+}
+
+/// What a rate came to.
+pub(super) struct Tracked {
+    pub(super) curve: Vec<CurvePoint>,
+    pub(super) events: Vec<Event>,
+    pub(super) sights: Vec<Sight>,
+    pub(super) video_surprise: VideoSurprise,
 }
 
 impl Track {
@@ -28,6 +66,7 @@ impl Track {
             video: VideoSurpriseBuilder::default(),
             curve: Vec::new(),
             events: Vec::new(),
+            sights: Sights { every: 1, slots: 0, kept: Vec::new() },
         }
     }
 
@@ -59,15 +98,16 @@ impl Track {
         self.tell_events(events, size, sinks)
     }
 
-    /// The curve, the events and the literature's numbers.
-    pub(super) fn finish(self) -> (Vec<CurvePoint>, Vec<Event>, VideoSurprise) {
-        (self.curve, self.events, self.video.finish())
+    /// The curve, the events, what was seen and the literature's numbers.
+    pub(super) fn finish(self) -> Tracked {
+        let Self { curve, events, sights, video, .. } = self;
+        Tracked { curve, events, sights: sights.kept, video_surprise: video.finish() }
     }
 
     /// As the record of a slower rate.
     pub(super) fn finish_slower(self, frame_step: u32) -> SlowerRate {
         let (model_fps, threshold_rule) = (self.spec.model_fps, self.watch.thresholds().words.clone());
-        let (curve, events, video_surprise) = self.finish();
+        let Tracked { curve, events, video_surprise, .. } = self.finish();
         let baseline = "self".to_owned();
         SlowerRate { frame_step, model_fps, baseline, threshold_rule, curve, events, video_surprise }
     }
@@ -78,6 +118,9 @@ impl Track {
         let point = describe::point(&self.spec, size, slot, judged.verdict);
         tell(sinks, &RunEvent::Point(&point))?;
         self.curve.push(point);
+        if let Some(sight) = describe::sight(&self.spec, size, slot) {
+            self.sights.push(sight);
+        }
         Ok(())
     }
 
@@ -94,4 +137,20 @@ impl Track {
 /// Tells every sink.
 pub(super) fn tell(sinks: &mut [&mut dyn Sink], event: &RunEvent<'_>) -> Result<()> {
     sinks.iter_mut().try_for_each(|sink| sink.record(event))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_seen_stays_bounded_and_evenly_spread() {
+        let mut sights = Sights { every: 1, slots: 0, kept: Vec::new() };
+        for slot in 0..10_000 {
+            sights.push(Sight { t_s: f64::from(slot), boxes: Vec::new() });
+            assert!(sights.kept.len() <= SIGHTS);
+        }
+        assert_eq!((sights.every, sights.kept.len()), (4, 2500));
+        assert!(sights.kept.windows(2).all(|two| (two[1].t_s - two[0].t_s - 4.0).abs() < 1e-9));
+    }
 }

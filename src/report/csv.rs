@@ -5,7 +5,7 @@
 
 use super::words;
 use crate::error::{Error, Result};
-use crate::record::{CurvePoint, Event};
+use crate::record::{CurvePoint, Event, Look, What};
 
 /// The columns of `curve.csv`, and of `curve.parquet`.
 pub const CURVE_COLUMNS: [&str; 13] = [
@@ -25,8 +25,31 @@ pub const CURVE_COLUMNS: [&str; 13] = [
 ];
 
 /// The columns of `events.csv`.
-pub const EVENT_COLUMNS: [&str; 13] = [
-    "id", "onset_s", "peak_s", "end_s", "score", "z", "p_value", "x0_px", "y0_px", "x1_px", "y1_px", "kind", "per_hour",
+pub const EVENT_COLUMNS: [&str; 24] = [
+    "id",
+    "onset_s",
+    "peak_s",
+    "end_s",
+    "score",
+    "z",
+    "p_value",
+    "x0_px",
+    "y0_px",
+    "x1_px",
+    "y1_px",
+    "kind",
+    "per_hour",
+    "what",
+    "part",
+    "sentence",
+    "expected_x0_px",
+    "expected_y0_px",
+    "expected_x1_px",
+    "expected_y1_px",
+    "seen_x0_px",
+    "seen_y0_px",
+    "seen_x1_px",
+    "seen_y1_px",
 ];
 
 /// `curve.csv`.
@@ -61,9 +84,18 @@ pub fn events(events: &[Event]) -> Result<Vec<u8>> {
             row.extend(e.place.map(|v| v.to_string()));
             row.push(words::kind(e.kind).to_owned());
             row.push(e.per_hour.map(|v| v.to_string()).unwrap_or_default());
+            row.extend(what(e.what.as_ref()));
             row
         }),
     )
+}
+
+/// Kind, part, sentence and both boxes; empty where the model can't tell.
+fn what(what: Option<&What>) -> Vec<String> {
+    let place = |look: Option<&Look>| look.map_or_else(Default::default, |look| look.place.map(|v| v.to_string()));
+    let words = what.map_or_else(Default::default, |w| [w.kind.name().into(), w.part.clone(), w.sentence.clone()]);
+    let (expected, seen) = (what.and_then(|w| w.expected.as_ref()), what.and_then(|w| w.seen.as_ref()));
+    [&words[..], &place(expected), &place(seen)].concat()
 }
 
 /// Rows of text under a header.

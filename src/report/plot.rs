@@ -192,7 +192,7 @@ impl<B: DrawingBackend> Canvas<B> {
         let unit = axis::time_unit(self.duration, step);
         let centre = f64::midpoint(AREA[0], AREA[1]);
         self.text(&format!("time ({unit})"), (centre, 462.0), Label::new(14.0, INK, HPos::Center))?;
-        let name = format!("surprise ({})", words::surprise_unit(&report.config));
+        let name = format!("surprise ({})", words::surprise_unit(report));
         let style = self.style(Label::new(14.0, INK, HPos::Center)).transform(FontTransform::Rotate270);
         self.root.draw(&Text::new(name, self.pixel(22.0, f64::midpoint(AREA[2], AREA[3])), style))
     }

@@ -2,7 +2,8 @@
 
 use crate::evaluate;
 use crate::media::GapReason;
-use crate::record::{EventKind, Report, RunConfig};
+use crate::model::objects;
+use crate::record::{EventKind, Report};
 
 /// A break in the run of frames, for people.
 pub const fn gap(reason: GapReason) -> &'static str {
@@ -70,9 +71,19 @@ pub fn count(n: usize, noun: &str) -> String {
     }
 }
 
-/// The unit of the headline surprise, which depends on whether a baseline was at hand.
-pub fn surprise_unit(config: &RunConfig) -> &'static str {
-    if config.baseline == "self" { "L1 error" } else { "times the usual" }
+/// Whether the report is of a model of objects, whose surprise is a rarity.
+pub fn is_of_objects(report: &Report) -> bool {
+    report.model.family == objects::FAMILY
+}
+
+/// The unit of the headline surprise, which depends on the model and on whether a baseline was at hand.
+pub fn surprise_unit(report: &Report) -> &'static str {
+    match (is_of_objects(report), report.config.baseline.as_str()) {
+        (true, "self") => "powers of ten, by the model alone",
+        (true, _) => "rarity, powers of ten",
+        (false, "self") => "L1 error",
+        (false, _) => "times the usual",
+    }
 }
 
 /// A scorer's name, short enough for a column of the terminal.

@@ -81,7 +81,7 @@ impl Events {
             "incident": id, "camera": heard.camera.name, "phase": incident.phase, "kind": event.kind,
             "onset": rfc3339(wall.onset), "peak": rfc3339(wall.peak), "end": rfc3339(wall.end),
             "score": event.score, "z": event.z, "p_value": event.p_value, "per_hour": event.per_hour,
-            "box": event.place, "thumbnail": event.thumbnail,
+            "box": event.place, "what": event.what, "thumbnail": event.thumbnail,
         });
         let mut recent = lock(&self.recent);
         recent.retain(|known| known["incident"] != id.as_str());

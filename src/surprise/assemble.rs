@@ -1,7 +1,8 @@
 //! Overlapping windows to a sequence of slots: every slot of the video is predicted by several windows and contexts,
-//! at several horizons; this brings them together.
+//! at several horizons; this brings them together. A model of objects says all that it has to say of a slot at once.
 
-use super::{Baseline, Footing, NuisanceModel, Nuisances, WindowErrors, top_count, top_k_mean};
+use super::sign::{self, Weighed};
+use super::{Baseline, Footing, NuisanceModel, Nuisances, Scene, Sign, WindowErrors, top_count, top_k_mean};
 use crate::clip::{Clip, ClipSpec, ModelFrame};
 use crate::units::MediaTime;
 use std::collections::VecDeque;
@@ -30,6 +31,10 @@ pub struct Slot {
     pub heat: Vec<f32>,
     /// The slot's last frame.
     pub frame: Arc<ModelFrame>,
+    /// What a model of objects says of it.
+    pub scene: Option<Arc<Scene>>,
+    /// What speaks for an event in that scene, the strongest first.
+    pub signs: Vec<Sign>,
 }
 
 impl Slot {
@@ -107,6 +112,10 @@ impl Assembler {
             done = self.finish();
             self.segment = clip.segment;
         }
+        if let Some(scene) = &window.scene {
+            done.extend(self.of_scene(clip, scene, window));
+            return done;
+        }
         let clip_slot = clip.start_tick / u64::from(self.spec.tubelet_size);
         for context in &window.contexts {
             let first_horizon = (context.context / self.spec.tubelet_size) as usize;
@@ -136,6 +145,26 @@ impl Assembler {
         }
         self.front = 0;
         done
+    }
+
+    /// The clip's last slot, which is final: nothing else predicts it.
+    fn of_scene(&self, clip: &Clip, scene: &Arc<Scene>, window: &WindowErrors) -> Option<Slot> {
+        let frame = clip.frames.last()?;
+        let Weighed { surprise, signs, heat } = sign::weigh(scene, &self.footing, self.spec.grid(), &self.watched);
+        Some(Slot {
+            segment: self.segment,
+            start: frame.time,
+            end: frame.time.plus(self.spec.tick_time(1)),
+            surprise,
+            unadjusted: surprise,
+            nuisances: Nuisances::default(),
+            raw: window.contexts.iter().map(|context| context.surprise() as f32).sum(),
+            motion: frame.change.motion,
+            heat,
+            frame: Arc::clone(frame),
+            scene: Some(Arc::clone(scene)),
+            signs,
+        })
     }
 
     fn add(&mut self, slot: u64, (clip, at_clip): (&Clip, usize), errors: &[f32], heat: Vec<f32>) {
@@ -183,6 +212,8 @@ impl Assembler {
             motion: pending.frames.iter().map(|f| f.change.motion).sum::<f32>() / pending.frames.len() as f32,
             heat: pending.heat,
             frame: Arc::clone(last),
+            scene: None,
+            signs: Vec::new(),
         })
     }
 }
@@ -201,7 +232,13 @@ mod tests {
 
     fn clip(spec: &ClipSpec, segment: u32, start_tick: u64) -> Clip {
         let frame = |i: u64| Arc::new(frame_for_tests(spec.tick_time(start_tick + i)));
-        Clip { frame_step: 1, segment, start_tick, frames: (0..u64::from(spec.frames_per_clip)).map(frame).collect() }
+        Clip {
+            stream: 0,
+            frame_step: 1,
+            segment,
+            start_tick,
+            frames: (0..u64::from(spec.frames_per_clip)).map(frame).collect(),
+        }
     }
 
     /// Errors that name the absolute slot they belong to, so that a mix-up shows.
@@ -212,7 +249,7 @@ mod tests {
             let errors = slots.clone().flat_map(|s| vec![(first + s as u64) as f32; spec.tokens_per_slot()]).collect();
             ContextErrors { context, first_slot: slots.start, errors }
         });
-        WindowErrors { contexts: contexts.collect() }
+        contexts.collect::<Vec<_>>().into()
     }
 
     #[test]

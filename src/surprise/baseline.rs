@@ -83,7 +83,8 @@ impl Baseline {
         source: String,
     ) -> Result<Self> {
         let every: Vec<&Vec<NormalSlot>> = runs.iter().collect();
-        let (nuisances, surprises) = adjusted(&every);
+        let regressed = !footing.is_by_parts();
+        let (nuisances, surprises) = adjusted(&every, regressed);
         let thinned = independent_step(&surprises);
         let mut sample: Vec<f32> = surprises.iter().flat_map(|run| run.iter().step_by(thinned)).copied().collect();
         sample.sort_by(f32::total_cmp);
@@ -98,7 +99,7 @@ impl Baseline {
             seconds: surprises.iter().map(Vec::len).sum::<usize>() as f64 * slot_s,
             tail: Tail::fit(&surprises, slot_s, MERGE_S),
             slow: SlowBaseline::fit(&surprises, slot_s, MERGE_S),
-            check: check(runs, slot_s),
+            check: check(runs, slot_s, regressed),
             source,
         };
         new.sound()
@@ -119,6 +120,9 @@ impl Baseline {
         }
         if !self.tail.is_none_or(|t| t.is_sound()) || !self.slow.is_none_or(|s| s.is_sound()) {
             return fail("has a tail that is none");
+        }
+        if !self.footing.is_sound() {
+            return fail("has ranks of energies that are not finite and ascending");
         }
         if self.thinned == 0 || !(self.slot_s.is_finite() && self.slot_s > 0.0) {
             return fail("has slots of no length");
@@ -221,11 +225,11 @@ impl Baseline {
     }
 }
 
-/// The regression on the nuisances, and the surprises that it leaves.
-fn adjusted(runs: &[&Vec<NormalSlot>]) -> (NuisanceModel, Vec<Vec<f32>>) {
+/// The regression on the nuisances (a likelihood needs none), and the surprises that it leaves.
+fn adjusted(runs: &[&Vec<NormalSlot>], regressed: bool) -> (NuisanceModel, Vec<Vec<f32>>) {
     let all: Vec<(Nuisances, f32)> =
         runs.iter().flat_map(|run| run.iter().map(|s| (s.nuisances, s.unadjusted))).collect();
-    let model = NuisanceModel::fit(&all);
+    let model = if regressed { NuisanceModel::fit(&all) } else { NuisanceModel::identity() };
     (model, runs.iter().map(|run| adjust(&model, run)).collect())
 }
 
@@ -249,12 +253,12 @@ fn independent_step(runs: &[Vec<f32>]) -> usize {
 }
 
 /// Two-fold check of a promised rate; `None` when a half is too small.
-fn check(runs: &[Vec<NormalSlot>], slot_s: f64) -> Option<Check> {
+fn check(runs: &[Vec<NormalSlot>], slot_s: f64, regressed: bool) -> Option<Check> {
     let half = |odd: usize| -> Vec<&Vec<NormalSlot>> { runs.iter().skip(odd).step_by(2).collect() };
     let gap = (MERGE_S / slot_s).round() as usize;
     let (mut events, mut seconds) = (0, 0.0);
     for (learn, judge) in [(half(0), half(1)), (half(1), half(0))] {
-        let (model, surprises) = adjusted(&learn);
+        let (model, surprises) = adjusted(&learn, regressed);
         let level = Tail::fit(&surprises, slot_s, MERGE_S)?.level(CHECKED_PER_HOUR / 3600.0);
         let judged: Vec<Vec<f32>> = judge.iter().map(|run| adjust(&model, run)).collect();
         events += super::tail::peaks(&judged, level, gap).len();

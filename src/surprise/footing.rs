@@ -1,5 +1,6 @@
 //! The errors of every context and horizon, and of every place before a fixed camera, on one scale.
 
+use super::rank::{self, Rank};
 use super::{WindowErrors, location_scale};
 use crate::clip::ClipSpec;
 use serde::{Deserialize, Serialize};
@@ -12,7 +13,7 @@ const CELL_SCALE: f32 = 0.25;
 /// Location and scale of token errors for one context length and horizon.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Foot {
+pub struct Foot {
     context: u32,
     /// Slots between the end of the context and the predicted slot; 0 is the next slot.
     horizon: usize,
@@ -25,20 +26,49 @@ struct Foot {
 
 /// Brings the errors of every context and horizon to one scale: far horizons are harder, so their errors are larger
 /// on any video. For a fixed camera the same holds for places: a tree in the wind is no news.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Footing(Vec<Foot>);
+///
+/// The energies of a model of objects are brought to one scale by part: how rare so much of it is on lawful footage.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Footing {
+    /// Of token errors, by context and horizon.
+    Tokens(Vec<Foot>),
+    /// Of energies, by part.
+    Parts(Vec<Rank>),
+}
 
 impl Footing {
-    /// Leaves errors as they are.
+    /// Leaves errors as they are, and takes energies for logarithms of probabilities.
     pub const fn identity() -> Self {
-        Self(Vec::new())
+        Self::Tokens(Vec::new())
+    }
+
+    /// The rank of a part's energy.
+    pub fn rank(&self, part: usize, energy: f32) -> f32 {
+        match self {
+            Self::Parts(ranks) => ranks.get(part).map_or_else(|| rank::plain(energy), |rank| rank.of(energy)),
+            Self::Tokens(_) => rank::plain(energy),
+        }
+    }
+
+    /// Whether it was learnt from a model of objects.
+    pub const fn is_by_parts(&self) -> bool {
+        matches!(self, Self::Parts(_))
+    }
+
+    pub(super) fn is_sound(&self) -> bool {
+        match self {
+            Self::Parts(ranks) => ranks.iter().all(Rank::is_sound),
+            Self::Tokens(_) => true,
+        }
     }
 
     /// `(error − location) / scale` of the context, the horizon and (fixed cameras) the cell, floored at 0: an error
     /// below the normal location is simply unsurprising. Horizons that the footing does not know are left as they are.
     /// `errors` is one slot, row-major.
     pub fn apply(&self, context: u32, horizon: usize, errors: &[f32]) -> Vec<f32> {
-        let Some(foot) = self.0.iter().find(|f| f.context == context && f.horizon == horizon) else {
+        let Self::Tokens(feet) = self else { return errors.to_vec() };
+        let Some(foot) = feet.iter().find(|f| f.context == context && f.horizon == horizon) else {
             return errors.to_vec();
         };
         let of = |cell: usize| foot.cells.get(cell).copied().unwrap_or((foot.location, foot.scale));
@@ -56,11 +86,20 @@ impl Footing {
 #[derive(Default)]
 pub struct FootingBuilder {
     errors: Vec<(u32, usize, Vec<f32>)>,
+    /// Of each part, its name and its largest energy in each slot.
+    parts: Vec<(String, Vec<f32>)>,
 }
 
 impl FootingBuilder {
     /// Takes the errors of one window.
     pub fn push(&mut self, spec: &ClipSpec, window: &WindowErrors) {
+        if let Some(scene) = &window.scene {
+            if self.parts.is_empty() {
+                self.parts = scene.parts.iter().map(|part| (part.name.clone(), Vec::new())).collect();
+            }
+            self.parts.iter_mut().zip(scene.largest()).for_each(|((_, all), energy)| all.push(energy));
+            return;
+        }
         for context in &window.contexts {
             let first = (context.context / spec.tubelet_size) as usize;
             for (offset, errors) in context.errors.chunks_exact(spec.tokens_per_slot()).enumerate() {
@@ -74,14 +113,18 @@ impl FootingBuilder {
     }
 
     /// Median and robust standard deviation for each context and horizon; with `cells`, the tokens of a slot, for each
-    /// cell as well.
+    /// cell as well. Of energies, the rank of each part.
     pub fn footing(&self, cells: Option<usize>) -> Footing {
+        if !self.parts.is_empty() {
+            let learn = |(name, energies): &(String, Vec<f32>)| Rank::learn(name.clone(), energies.clone());
+            return Footing::Parts(self.parts.iter().map(learn).collect());
+        }
         let foot = |(context, horizon, errors): &(u32, usize, Vec<f32>)| {
             let (location, scale) = location_scale(errors)?;
             let cells = cells.map_or(Vec::new(), |cells| by_cell(errors, cells, (location, scale)));
             Some(Foot { context: *context, horizon: *horizon, location, scale, cells })
         };
-        Footing(self.errors.iter().filter_map(foot).collect())
+        Footing::Tokens(self.errors.iter().filter_map(foot).collect())
     }
 }
 
@@ -109,7 +152,7 @@ mod tests {
             // Cell 5 is restless, the second slot ten times harder than the first.
             let slot = |factor: f32| (0..16).map(move |cell| factor * (if cell == 5 { 50.0 } else { 1.0 }) * wave);
             let errors = slot(1.0).chain(slot(10.0)).collect();
-            builder.push(&spec, &WindowErrors { contexts: vec![ContextErrors { context: 4, first_slot: 2, errors }] });
+            builder.push(&spec, &vec![ContextErrors { context: 4, first_slot: 2, errors }].into());
         }
         let picture = builder.footing(None);
         let (near, far) = (picture.apply(4, 0, &[9.0]), picture.apply(4, 1, &[90.0]));

@@ -2,6 +2,7 @@
 
 use super::{Assembler, Footing, FootingBuilder, NormalSlot, NuisanceModel, Slot, WindowErrors};
 use crate::clip::{Clip, ClipSpec};
+use std::sync::Arc;
 
 /// Collects the windows of normal videos.
 ///
@@ -19,7 +20,16 @@ impl Learner {
 
     /// Takes the next window of a video; the windows of one video follow each other.
     pub fn push(&mut self, video: usize, clip: &Clip, window: &WindowErrors) {
-        self.windows.push((video, clip.without_pixels(), window.clone()));
+        let mut window = window.clone();
+        // The things are not needed, and of the clip no more than the slot that was judged.
+        let clip = match window.scene.take() {
+            Some(scene) => {
+                window.scene = Some(Arc::new(scene.without_things()));
+                clip.last_alone().without_pixels()
+            }
+            None => clip.without_pixels(),
+        };
+        self.windows.push((video, clip, window));
     }
 
     /// How errors are brought to one scale; for a fixed camera, in every place.
@@ -42,8 +52,11 @@ impl Learner {
         self.windows.chunk_by(same_run).map(slots).collect()
     }
 
-    /// What the nuisances explain.
+    /// What the nuisances explain; nothing, of what a model of objects says.
     pub fn nuisances(&self, footing: &Footing, top_fraction: f32) -> NuisanceModel {
+        if footing.is_by_parts() {
+            return NuisanceModel::identity();
+        }
         let slots: Vec<_> =
             self.runs(footing, top_fraction).iter().flatten().map(|slot| (slot.nuisances, slot.unadjusted)).collect();
         NuisanceModel::fit(&slots)

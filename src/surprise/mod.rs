@@ -5,6 +5,9 @@
 //!                 (Footing, NuisanceModel)     (Baseline: sample, Tail)   (Martingale: still this world?)
 //! ```
 //!
+//! A model of objects gives a `Scene` with each window; the assembler ranks its parts (`sign`), and from there on all is the
+//! same; at an event's peak the strongest `Sign` says what it was.
+//!
 //! Invariant: everything is causal. A slot's numbers depend on frames up to the end of the last window that predicts
 //! it and on nothing later; a whole file is a fold over the same machines that a live stream drives.
 
@@ -18,7 +21,10 @@ mod martingale;
 mod nuisance;
 mod past;
 mod place;
+mod rank;
 mod reduce;
+mod scene;
+mod sign;
 mod slow;
 mod tail;
 mod threshold;
@@ -34,11 +40,16 @@ pub use martingale::Martingale;
 pub use nuisance::{NuisanceModel, Nuisances};
 pub use past::Past;
 pub use place::{hot_region, hottest};
+pub use rank::Rank;
 pub use reduce::{ContextSurprise, VideoSurprise, VideoSurpriseBuilder};
+pub use scene::{Part, PartKind, Scene, THING, Thing};
+pub use sign::{Account, Sign};
 pub use slow::{Cusum, SlowBaseline};
 pub use tail::Tail;
 pub use threshold::{ThresholdRule, Thresholds};
 pub use watch::{EventKind, Found, Judged, Watch, WatchOptions};
+
+use std::sync::Arc;
 
 /// Share of a slot's tokens whose mean is the slot's surprise. A small object touches few tokens and the plain mean of a
 /// fine grid drowns it; a single token is at the mercy of noise. On the bundled model's coarse grid the ways that were
@@ -75,6 +86,15 @@ impl ContextErrors {
 pub struct WindowErrors {
     /// One entry per context length, ascending.
     pub contexts: Vec<ContextErrors>,
+    /// What a model of objects says of the last slot; its context's errors are then the largest energy of each part.
+    pub scene: Option<Arc<Scene>>,
+}
+
+impl From<Vec<ContextErrors>> for WindowErrors {
+    /// Those of a model of tokens.
+    fn from(contexts: Vec<ContextErrors>) -> Self {
+        Self { contexts, scene: None }
+    }
 }
 
 /// Mean of the `k` largest values; 0 for an empty slice.

@@ -95,11 +95,12 @@ mod tests {
 
     #[test]
     fn reductions_are_those_of_the_paper() {
-        let window = |a: f32, b: f32| WindowErrors {
-            contexts: vec![
+        let window = |a: f32, b: f32| -> WindowErrors {
+            vec![
                 ContextErrors { context: 4, first_slot: 2, errors: vec![a, a] },
                 ContextErrors { context: 6, first_slot: 3, errors: vec![b] },
-            ],
+            ]
+            .into()
         };
         let mut builder = VideoSurpriseBuilder::default();
         builder.push(&window(1.0, 3.0));
@@ -113,10 +114,10 @@ mod tests {
     #[test]
     fn an_opening_gives_each_context_what_shorter_ones_saw() {
         let errors = |context, error| ContextErrors { context, first_slot: context as usize / 2, errors: vec![error] };
-        let window = |a, b| WindowErrors { contexts: vec![errors(4, a), errors(6, b)] };
+        let window = |a, b| -> WindowErrors { vec![errors(4, a), errors(6, b)].into() };
         let mut builder = VideoSurpriseBuilder::default();
         builder.push(&window(1.0, 2.0));
-        builder.open(&WindowErrors { contexts: vec![errors(4, 1.0), errors(6, 2.0), errors(2, 9.0)] });
+        builder.open(&vec![errors(4, 1.0), errors(6, 2.0), errors(2, 9.0)].into());
         builder.push(&window(2.0, 3.0));
         let done = builder.finish();
         // Context 4: 2 frames of context gave 9 for the first window; then 1 and 2. Context 6: 9, 1, then 2 and 3.

@@ -3,9 +3,14 @@
 
 use super::slow::Cusum;
 use super::{
-    Baseline, Detection, Detector, DetectorOptions, Judge, Martingale, Past, Slot, ThresholdRule, Thresholds, Verdict,
+    Account, Baseline, Detection, Detector, DetectorOptions, Judge, Martingale, Past, Sign, Slot, ThresholdRule,
+    Thresholds, Verdict,
 };
 use crate::units::MediaTime;
+use std::collections::VecDeque;
+
+/// Slots whose signs are remembered for the account of an event.
+const REMEMBERED: usize = 128;
 
 /// How slots become events.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,6 +46,8 @@ pub struct Found {
     pub peak: Slot,
     /// Its verdict.
     pub verdict: Verdict,
+    /// What happened, if the model can tell.
+    pub account: Option<Account>,
 }
 
 /// What a slot led to.
@@ -62,6 +69,8 @@ pub struct Watch {
     peak: Option<(Slot, Verdict)>,
     slow: Option<SlowWatch>,
     world: Option<World>,
+    /// What spoke for an event lately, by the slot's start.
+    signs: VecDeque<(MediaTime, Vec<Sign>)>,
 }
 
 /// The detector of slow violations.
@@ -114,7 +123,7 @@ impl Watch {
             left: Vec::new(),
         });
         let spikes = detector(thresholds.high, thresholds.low);
-        Self { judge, thresholds, spikes, peak: None, slow, world }
+        Self { judge, thresholds, spikes, peak: None, slow, world, signs: VecDeque::new() }
     }
 
     /// Where events open and close, and what that promises.
@@ -143,6 +152,7 @@ impl Watch {
             self.spikes.set_levels(high, low);
         }
         let score = if self.thresholds.in_surprise { Some(slot.surprise) } else { verdict.z };
+        self.remember(slot);
         let update = self.spikes.push((slot.start, slot.end), score.filter(|_| !strange));
         let mut events = Vec::new();
         if let Some(detection) = update.closed {
@@ -161,7 +171,25 @@ impl Watch {
                 opened = opened.or(begun);
             }
         }
-        Judged { verdict, events, opened }
+        let told = |found| self.accounted(found);
+        Judged { verdict, events: events.into_iter().map(told).collect(), opened: opened.map(told) }
+    }
+
+    fn remember(&mut self, slot: &Slot) {
+        if !slot.signs.is_empty() {
+            if self.signs.len() == REMEMBERED {
+                self.signs.pop_front();
+            }
+            self.signs.push_back((slot.start, slot.signs.clone()));
+        }
+    }
+
+    /// Says what happened, from the strongest sign at the peak and what else was seen from onset to end.
+    fn accounted(&self, found: Found) -> Found {
+        let (from, to) = (found.detection.onset, found.detection.end);
+        let during = self.signs.iter().filter(|(start, _)| (from..to).contains(start)).flat_map(|(_, signs)| signs);
+        let account = found.peak.signs.first().map(|main| Account::of(main, during));
+        Found { account, ..found }
     }
 
     /// Where the stream's own past, once there is enough of it, puts a rate of events per second.
@@ -173,12 +201,15 @@ impl Watch {
     /// The segment is over: closes what is open. What follows is a new scene.
     pub fn end_segment(&mut self) -> Vec<Found> {
         let spike = self.spikes.finish().and_then(|d| found(d, EventKind::Spike, self.peak.take()));
-        spike.into_iter().chain(self.slow.as_mut().and_then(SlowWatch::end)).collect()
+        let slow = self.slow.as_mut().and_then(SlowWatch::end);
+        let events = spike.into_iter().chain(slow).map(|found| self.accounted(found)).collect();
+        self.signs.clear();
+        events
     }
 }
 
 fn found(detection: Detection, kind: EventKind, peak: Option<(Slot, Verdict)>) -> Option<Found> {
-    peak.map(|(peak, verdict)| Found { detection, kind, peak, verdict })
+    peak.map(|(peak, verdict)| Found { detection, kind, peak, verdict, account: None })
 }
 
 impl SlowWatch {
@@ -208,7 +239,7 @@ impl SlowWatch {
         let (best, verdict) = self.best.take()?;
         let end = detection.peak.plus(best.end.since(best.start).midpoint(MediaTime::ZERO));
         let detection = Detection { peak: best.middle(), end: end.max(best.end), score: best.surprise, ..detection };
-        Some(Found { detection, kind: EventKind::Slow, peak: best, verdict })
+        Some(Found { detection, kind: EventKind::Slow, peak: best, verdict, account: None })
     }
 }
 
@@ -261,6 +292,8 @@ mod tests {
             motion: 0.0,
             heat: vec![surprise],
             frame: Arc::new(frame_for_tests(start)),
+            scene: None,
+            signs: Vec::new(),
         }
     }
 

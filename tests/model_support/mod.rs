@@ -45,7 +45,7 @@ pub fn load(bundle: &ModelBundle) -> Jepa<OrtNetwork> {
 
 /// A bundle's model with other graphs.
 pub fn with_network<N: Network>(bundle: &ModelBundle, network: N) -> Jepa<N> {
-    let dim = bundle.manifest().features.dim;
+    let dim = bundle.manifest().widths().unwrap().target;
     Jepa::new(bundle.spec().clone(), bundle.normalizer(), dim, bundle.info(), network).unwrap()
 }
 
@@ -62,7 +62,7 @@ pub fn clip_of(spec: &ClipSpec, frames: &Frames, start: usize) -> Clip {
             key: false,
         })
     });
-    Clip { frame_step: 1, segment: 0, start_tick: start as u64, frames: frames.collect() }
+    Clip { stream: 0, frame_step: 1, segment: 0, start_tick: start as u64, frames: frames.collect() }
 }
 
 /// `golden_<bundle>.json`, with the pixels it names.

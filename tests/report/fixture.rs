@@ -4,8 +4,8 @@ use startle::clip::jpeg_base64;
 use startle::media::{GapReason, Picture, VideoInfo};
 use startle::model::ModelInfo;
 use startle::record::{
-    ContextSurprise, CurvePoint, Event, EventKind, Gap, HeatMap, InputReport, Report, RunConfig, SCHEMA, Timings,
-    VideoSurprise,
+    ContextSurprise, CurvePoint, Event, EventKind, Gap, HeatMap, InputReport, Look, PartKind, Report, RunConfig,
+    SCHEMA, Sight, Timings, VideoSurprise, What,
 };
 use std::collections::BTreeMap;
 
@@ -15,7 +15,22 @@ pub fn small() -> Report {
     report.input.gaps = vec![Gap { start_s: 2.0, end_s: 2.0, reason: GapReason::SceneCut }];
     report.curve.retain(|p| !(2.0..2.75).contains(&p.t_s));
     report.events = vec![spike(&mut report, 1, 1.125, 5.5), spike(&mut report, 2, 3.625, 4.25)];
+    report.events[1].what = Some(jump());
+    let boxes = vec![[240, 120, 320, 200], [0, 0, 40, 30]];
+    report.sights = vec![Sight { t_s: 0.125, boxes }, Sight { t_s: 0.375, boxes: Vec::new() }];
     report
+}
+
+/// What an event may be that a model of objects found.
+fn jump() -> What {
+    let look = |place, colour: &str, rgb| Look { place, colour: colour.into(), rgb, shape: "ball".into() };
+    What {
+        kind: PartKind::Moved,
+        part: "missing".into(),
+        sentence: "A red ball expected at the left was at the right.".into(),
+        expected: Some(look([40.0, 120.0, 120.0, 200.0], "red", [220, 40, 30])),
+        seen: Some(look([240.0, 120.0, 320.0, 200.0], "red", [210, 50, 40])),
+    }
 }
 
 /// A quiet curve over `duration_s` seconds with a point every `slot_s`.
@@ -44,6 +59,7 @@ pub fn calm(duration_s: f64, slot_s: f64) -> Report {
         strange: Vec::new(),
         video_surprise: video_surprise(),
         slower: Vec::new(),
+        sights: Vec::new(),
         truncated: false,
         warnings: vec!["the calibration sample is small: 120 points".into()],
         timings: Timings {
@@ -147,6 +163,7 @@ pub fn spike(report: &mut Report, id: u32, peak_s: f64, score: f32) -> Event {
         per_hour: Some(4.5),
         place,
         heat: heat(16, place),
+        what: None,
         thumbnail: jpeg_base64(&scene(place)).expect("a small picture"),
     }
 }
@@ -192,6 +209,9 @@ pub fn hostile() -> Report {
     report.config.threshold_rule = evil.into();
     report.created = evil.into();
     report.startle_version = evil.into();
+    if let Some(Look { colour, shape, .. }) = report.events[1].what.as_mut().and_then(|what| what.seen.as_mut()) {
+        (*colour, *shape) = (evil.into(), evil.into());
+    }
     report.events[0].thumbnail = "\"><script>alert(2)</script>".into();
     report
 }

@@ -30,6 +30,7 @@ LAYOUT = (
     "clip",
     "preprocess",
     "features",
+    "objects",
     "architecture",
     "conditioning",
     "graphs.encoder",

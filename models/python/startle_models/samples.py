@@ -73,6 +73,15 @@ def write_mask(path: Path, mask) -> None:
     Image.fromarray(mask.numpy()).convert("1").save(path, optimize=True)
 
 
+WHAT = {"vanish": "missing", "appear": "new", "colour": "colour", "shape": "shape", "size": "size"}
+"""What an event at a violation should be; every other kind is of something that moves as it can't."""
+
+
+def what(kind: str) -> str:
+    """The label `what` of a kind of violation."""
+    return WHAT.get(kind.removesuffix("_hidden"), "moved")
+
+
 def write_pairs(kind: str, part: int, first: int, out: Path) -> list[dict]:
     """Encode the pairs of one part as KIND_N from N = first on; returns their label rows."""
     video, pairs = make_pairs(kind, part)
@@ -88,7 +97,7 @@ def write_pairs(kind: str, part: int, first: int, out: Path) -> list[dict]:
                 "possible": possible, "type": kind, "motion": motion_group(kind), "hidden": pairs.hidden,
                 "onset_s": round(int(pairs.onset[i]) / FPS, 4), "visible_s": round(int(pairs.seen[i]) / FPS, 4),
                 "box": [round(v, 1) for v in boxes[i].tolist()], "mask": f"{pair}_mask.png",
-                "seed": twin_seed(kind, part), "frames_sha256": hashlib.sha256(video[row].numpy().tobytes()).hexdigest(),
+                "what": what(kind), "seed": twin_seed(kind, part), "frames_sha256": hashlib.sha256(video[row].numpy().tobytes()).hexdigest(),
             })
     return rows
 
@@ -118,7 +127,7 @@ def benchmark_kind(job: tuple[str, int, Path, int, int, int]) -> str:
                 "possible": first or kind == CONTROL, "control": kind == CONTROL, "type": kind,
                 "motion": motion_group(kind), "hidden": bool(pairs.hidden), "visible_s": int(pairs.seen[i]) / fps,
                 "onset_s": int(pairs.onset[i]) / fps, "box": [round(v, 1) for v in boxes[i].tolist()],
-            })
+            } | ({} if kind == CONTROL else {"what": what(kind)}))
     labels.write_text("".join(json.dumps(r) + "\n" for r in rows))
     return kind
 

@@ -136,6 +136,7 @@ mod tests {
             motion: None,
             onset_s: Some(0.1),
             place: None,
+            what: None,
             control: false,
         };
         let scores = VideoScores { curve: vec![(0.3, 0.1)], ..VideoScores::default() };

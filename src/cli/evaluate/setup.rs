@@ -58,7 +58,8 @@ impl<'a> Setup<'a> {
         let normal = expand(&args.normal)?;
         let name = model.bundle().map_or_else(|| args.model.model.clone(), |bundle| bundle.manifest().name.clone());
         let origin = baseline.as_ref().map_or(origin.clone(), |b| format!("{origin}: {}", b.source()));
-        let copy = if model.bundle().is_some() { "measured" } else { NOT_MEASURED };
+        let copies = model.bundle().is_some_and(|bundle| bundle.manifest().features.is_some());
+        let copy = if copies { "measured" } else { NOT_MEASURED };
         let settings = [
             ("model", name),
             ("model sha256", key.model_sha256),

@@ -72,9 +72,10 @@ pub(super) fn words(news: &News) -> String {
         News::Incident(incident) => {
             let Incident { phase, event, wall } = incident.as_ref();
             let [x0, y0, x1, y1] = event.place.map(f32::round);
+            let what = event.what.as_ref().map_or(String::new(), |what| format!(". {}", what.sentence));
             let rate = event.per_hour.map_or(String::new(), |r| format!(", normal footage: {} per hour", number(r)));
             format!(
-                "EVENT {} {}, surprise {:.1} (z = {:.1}{rate}), at x {x0}–{x1}, y {y0}–{y1}",
+                "EVENT {} {}, surprise {:.1} (z = {:.1}{rate}), at x {x0}–{x1}, y {y0}–{y1}{what}",
                 alert::rfc3339(wall.onset),
                 match phase {
                     Phase::Begun => "has begun".into(),

@@ -99,11 +99,11 @@ mod tests {
     use super::*;
 
     fn event(onset_s: f64, end_s: f64) -> EventSpan {
-        EventSpan { onset_s, peak_s: onset_s, end_s, score: 9.0, place: [0.0; 4] }
+        EventSpan { onset_s, peak_s: onset_s, end_s, score: 9.0, place: [0.0; 4], what: None }
     }
 
     fn track(scores: &VideoScores, onset_s: Option<f64>) -> Track<'_> {
-        Track { scores, onset_s, place: None, duration_s: 36.0 }
+        Track { scores, onset_s, place: None, what: None, duration_s: 36.0 }
     }
 
     #[test]

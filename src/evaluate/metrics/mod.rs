@@ -11,6 +11,7 @@ mod proportion;
 mod ranking;
 mod slots;
 mod threshold;
+mod told;
 
 pub use events::{EventMetrics, event_metrics, false_alarms_at_recall, matched};
 pub use pairs::{Cell, pairwise_accuracy};
@@ -19,8 +20,10 @@ pub use proportion::{Proportion, wilson};
 pub use ranking::{auroc, average_precision, precision_recall, roc};
 pub use slots::{VUS_BUFFER, slot_auroc, vus_pr};
 pub use threshold::{Absolute, absolute_accuracy, percentile};
+pub use told::{Told, told};
 
 use super::VideoScores;
+use crate::record::PartKind;
 use crate::units::PixelBox;
 
 /// How far from the labelled onset an answer may lie, seconds.
@@ -38,6 +41,8 @@ pub struct Track<'a> {
     pub onset_s: Option<f64>,
     /// Where it can be seen, pixels of the source picture; `None`: not labelled, or out of sight.
     pub place: Option<PixelBox>,
+    /// What an event there should be; `None`: not labelled.
+    pub what: Option<PartKind>,
     /// Seconds of video.
     pub duration_s: f64,
 }

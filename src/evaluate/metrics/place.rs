@@ -55,11 +55,11 @@ mod tests {
     fn chance_is_the_rate_at_other_places() {
         let at = |x: f32| [x, 0.0, x + 10.0, 10.0];
         let scores = |place| VideoScores {
-            events: vec![EventSpan { onset_s: 1.0, peak_s: 1.0, end_s: 1.2, score: 1.0, place }],
+            events: vec![EventSpan { onset_s: 1.0, peak_s: 1.0, end_s: 1.2, score: 1.0, place, what: None }],
             ..VideoScores::default()
         };
         let (right, wide) = (scores(at(0.0)), scores([0.0, 0.0, 100.0, 10.0]));
-        let track = |scores, x| Track { scores, onset_s: Some(1.0), place: Some(at(x)), duration_s: 3.0 };
+        let track = |scores, x| Track { scores, onset_s: Some(1.0), place: Some(at(x)), what: None, duration_s: 3.0 };
         let hits = box_hits(&[track(&right, 0.0), track(&wide, 50.0)]).unwrap();
         assert_eq!((hits.share.value, hits.chance), (1.0, Some(0.5)));
         assert_eq!(box_hits(&[track(&right, 0.0)]).unwrap().chance, None);

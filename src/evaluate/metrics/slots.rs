@@ -116,7 +116,7 @@ mod tests {
     }
 
     fn track(scores: &VideoScores, onset_s: Option<f64>) -> Track<'_> {
-        Track { scores, onset_s, place: None, duration_s: 2.0 }
+        Track { scores, onset_s, place: None, what: None, duration_s: 2.0 }
     }
 
     #[test]

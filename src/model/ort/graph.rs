@@ -4,6 +4,8 @@ use super::library::Runtime;
 use super::{Device, Interrupt, cuda, placement};
 use crate::error::{Error, Result};
 use crate::model::bundle::ModelBundle;
+use crate::model::objects::ObjectsSection;
+use crate::surprise::THING;
 use ::ort::ep::{self, ArbitrarilyConfigurableExecutionProvider, ExecutionProviderDispatch};
 use ::ort::logging::LogLevel;
 use ::ort::memory::MemoryInfo;
@@ -90,6 +92,24 @@ impl Graph {
         Ok(())
     }
 
+    /// Runs it; appends each output that is named to its list.
+    pub(super) fn append<'i, 'v: 'i, const N: usize, const M: usize>(
+        &mut self,
+        inputs: impl Into<SessionInputs<'i, 'v, N>>,
+        stop: &Interrupt,
+        outs: [(&str, &mut Vec<f32>); M],
+    ) -> Result<()> {
+        let start = Instant::now();
+        let outputs = self.session.run_with_options(inputs, &stop.options);
+        self.spent += start.elapsed();
+        let outputs = outputs.map_err(|error| failed(&error, stop))?;
+        for (name, out) in outs {
+            let (_, values) = outputs[name].try_extract_tensor::<f32>().map_err(|error| failed(&error, stop))?;
+            out.extend_from_slice(values);
+        }
+        Ok(())
+    }
+
     /// Runs it; its only output stays in `memory`.
     pub(super) fn run_to(
         &mut self,
@@ -112,7 +132,10 @@ impl Graph {
 
     /// Compares the inputs and outputs with the contract for the graph `name`.
     pub(super) fn check(&self, name: &str, bundle: &ModelBundle) -> Result<(), String> {
-        let (inputs, outputs) = contract(name, bundle);
+        let (inputs, outputs) = match &bundle.manifest().objects {
+            Some(objects) => contract_of_objects(name, objects, bundle),
+            None => contract(name, bundle)?,
+        };
         check_ports("input", self.session.inputs(), &inputs)?;
         check_ports("output", self.session.outputs(), &outputs)
     }
@@ -124,13 +147,14 @@ fn failed(error: &::ort::Error, stop: &Interrupt) -> Error {
 }
 
 /// The contract of the manifest (DESIGN: model bundles).
-fn contract(name: &str, bundle: &ModelBundle) -> (Vec<Port>, Vec<Port>) {
+fn contract(name: &str, bundle: &ModelBundle) -> Result<(Vec<Port>, Vec<Port>), String> {
     use Size::{Free, Is};
-    let (side, widths) = (bundle.spec().crop_size as usize, bundle.manifest().features.widths());
+    let (side, widths) =
+        (bundle.spec().crop_size as usize, bundle.manifest().widths().map_err(|error| error.to_string())?);
     let float = |name, sizes| Port { name, element: TensorElementType::Float32, sizes };
     let index = |name| Port { name, element: TensorElementType::Int64, sizes: vec![Free, Free] };
     let tokens = |width| vec![Free, Free, Is(width)];
-    if let ("predictor", Some(conditioning)) = (name, bundle.manifest().conditioning) {
+    Ok(if let ("predictor", Some(conditioning)) = (name, bundle.manifest().conditioning) {
         let given = |name| float(name, tokens(conditioning.action_dim));
         let inputs = vec![float("context", tokens(widths.context)), given("actions"), given("states")];
         (inputs, vec![float("prediction", tokens(widths.target))])
@@ -142,7 +166,29 @@ fn contract(name: &str, bundle: &ModelBundle) -> (Vec<Port>, Vec<Port>) {
         // Without a target encoder the contexts' widths are the targets' too.
         let width = if name == "encoder" { widths.context } else { widths.target };
         (vec![float("pixel_values", pixels)], vec![float("tokens", tokens(width))])
+    })
+}
+
+/// The same for a model of objects; see [`crate::model::objects`].
+fn contract_of_objects(name: &str, objects: &ObjectsSection, bundle: &ModelBundle) -> (Vec<Port>, Vec<Port>) {
+    use Size::{Free, Is};
+    let (side, grid, rows) = (bundle.spec().crop_size as usize, bundle.spec().grid(), objects.rows());
+    let float = |name, sizes: &[usize]| {
+        let sizes = std::iter::once(Free).chain(sizes.iter().map(|size| Is(*size))).collect();
+        Port { name, element: TensorElementType::Float32, sizes }
+    };
+    let seen = vec![float("tokens", &[objects.tokens, objects.attributes]), float("maps", &[objects.maps, grid, grid])];
+    if name == "encoder" {
+        return (vec![float("pixel_values", &[3, side, side])], seen);
     }
+    let inputs = std::iter::once(float("state", &[objects.state])).chain(seen).collect();
+    let outputs = vec![
+        float("next_state", &[objects.state]),
+        float("energy", &[rows, objects.parts.len()]),
+        float("expected", &[rows, THING]),
+        float("seen", &[rows, THING]),
+    ];
+    (inputs, outputs)
 }
 
 fn check_ports(kind: &str, found: &[Outlet], wanted: &[Port]) -> Result<(), String> {

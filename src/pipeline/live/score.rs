@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::model::{Scorer, WindowErrors};
 use crate::pipeline::send;
 use crossbeam_channel::Sender;
+use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::time::{Instant, SystemTime};
 
@@ -40,11 +41,12 @@ pub(super) fn run(
         if options.stop.requested() {
             let since = *stopped.get_or_insert_with(Instant::now);
             if since.elapsed() > options.drain {
+                forget_broken(scorer, &taken);
                 pass(taken, Vec::new(), out)?;
                 continue;
             }
         }
-        let clips: Vec<Clip> = taken.iter().filter_map(|(_, item)| clip_of(item)).collect();
+        let clips: Vec<Clip> = taken.iter().filter_map(clip_of).collect();
         let begun = Instant::now();
         let scores = if clips.is_empty() { Vec::new() } else { scorer.score(&clips)? };
         if !clips.is_empty() {
@@ -57,16 +59,33 @@ pub(super) fn run(
         for (camera, _) in taken.iter().filter(|(_, item)| matches!(item, Item::Clip(..))) {
             options.meters.camera(*camera).clips.fetch_add(1, Ordering::Relaxed);
         }
+        forget_broken(scorer, &taken);
         pass(taken, scores, out)?;
     }
     Ok(())
 }
 
-/// Clips share their frames, so a copy is cheap.
-fn clip_of(item: &Item) -> Option<Clip> {
+/// Clips share their frames, so a copy is cheap. Each camera is a stream of its own.
+fn clip_of((camera, item): &(usize, Item)) -> Option<Clip> {
     match item {
-        Item::Clip(clip, _) => Some(clip.clone()),
+        Item::Clip(clip, _) => Some(Clip { stream: *camera, ..clip.clone() }),
         _ => None,
+    }
+}
+
+/// Lets go of what the model keeps of cameras whose run of frames is broken. Only where the break is the last that is known
+/// of a camera: what is kept may be of clips after it.
+fn forget_broken(scorer: &mut (dyn Scorer + Send), taken: &[(usize, Item)]) {
+    let last: HashMap<usize, bool> = taken.iter().map(|(camera, item)| (*camera, is_break(item))).collect();
+    last.into_iter().filter(|(_, broken)| *broken).for_each(|(camera, _)| scorer.forget(camera));
+}
+
+/// Whether nothing that was seen before bears on what comes after it.
+fn is_break(item: &Item) -> bool {
+    match item {
+        Item::Gap(_) | Item::Lost(..) => true,
+        Item::Health(health) => health.state != State::Watching,
+        Item::Clip(..) | Item::Opened(_) => false,
     }
 }
 

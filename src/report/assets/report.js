@@ -8,7 +8,7 @@
   const video = $("video"), chart = $("chart"), readout = $("readout"), pan = $("pan");
   const count = data.t.length, duration = Math.max(data.duration, 0.1);
   const unit = chart.dataset.unit;
-  let now = 0, dragging = false, hover = null, view = [0, duration], heatOn = true;
+  let now = 0, dragging = false, hover = null, view = [0, duration], heatOn = true, objectsOn = true, sight = -1;
 
   // --- numbers and words -----------------------------------------------------------------------------------------
   const pad = (n) => String(n).padStart(2, "0");
@@ -221,6 +221,7 @@
     knob.setAttribute("transform", `translate(${x(now)} ${box.top - 3})`);
     const current = eventAt(now);
     data.events.forEach((e, i) => spans[i].classList.toggle("now", e === current));
+    showObjects();
     if (follow.current !== current) {
       follow.current = current;
       document.querySelectorAll(".event[data-id]").forEach((card) =>
@@ -250,19 +251,42 @@
       if (hover !== null) { cross.setAttribute("x1", x(hover)); cross.setAttribute("x2", x(hover)); }
     }
   }
-  function overlay(event) {
-    const place = $("place"), heat = $("heat");
-    if (!place) return;
-    place.hidden = !event;
-    heat.hidden = !event || !heatOn;
-    if (!event) return;
-    const [x0, y0, x1, y1] = event.box, share = (v, of) => (v / of * 100) + "%";
-    Object.assign(place.style, {
+  const lay = (node, [x0, y0, x1, y1]) => {
+    const share = (v, of) => (v / of * 100) + "%";
+    Object.assign(node.style, {
       left: share(x0, data.width), top: share(y0, data.height), width: share(x1 - x0, data.width), height: share(y1 - y0, data.height),
     });
-    place.classList.toggle("low", y0 < data.height * .1);
+  };
+  function overlay(event) {
+    const place = $("place"), heat = $("heat"), expected = $("expected");
+    if (!place) return;
+    const what = event && event.what;
+    place.hidden = !event || !!(what && what.expected && !what.seen);
+    expected.hidden = !(what && what.expected);
+    heat.hidden = !event || !heatOn;
+    if (!event) return;
+    if (!expected.hidden) lay(expected, what.expected);
+    lay(place, (what && what.seen) || event.box);
+    place.classList.toggle("low", event.box[1] < data.height * .1);
     place.firstChild.textContent = "event " + event.id + " · " + number(event.score);
     paintHeat(heat, event.heat);
+  }
+  /** The boxes of what the model sees at the playhead: the last moment that is kept, if it is not long ago. */
+  const steps = data.sights.t.slice(1).map((t, i) => t - data.sights.t[i]).sort((a, b) => a - b);
+  const stale = 2 * (steps[Math.floor(steps.length / 2)] || data.slot);
+  function showObjects() {
+    const layer = $("objects"), times = data.sights.t;
+    if (!layer || !times.length) return;
+    let low = 0, high = times.length;
+    while (low < high) { const mid = (low + high) >> 1; if (times[mid] <= now + data.slot / 2) low = mid + 1; else high = mid; }
+    const at = objectsOn && low > 0 && now - times[low - 1] < stale ? low - 1 : -1;
+    if (at === sight) return;
+    sight = at;
+    layer.replaceChildren(...(at < 0 ? [] : data.sights.boxes[at]).map((box) => {
+      const node = document.createElement("i");
+      lay(node, box);
+      return node;
+    }));
   }
   /** Paints an event's heat map, relative to its own calm and its own peak, over a canvas that covers the picture. */
   function paintHeat(canvas, heat) {
@@ -330,6 +354,12 @@
     overlay(follow.current);
   }
 
+  function toggleObjects(on) {
+    objectsOn = on;
+    $("show-objects").checked = on;
+    showObjects();
+  }
+
   // --- the video -----------------------------------------------------------------------------------------------------
   function startVideo() {
     const embedded = $("video-data");
@@ -390,11 +420,11 @@
     ArrowLeft: (e) => step(e.shiftKey ? -10 : -1), ArrowRight: (e) => step(e.shiftKey ? 10 : 1),
     Home: () => seek(0), End: () => seek(duration), n: () => jumpEvent(1), p: () => jumpEvent(-1),
     "+": () => zoom(.5, centre()), "=": () => zoom(.5, centre()), "-": () => zoom(2, centre()), 0: () => show(0, duration),
-    h: toggleHeat, " ": () => { if (video) { if (video.paused) video.play(); else video.pause(); } },
+    h: toggleHeat, o: () => toggleObjects(!objectsOn), " ": () => { if (video) { if (video.paused) video.play(); else video.pause(); } },
   };
   document.addEventListener("keydown", (e) => {
     const tag = e.target.tagName, onChart = e.target === chart;
-    if (e.ctrlKey || e.metaKey || e.altKey || tag === "INPUT" || !actions[e.key]) return;
+    if (e.ctrlKey || e.metaKey || e.altKey || tag === "INPUT" && e.target.type !== "checkbox" || !actions[e.key]) return;
     const scrolls = [" ", "Home", "End"].includes(e.key);
     if (scrolls && !onChart && !(e.key === " " && e.target === document.body)) return;
     e.preventDefault();
@@ -414,6 +444,8 @@
     ["aria-valuemin", "0"], ["aria-valuemax", duration.toFixed(3)]]) chart.setAttribute(name, value);
   if (!data.events.length) for (const id of ["prev", "next", "show-heat"]) $(id).hidden = true;
   if (!video) $("show-heat").hidden = true;
+  $("show-objects-label").hidden = $("objects-key").hidden = !video || !data.sights.t.length;
+  $("show-objects").addEventListener("change", (e) => toggleObjects(e.target.checked));
   if (duration <= 20) document.querySelector(".zoom").hidden = true;
   data.events.forEach((e) => {
     const canvas = document.querySelector("#event-" + e.id + " canvas");

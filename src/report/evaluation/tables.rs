@@ -124,6 +124,8 @@ fn event_rows(line: &Line<'_>) -> Vec<Vec<String>> {
         line("events: 90 % delay, s", &|s| seconds(s.events.as_ref().and_then(|e| e.delay_p90_s))),
         line("events: right place", &|s| share(s.boxes.map(|b| b.share.value))),
         line("events: same, by chance", &|s| share(s.boxes.and_then(|b| b.chance))),
+        line("events: right kind", &|s| share(s.told.and_then(|t| t.kind).map(|p| p.value))),
+        line("events: thing's box right", &|s| share(s.told.and_then(|t| t.place).map(|p| p.value))),
     ]
 }
 

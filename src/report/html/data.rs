@@ -1,6 +1,7 @@
 //! What the page's script draws from, as JSON.
 //!
-//! Invariant: bounded in size however long the video is; thinning keeps every peak.
+//! Invariant: bounded in size however long the video is; thinning keeps every peak. (What was seen is thinned as it is
+//! recorded.)
 
 use super::super::{downsample, words};
 use crate::media::GapReason;
@@ -31,6 +32,10 @@ pub fn data(report: &Report) -> Value {
             "start": g.start_s, "end": g.end_s, "cut": g.reason == GapReason::SceneCut, "why": words::gap(g.reason),
         })).collect::<Vec<_>>(),
         "events": report.events.iter().map(event).collect::<Vec<_>>(),
+        "sights": {
+            "t": report.sights.iter().map(|s| round(s.t_s, 3)).collect::<Vec<_>>(),
+            "boxes": report.sights.iter().map(|s| &s.boxes).collect::<Vec<_>>(),
+        },
     })
 }
 
@@ -42,6 +47,11 @@ fn event(event: &Event) -> Value {
         "end": event.end_s,
         "score": event.score,
         "box": event.place,
+        "what": event.what.as_ref().map(|what| json!({
+            "sentence": what.sentence,
+            "expected": what.expected.as_ref().map(|look| look.place),
+            "seen": what.seen.as_ref().map(|look| look.place),
+        })),
         "heat": {
             "grid": event.heat.grid,
             "area": event.heat.area,

@@ -75,6 +75,8 @@ impl Player {
              <video id=\"video\" controls playsinline muted preload=\"auto\"{source} \
              aria-label=\"the analyzed video\"></video>\
              <canvas id=\"heat\" aria-hidden=\"true\"></canvas>\
+             <div id=\"objects\" aria-hidden=\"true\"></div>\
+             <div id=\"expected\" class=\"box expected\" aria-hidden=\"true\" hidden><span>expected</span></div>\
              <div id=\"place\" class=\"box\" aria-hidden=\"true\" hidden><span></span></div></div>\
              <p id=\"no-play\" class=\"note\" hidden>This browser can't play the video ({}); the curve and the events \
              work without it.</p>",

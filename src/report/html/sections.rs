@@ -2,7 +2,8 @@
 
 use super::super::words;
 use super::text::escape;
-use crate::record::{Event, EventKind, HeatMap, InputReport, Report, SlowerRate};
+use crate::record::{Event, EventKind, HeatMap, InputReport, Look, Report, SlowerRate, What};
+use crate::units::PixelBox;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -92,8 +93,12 @@ fn card(event: &Event, input: &InputReport, with_picture: bool) -> String {
     let p = event.p_value.map_or("unknown".to_owned(), |p| words::number(f64::from(p)));
     let per_hour = event.per_hour.map_or("unknown".to_owned(), |rate| format!("{} an hour", words::number(rate)));
     let slow = if event.kind == EventKind::Slow { " (slow)" } else { "" };
+    let (kind, told) = match &event.what {
+        Some(what) => (format!(": {}", what.kind.name()), what_html(what)),
+        None => (String::new(), String::new()),
+    };
     format!(
-        "<li class=\"event\" id=\"event-{id}\" data-id=\"{id}\"><h3>Event {id}{slow}</h3>{picture}<dl>{}{}{}{}{}{}{}{}</dl></li>\n",
+        "<li class=\"event\" id=\"event-{id}\" data-id=\"{id}\"><h3>Event {id}{kind}{slow}</h3>{picture}{told}<dl>{}{}{}{}{}{}{}{}</dl></li>\n",
         jump("onset", event.onset_s),
         jump("peak", event.peak_s),
         jump("end", event.end_s),
@@ -105,18 +110,53 @@ fn card(event: &Event, input: &InputReport, with_picture: bool) -> String {
     )
 }
 
-/// The picture at the peak under its heat map and box; a button that goes there.
+/// What happened: a sentence, and the colours of what was expected and of what was seen.
+fn what_html(what: &What) -> String {
+    let swatch = |name: &str, class: &str, look: Option<&Look>| {
+        look.map_or(String::new(), |look| {
+            let [r, g, b] = look.rgb;
+            format!(
+                "<span class=\"{class}\"><i style=\"background:rgb({r},{g},{b})\"></i>{name}: {} {}</span>",
+                escape(&look.colour),
+                escape(&look.shape)
+            )
+        })
+    };
+    format!(
+        "<p class=\"what\">{}</p><p class=\"looks\">{}{}</p>",
+        escape(&what.sentence),
+        swatch("expected", "expected", what.expected.as_ref()),
+        swatch("seen", "seen", what.seen.as_ref())
+    )
+}
+
+/// The boxes of an event: where it was expected and where it is, or the one that there is.
+fn boxes(event: &Event, input: &InputReport) -> String {
+    let (width, height) = (input.width.max(1) as f32, input.height.max(1) as f32);
+    let share = |v: f32, of: f32| (v / of * 100.0).clamp(0.0, 100.0);
+    let one = |class: &str, [x0, y0, x1, y1]: PixelBox| {
+        format!(
+            "<span class=\"{class}\" style=\"left:{:.2}%;top:{:.2}%;width:{:.2}%;height:{:.2}%\"></span>",
+            share(x0, width),
+            share(y0, height),
+            share(x1 - x0, width),
+            share(y1 - y0, height)
+        )
+    };
+    let expected = event.what.as_ref().and_then(|what| what.expected.as_ref());
+    let seen = event.what.as_ref().and_then(|what| what.seen.as_ref());
+    match (expected, seen) {
+        (None, None) => one("box", event.place),
+        (expected, seen) => {
+            let expected = expected.map_or(String::new(), |look| one("box expected", look.place));
+            expected + &seen.map_or(String::new(), |look| one("box", look.place))
+        }
+    }
+}
+
+/// The picture at the peak under its heat map and boxes; a button that goes there.
 fn picture(event: &Event, input: &InputReport) -> String {
     let (width, height) = (input.width.max(1) as f32, input.height.max(1) as f32);
-    let [x0, y0, x1, y1] = event.place;
-    let share = |v: f32, of: f32| (v / of * 100.0).clamp(0.0, 100.0);
-    let place = format!(
-        "left:{:.2}%;top:{:.2}%;width:{:.2}%;height:{:.2}%",
-        share(x0, width),
-        share(y0, height),
-        share(x1 - x0, width),
-        share(y1 - y0, height)
-    );
     // Base64 has no character that could leave the attribute; anything else is not a thumbnail of ours.
     let ours = event.thumbnail.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'='));
     let image = if event.thumbnail.is_empty() || !ours {
@@ -127,11 +167,12 @@ fn picture(event: &Event, input: &InputReport) -> String {
     format!(
         "<button class=\"thumb jump\" data-t=\"{}\" style=\"aspect-ratio:{width}/{height}\" \
          aria-label=\"Go to the peak of event {}, {}\">{image}{}<canvas aria-hidden=\"true\"></canvas>\
-         <span class=\"box\" style=\"{place}\"></span></button>",
+         {}</button>",
         event.peak_s,
         event.id,
         words::time(event.peak_s),
         heat_hint(&event.heat),
+        boxes(event, input),
     )
 }
 
@@ -222,6 +263,30 @@ pub fn slower(report: &Report) -> String {
          <th scope=\"col\" class=\"num\">points</th><th scope=\"col\">largest surprise at</th><th scope=\"col\">events</th>\
          </tr></thead><tbody>{rows}</tbody></table></div>"
     )
+}
+
+/// What surprise is, for this kind of model; HTML.
+pub fn reading(report: &Report) -> &'static str {
+    if words::is_of_objects(report) {
+        "<p>A model finds the things in every picture, keeps a file of each, and says how likely every next picture is. \
+         <strong>Surprise</strong> is how rare the least likely part of it is: 3 is what a lawful moment in a thousand has. \
+         An event says what it was: a thing that is missing, new, elsewhere, or of another size, colour or shape. The \
+         dashed box is where it was expected, the solid one where it was seen; faint boxes are all things in sight.</p>"
+    } else {
+        "<p>A model watches the start of every clip, predicts what comes next, and compares. <strong>Surprise</strong> is \
+         how far reality was from the prediction: low when the future follows from the past, high when something appears, \
+         vanishes, jumps or changes without a cause. Each point of the curve belongs to the moment that was \
+         <em>predicted</em>.</p>"
+    }
+}
+
+/// What the numbers of the whole video are.
+pub fn raw_words(report: &Report) -> &'static str {
+    if words::is_of_objects(report) {
+        "Mean over the parts of the energy, nats, by slot."
+    } else {
+        "Mean prediction error (L1) over tokens, by window; as in Garrido et al., arXiv 2502.11831."
+    }
 }
 
 /// A record of the result as a table of its fields, under the names that `result.json` uses.

@@ -44,6 +44,7 @@ export class EventList {
     const image = find("img");
     if (event.thumbnail && image.getAttribute("src") !== event.thumbnail) image.src = event.thumbnail;
     const seconds = (new Date(event.end) - new Date(event.onset)) / 1000;
+    find(".what").textContent = event.what?.sentence ?? "";
     const rows = [["began", at], ["lasted", event.phase === "begun" ? "goes on" : `${seconds.toFixed(1)} s`],
       ["surprise", `${number(event.score)} (z ${number(event.z)})`]];
     if (event.per_hour != null) rows.push(["normal footage", `${number(event.per_hour)} an hour`]);

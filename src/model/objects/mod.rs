@@ -1,0 +1,174 @@
+//! Models of objects: an encoder that finds things in a picture, and a predictor that keeps a file of each and says how
+//! unlikely it is what came. The energy is a likelihood.
+//!
+//! The graphs, with B pictures or streams, K tokens of A numbers, M maps of `grid²` cells, a state of Z numbers and R rows
+//! (N files, then K tokens) of P parts:
+//!
+//! ```text
+//! encoder    pixel_values [B, 3, S, S]                            → tokens [B, K, A], maps [B, M, G, G]
+//! predictor  state [B, Z], tokens [B, K, A], maps [B, M, G, G]    → next_state [B, Z], energy [B, R, P],
+//!                                                                   expected [B, R, 13], seen [B, R, 13]
+//! ```
+//!
+//! A state of zeros is a new stream. A row of `expected` and `seen` is read by [`Thing::read`](crate::surprise::Thing::read).
+
+mod scorer;
+
+pub use scorer::ObjectJepa;
+
+use super::manifest::Manifest;
+use crate::clip::ClipSpec;
+use crate::error::Result;
+use crate::surprise::{Part, THING};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// The family's name in the manifest.
+pub const FAMILY: &str = "object-jepa";
+
+/// `[objects]`: the sizes of the graphs and the parts of the energy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ObjectsSection {
+    /// Things that the encoder finds in a picture, K.
+    pub tokens: usize,
+    /// Numbers of each, A.
+    pub attributes: usize,
+    /// Maps of what is where, M.
+    pub maps: usize,
+    /// Files of things that the predictor keeps, N.
+    pub files: usize,
+    /// Numbers of a stream's state, Z.
+    pub state: usize,
+    /// The parts of the energy, P.
+    pub parts: Vec<Part>,
+}
+
+impl ObjectsSection {
+    /// Rows of the energy, R.
+    pub const fn rows(&self) -> usize {
+        self.files + self.tokens
+    }
+
+    /// What the types can't say.
+    pub(super) fn check(&self, manifest: &Manifest, spec: &ClipSpec) -> Result<(), String> {
+        let sizes = [self.tokens, self.attributes, self.maps, self.files, self.state, self.parts.len()];
+        if sizes.contains(&0) {
+            return Err("objects: tokens, attributes, maps, files, state and parts must be at least 1".into());
+        }
+        let names: BTreeSet<&str> = self.parts.iter().map(|part| part.name.as_str()).collect();
+        if names.len() != self.parts.len() {
+            return Err("objects.parts has a name twice".into());
+        }
+        let warm_up = spec.frames_per_clip - 1;
+        if (spec.tubelet_size, spec.stride, spec.horizon) != (1, 1, Some(1)) || spec.context_lengths != [warm_up] {
+            return Err(format!(
+                "[objects] wants a clip of the pictures of the warm-up and the one that is judged: tubelet_size, stride and \
+                 horizon of 1, context_lengths = [{warm_up}] for frames_per_clip {}",
+                spec.frames_per_clip
+            ));
+        }
+        if manifest.family != FAMILY || manifest.conditioning.is_some() || manifest.graphs.target_encoder.is_some() {
+            return Err(format!("[objects] is of the family {FAMILY}, without conditioning and target encoder"));
+        }
+        if manifest.self_test.stages.is_none() {
+            return Err("self_test.stages is missing".into());
+        }
+        let tested: Vec<&str> = manifest.self_test.energy.iter().map(|expected| expected.part.as_str()).collect();
+        let parts: Vec<&str> = self.parts.iter().map(|part| part.name.as_str()).collect();
+        if tested != parts {
+            return Err(format!("self_test.energy has values for the parts {tested:?}, objects.parts are {parts:?}"));
+        }
+        Ok(())
+    }
+
+    /// What the numbers depend on, for the bundle's identity.
+    pub(super) fn identity(&self) -> String {
+        let kinds: Vec<String> = self.parts.iter().map(|part| format!("{} {}", part.name, part.kind.name())).collect();
+        format!("objects {} {} {}\n", self.files, self.tokens, kinds.join(", "))
+    }
+}
+
+/// What an encoder sees in some pictures.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Percepts {
+    /// `[B, K, A]`.
+    pub tokens: Vec<f32>,
+    /// `[B, M, G, G]`.
+    pub maps: Vec<f32>,
+}
+
+/// What a predictor says of one picture of each of some streams.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Step {
+    /// `[B, Z]`.
+    pub next_state: Vec<f32>,
+    /// `[B, R, P]`.
+    pub energy: Vec<f32>,
+    /// `[B, R, 13]`.
+    pub expected: Vec<f32>,
+    /// `[B, R, 13]`.
+    pub seen: Vec<f32>,
+}
+
+/// Numbers of each input and output of one picture or stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sizes {
+    /// Of a picture, `3 · S²`.
+    pub picture: usize,
+    /// Of its tokens, `K · A`.
+    pub tokens: usize,
+    /// Of its maps, `M · G²`.
+    pub maps: usize,
+    /// Of a state, Z.
+    pub state: usize,
+    /// Of the energies, `R · P`.
+    pub energy: usize,
+    /// Of the expected things, and of the seen ones, `R · 13`.
+    pub things: usize,
+}
+
+impl Sizes {
+    /// Of a model.
+    pub const fn of(objects: &ObjectsSection, spec: &ClipSpec) -> Self {
+        Self {
+            picture: 3 * (spec.crop_size * spec.crop_size) as usize,
+            tokens: objects.tokens * objects.attributes,
+            maps: objects.maps * spec.tokens_per_slot(),
+            state: objects.state,
+            energy: objects.rows() * objects.parts.len(),
+            things: objects.rows() * THING,
+        }
+    }
+}
+
+/// The graphs of a model of objects. What comes of a picture or stream must not depend, by one bit, on what else is in the
+/// call.
+pub trait ObjectNetwork {
+    /// `count` normalised pictures, `[B, 3, S, S]`, to what is seen in them.
+    ///
+    /// # Errors
+    /// [`crate::Error::Inference`] when the graph fails, [`crate::Error::Stopped`] when it was interrupted.
+    fn see(&mut self, pictures: &[f32], count: usize) -> Result<Percepts>;
+
+    /// A picture of each of some streams, given their states `[B, Z]`.
+    ///
+    /// # Errors
+    /// As [`ObjectNetwork::see`].
+    fn step(&mut self, states: &[f32], percepts: &Percepts) -> Result<Step>;
+
+    /// The execution provider that runs the graphs.
+    fn provider(&self) -> String {
+        "none".into()
+    }
+
+    /// Whether it rounds what the bundle's own precision does not.
+    fn is_reduced(&self) -> bool {
+        false
+    }
+
+    /// Seconds spent inside the inference runtime so far.
+    fn seconds(&self) -> f64 {
+        0.0
+    }
+}

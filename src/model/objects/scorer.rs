@@ -1,0 +1,261 @@
+//! A [`Scorer`] whose state runs with the stream.
+//!
+//! A clip is the pictures of the warm-up and the one that is judged. The clips of a stream overlap in all but one picture,
+//! so a clip that follows the one before it costs one picture: it is encoded, and the predictor takes one step. A clip that
+//! does not (the first of a run of frames, or the first after clips were dropped) begins anew, with all its pictures.
+//! Invariants: each picture of an unbroken run is encoded once; what is kept of a stream is its state and its last picture,
+//! however long it runs; the numbers do not depend on which clips of which streams share a call; every energy leaves
+//! through [`Surprise::new`].
+
+use super::{ObjectNetwork, ObjectsSection, Percepts, Sizes, Step};
+use crate::clip::{Clip, ClipSpec, ModelFrame};
+use crate::error::{Error, Result};
+use crate::model::jepa::check_clip;
+use crate::model::network::internal;
+use crate::model::tensor::{Normalizer, noise};
+use crate::model::{ContextErrors, ModelInfo, Scorer, WindowErrors};
+use crate::surprise::{Part, Scene, THING, Thing};
+use crate::units::Surprise;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// A stream at one rate: its number, and the ticks between its frames.
+type Key = (usize, u32);
+
+/// What is kept of a stream.
+struct Stream {
+    state: Vec<f32>,
+    /// The picture that the state has seen last.
+    last: Arc<ModelFrame>,
+}
+
+/// A picture to be looked at.
+struct Look {
+    stream: Key,
+    /// Its place among the pictures of the call.
+    picture: usize,
+    frame: Arc<ModelFrame>,
+    /// It is the first of a new stream.
+    begins: bool,
+    /// The clip that it is judged in; `None` in the warm-up.
+    judges: Option<usize>,
+}
+
+/// A model of objects.
+pub struct ObjectJepa<N> {
+    spec: ClipSpec,
+    normalizer: Normalizer,
+    sizes: Sizes,
+    parts: Arc<[Part]>,
+    info: ModelInfo,
+    network: N,
+    streams: HashMap<Key, Stream>,
+    pixels: Vec<f32>,
+}
+
+impl<N: ObjectNetwork> ObjectJepa<N> {
+    /// A model whose clips have the shape `spec` and whose graphs those sizes.
+    pub fn new(spec: ClipSpec, normalizer: Normalizer, objects: &ObjectsSection, info: ModelInfo, network: N) -> Self {
+        let (sizes, parts) = (Sizes::of(objects, &spec), objects.parts.clone().into());
+        let (streams, pixels) = (HashMap::new(), Vec::new());
+        Self { spec, normalizer, sizes, parts, info, network, streams, pixels }
+    }
+
+    /// The graphs.
+    pub const fn network(&self) -> &N {
+        &self.network
+    }
+
+    /// Streams of which something is kept.
+    pub fn streams(&self) -> usize {
+        self.streams.len()
+    }
+
+    /// What is seen in the self-test clip, which is noise from `seed`, and the step of its last picture.
+    ///
+    /// # Errors
+    /// As [`Scorer::score`].
+    pub fn run_noise(&mut self, seed: u32) -> Result<(Percepts, Step)> {
+        self.pixels.clear();
+        let mut noise = noise(seed);
+        for _ in 0..self.spec.frames_per_clip {
+            let picture: Vec<u8> = noise.by_ref().take(self.sizes.picture).collect();
+            self.normalizer.append(&picture, &mut self.pixels);
+        }
+        let seen = self.see()?;
+        let mut last = Step { next_state: vec![0.0; self.sizes.state], ..Step::default() };
+        for picture in 0..self.spec.frames_per_clip as usize {
+            last = self.step(&last.next_state, &self.pick(&seen, &[picture]))?;
+        }
+        Ok((seen, last))
+    }
+
+    /// One picture of noise in each of some streams, as a live stream's next picture costs: for measuring.
+    ///
+    /// # Errors
+    /// As [`Scorer::score`].
+    pub fn step_noise(&mut self, streams: usize) -> Result<()> {
+        self.pixels.clear();
+        for seed in 0..streams {
+            let picture: Vec<u8> = noise(seed as u32).take(self.sizes.picture).collect();
+            self.normalizer.append(&picture, &mut self.pixels);
+        }
+        let seen = self.see()?;
+        self.step(&vec![0.0; streams * self.sizes.state], &seen).map(drop)
+    }
+
+    /// Which pictures have to be looked at, and puts them into the buffer.
+    fn plan(&mut self, clips: &[Clip]) -> Result<Vec<Look>> {
+        self.pixels.clear();
+        let mut looks: Vec<Look> = Vec::new();
+        // The last picture that each stream will have seen.
+        let mut last: HashMap<Key, Arc<ModelFrame>> =
+            self.streams.iter().map(|(key, stream)| (*key, Arc::clone(&stream.last))).collect();
+        for (index, clip) in clips.iter().enumerate() {
+            check_clip(clip, &self.spec)?;
+            let stream = (clip.stream, clip.frame_step);
+            let judged = clip.frames.len() - 1;
+            let before = judged.checked_sub(1).map(|before| &clip.frames[before]);
+            let follows = before.zip(last.get(&stream)).is_some_and(|(a, b)| Arc::ptr_eq(a, b));
+            for at in if follows { judged..=judged } else { 0..=judged } {
+                let (picture, begins) = (looks.len(), at == 0 && !follows);
+                let (frame, judges) = (Arc::clone(&clip.frames[at]), (at == judged).then_some(index));
+                looks.push(Look { stream, picture, frame, begins, judges });
+                self.normalizer.append(clip.frames[at].square.rgb(), &mut self.pixels);
+            }
+            last.insert(stream, Arc::clone(&clip.frames[judged]));
+        }
+        Ok(looks)
+    }
+
+    /// What is seen in the pictures of the buffer.
+    fn see(&mut self) -> Result<Percepts> {
+        let Sizes { picture, tokens, maps, .. } = self.sizes;
+        let count = self.pixels.len() / picture;
+        let seen = self.network.see(&self.pixels, count)?;
+        expect("encoder's tokens", &seen.tokens, count * tokens)?;
+        expect("encoder's maps", &seen.maps, count * maps)?;
+        Ok(seen)
+    }
+
+    /// What was seen in some of the pictures.
+    fn pick(&self, seen: &Percepts, pictures: &[usize]) -> Percepts {
+        let of = |all: &[f32], size: usize| {
+            pictures.iter().flat_map(|at| &all[at * size..(at + 1) * size]).copied().collect()
+        };
+        Percepts { tokens: of(&seen.tokens, self.sizes.tokens), maps: of(&seen.maps, self.sizes.maps) }
+    }
+
+    fn step(&mut self, states: &[f32], seen: &Percepts) -> Result<Step> {
+        let (step, count) = (self.network.step(states, seen)?, states.len() / self.sizes.state);
+        let Sizes { state, energy, things, .. } = self.sizes;
+        expect("predictor's state", &step.next_state, count * state)?;
+        expect("predictor's energies", &step.energy, count * energy)?;
+        expect("predictor's expected things", &step.expected, count * things)?;
+        expect("predictor's seen things", &step.seen, count * things)?;
+        step.energy.iter().try_for_each(|energy| Surprise::new(*energy).map(drop))?;
+        Ok(step)
+    }
+
+    /// One step of every stream that has a picture waiting; gives the scenes of those that are judged.
+    fn round(&mut self, looks: &[&Look], seen: &Percepts) -> Result<Vec<(usize, Scene)>> {
+        let mut states = Vec::with_capacity(looks.len() * self.sizes.state);
+        for look in looks {
+            match self.streams.get(&look.stream).filter(|_| !look.begins) {
+                Some(stream) => states.extend_from_slice(&stream.state),
+                None => states.resize(states.len() + self.sizes.state, 0.0),
+            }
+        }
+        let pictures: Vec<usize> = looks.iter().map(|look| look.picture).collect();
+        let step = self.step(&states, &self.pick(seen, &pictures))?;
+        let mut judged = Vec::new();
+        for (at, look) in looks.iter().enumerate() {
+            let state = part(&step.next_state, at, self.sizes.state).to_vec();
+            self.streams.insert(look.stream, Stream { state, last: Arc::clone(&look.frame) });
+            if let Some(clip) = look.judges {
+                judged.push((clip, self.scene(&step, at)?));
+            }
+        }
+        Ok(judged)
+    }
+
+    /// What a step says of one of its streams.
+    fn scene(&self, step: &Step, at: usize) -> Result<Scene> {
+        let things = |all: &[f32]| {
+            let numbers = part(all, at, self.sizes.things);
+            if numbers.iter().all(|number| number.is_finite()) {
+                Ok(numbers.chunks_exact(THING).map(Thing::read).collect())
+            } else {
+                Err(Error::Inference("the predictor gave a thing with a number that is not finite".into()))
+            }
+        };
+        let (parts, energy) = (Arc::clone(&self.parts), part(&step.energy, at, self.sizes.energy).to_vec());
+        Ok(Scene { parts, energy, expected: things(&step.expected)?, seen: things(&step.seen)? })
+    }
+
+    /// A scene as a window's errors.
+    fn window(&self, scene: Scene) -> WindowErrors {
+        let context = self.spec.frames_per_clip - 1;
+        let errors = ContextErrors { context, first_slot: context as usize, errors: scene.largest() };
+        WindowErrors { contexts: vec![errors], scene: Some(Arc::new(scene)) }
+    }
+}
+
+impl<N: ObjectNetwork> Scorer for ObjectJepa<N> {
+    fn spec(&self) -> &ClipSpec {
+        &self.spec
+    }
+
+    fn info(&self) -> ModelInfo {
+        ModelInfo { execution_provider: self.network.provider(), ..self.info.clone() }
+    }
+
+    fn score(&mut self, clips: &[Clip]) -> Result<Vec<WindowErrors>> {
+        if clips.is_empty() {
+            return Ok(Vec::new());
+        }
+        let looks = self.plan(clips)?;
+        let seen = self.see()?;
+        let mut waiting: Vec<&Look> = looks.iter().collect();
+        let mut scenes: Vec<Option<Scene>> = clips.iter().map(|_| None).collect();
+        while !waiting.is_empty() {
+            // The first of each stream; the others wait for it.
+            let mut now: Vec<&Look> = Vec::new();
+            waiting.retain(|look| {
+                let waits = now.iter().any(|other| other.stream == look.stream);
+                if !waits {
+                    now.push(look);
+                }
+                waits
+            });
+            for (clip, scene) in self.round(&now, &seen)? {
+                scenes[clip] = Some(scene);
+            }
+        }
+        let done: Option<Vec<Scene>> = scenes.into_iter().collect();
+        let done = done.ok_or_else(|| internal("a clip was not judged".into()))?;
+        Ok(done.into_iter().map(|scene| self.window(scene)).collect())
+    }
+
+    fn forget(&mut self, stream: usize) {
+        self.streams.retain(|(own, _), _| *own != stream);
+    }
+
+    fn inference_seconds(&self) -> f64 {
+        self.network.seconds()
+    }
+}
+
+fn part(all: &[f32], at: usize, size: usize) -> &[f32] {
+    &all[at * size..(at + 1) * size]
+}
+
+fn expect(what: &str, values: &[f32], due: usize) -> Result<()> {
+    if values.len() == due {
+        return Ok(());
+    }
+    Err(Error::Inference(format!(
+        "the {what} are {} values where {due} were due; the graph does not fit its manifest (try `startle models verify`)",
+        values.len()
+    )))
+}
