@@ -229,6 +229,9 @@ pub struct RunConfig {
     pub frame_steps: Vec<u32>,
     /// Where the calibration came from: `bundle`, a path, or `self` (the stream so far).
     pub baseline: String,
+    /// Hash of the calibration's content, so that another one under the same name is told apart; `None` for `self`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline_sha256: Option<String>,
     /// The table of what a robot did, with the start of its sha256; absent for models that take none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actions: Option<String>,

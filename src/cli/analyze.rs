@@ -2,18 +2,23 @@
 
 use super::args::{ModelArgs, read_text};
 use super::exit::Outcome;
-use super::one::{self, Setup};
+use super::one::{self, Finished, Setup};
+use super::places;
+use super::resume::Earlier;
 use clap::{Args, ValueEnum};
 use indicatif::MultiProgress;
+use sha2::{Digest, Sha256};
 use startle::media::ffmpeg::Decoding;
-use startle::media::open::expand;
+use startle::media::open::{Input, expand};
 use startle::model::bundle::{ModelBundle, sha256_file};
 use startle::pipeline::{DetectionSettings, run_all};
 use startle::record::RunConfig;
+use startle::report::json;
+use startle::report::summary::{Row, earlier_failures};
 use startle::surprise::{Baseline, CurveKey, DEFAULT_TOP_FRACTION, ThresholdRule, WatchOptions};
 use startle::units::{MediaTime, Stop, per_hour};
 use startle::{Error, Result, report};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 /// Analyze video files, folders, globs and URLs: a report folder for each.
@@ -183,8 +188,13 @@ pub fn run(args: &AnalyzeArgs, stop: &Stop) -> Result<Outcome> {
         let count = inputs.len();
         return Err(Error::Config(format!("--actions is the table of one video, and there are {count} inputs")));
     }
-    let folders = one::folders(&inputs, args.out.as_deref(), args.inputs.len() == 1);
-    let items = shard(inputs.into_iter().zip(folders).collect(), args.shard);
+    let root = places::root(args.out.as_deref());
+    if inputs.len() > 1 {
+        report::summary::check(&root)?;
+    }
+    let folders = places::folders(&inputs, args.out.as_deref(), args.inputs.len() == 1);
+    let all: Vec<(Input, PathBuf)> = inputs.into_iter().zip(folders).collect();
+    let items = shard(all.clone(), args.shard);
     let jobs = if args.format.is_some() { 1 } else { usize::from(args.jobs).min(items.len()) };
     let setup = prepare(args, jobs, stop)?;
     let done = run_all(
@@ -194,15 +204,32 @@ pub fn run(args: &AnalyzeArgs, stop: &Stop) -> Result<Outcome> {
         |scorer, (input, folder)| one::run(&setup, scorer.as_mut(), input, folder),
     )?;
     let outcome = done.iter().fold(Outcome::Done, |worst, one| worst.worse(one.outcome));
-    if items.len() > 1 {
-        let root = args.out.clone().unwrap_or_else(|| PathBuf::from("reports"));
-        let rows: Vec<_> = done.iter().map(|one| one.row.clone()).collect();
-        report::summary::write(&root, &rows)?;
+    if all.len() > 1 {
+        report::summary::write_of(&root, || rows(&root, &all, &items, &done))?;
         if !args.quiet {
             one::print_summary(&root, &done);
         }
     }
     Ok(outcome)
+}
+
+/// A row for each input of the list: what this run did, and for the other shards' inputs what lies there of them.
+fn rows(root: &Path, all: &[(Input, PathBuf)], items: &[(Input, PathBuf)], done: &[Finished]) -> Vec<Row> {
+    let mut own: HashMap<&Input, &Finished> = items.iter().map(|(input, _)| input).zip(done).collect();
+    let failures = if own.len() < all.len() { earlier_failures(root) } else { HashMap::new() };
+    let elsewhere = |input: &Input, folder: &Path| {
+        let name = input.to_string();
+        let report = json::read(&folder.join("result.json")).ok().filter(|report| report.input.path == name);
+        match (report, failures.get(&name)) {
+            (Some(report), _) => Row::of(&report, folder, false),
+            (None, Some(error)) => Row::failed(&name, error),
+            (None, None) => Row::pending(&name),
+        }
+    };
+    let row = |(input, folder): &(Input, PathBuf)| {
+        own.remove(input).map_or_else(|| elsewhere(input, folder), |finished| finished.row.clone())
+    };
+    all.iter().map(row).collect()
 }
 
 /// Every `of`-th item, starting with the `index`-th: the same items for the same inputs, whatever the machine.
@@ -227,6 +254,7 @@ fn prepare<'a>(args: &'a AnalyzeArgs, jobs: usize, stop: &Stop) -> Result<Setup<
         top_fraction: args.detection.top,
         scene_cuts: !args.detection.no_scene_cuts,
         baseline: origin,
+        baseline_sha256: baseline.as_ref().map(fingerprint).transpose()?,
         actions: args.actions.as_deref().map(named).transpose()?,
         asked: args.detection.asked(),
         merge_s: args.detection.merge,
@@ -242,7 +270,14 @@ fn prepare<'a>(args: &'a AnalyzeArgs, jobs: usize, stop: &Stop) -> Result<Setup<
     if args.quiet {
         bars.set_draw_target(indicatif::ProgressDrawTarget::hidden());
     }
-    Ok(Setup { args, model, detection, key, baseline, config, bars, stop: stop.clone() })
+    let earlier = if args.resume { Earlier::below(&places::root(args.out.as_deref())) } else { Earlier::default() };
+    Ok(Setup { args, model, detection, key, baseline, config, earlier, bars, stop: stop.clone() })
+}
+
+/// Hash of what a calibration holds, however its file is laid out.
+fn fingerprint(baseline: &Baseline) -> Result<String> {
+    let digest = Sha256::digest(baseline.to_json()?);
+    Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// A table of actions in the result: its path and the start of its sha256, so that `--resume` knows another one.

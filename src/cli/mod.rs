@@ -11,6 +11,7 @@ mod models;
 mod monitor;
 mod one;
 mod passwd;
+mod places;
 mod plan;
 mod progress;
 mod report;

@@ -3,22 +3,24 @@
 use super::analyze::{AnalyzeArgs, Format};
 use super::args::{ChosenModel, opener};
 use super::exit::Outcome;
+use super::places;
 use super::progress::ProgressSink;
-use super::resume;
+use super::resume::Earlier;
 use indicatif::MultiProgress;
 use startle::media::GapReason;
 use startle::media::ffmpeg::OpenOptions;
-use startle::media::open::{Input, unique_slugs};
+use startle::media::open::Input;
 use startle::model::Scorer;
 use startle::model::bundle::sha256_file;
 use startle::pipeline::{self, DetectionSettings, Job};
 use startle::record::{Report, RunConfig, RunEvent, Sink};
+use startle::report::claim::{OUTPUTS, claim};
 use startle::report::jsonl::JsonLines;
 use startle::report::{self, OutputOptions, summary};
 use startle::surprise::{Baseline, CurveKey};
 use startle::units::Stop;
 use startle::{Error, Result};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// What all inputs of a run share.
 pub struct Setup<'a> {
@@ -28,6 +30,8 @@ pub struct Setup<'a> {
     pub key: CurveKey,
     pub baseline: Option<Baseline>,
     pub config: RunConfig,
+    /// Reports that `--resume` may find again.
+    pub earlier: Earlier,
     pub bars: MultiProgress,
     pub stop: Stop,
 }
@@ -36,15 +40,6 @@ pub struct Setup<'a> {
 pub struct Finished {
     pub outcome: Outcome,
     pub row: summary::Row,
-}
-
-/// The report folder of each input: `out` itself for a single one, else a folder of its own under `out`.
-pub fn folders(inputs: &[Input], out: Option<&Path>, one_named: bool) -> Vec<PathBuf> {
-    if let ([_], Some(out), true) = (inputs, out, one_named) {
-        return vec![out.to_owned()];
-    }
-    let root = out.unwrap_or(Path::new("reports"));
-    unique_slugs(inputs).into_iter().map(|slug| root.join(slug)).collect()
 }
 
 /// Analyzes one input and says how it went; a failure is told and kept, so that the next input gets its turn.
@@ -70,11 +65,12 @@ fn try_run(setup: &Setup<'_>, scorer: &mut (dyn Scorer + Send), input: &Input, f
     let file = input.path().filter(|path| path.is_file());
     let sha256 = file.map(sha256_file).transpose().map_err(|e| Error::input(&name, format!("can't be read: {e}")))?;
     if setup.args.resume
-        && let Some(report) = resume::finished_before(folder, sha256.as_deref(), setup)
+        && let Some(sha256) = &sha256
+        && let Some((report, folder)) = setup.earlier.find(folder, sha256, setup)
     {
-        return Ok(finished(setup, &report, folder, true));
+        return keep(setup, input, report, &folder);
     }
-    report::prepare(folder)?;
+    let _claim = claim(folder, &places::subject(input, sha256.as_deref()))?;
     let stop = setup.stop.child();
     let options = OpenOptions {
         stop: stop.clone(),
@@ -107,6 +103,20 @@ fn try_run(setup: &Setup<'_>, scorer: &mut (dyn Scorer + Send), input: &Input, f
         setup.bars.suspend(|| print_report(&report, folder));
     }
     Ok(finished)
+}
+
+/// An earlier report that still holds: what is missing of it is made again, and it names the input as it is called now.
+fn keep(setup: &Setup<'_>, input: &Input, mut report: Report, folder: &Path) -> Result<Finished> {
+    let name = input.to_string();
+    let whole = OUTPUTS.iter().all(|output| folder.join(output).is_file());
+    if !whole || report.input.path != name {
+        let _claim = claim(folder, &places::subject(input, report.input.sha256.as_deref()))?;
+        report.input.path = name;
+        let options =
+            input.path().map_or(OutputOptions::new(folder), |path| OutputOptions::new(folder).with_video(path));
+        report::write_all(&report, &options)?;
+    }
+    Ok(finished(setup, &report, folder, true))
 }
 
 fn finished(setup: &Setup<'_>, report: &Report, folder: &Path, skipped: bool) -> Finished {

@@ -3,6 +3,7 @@
 use clap::Args;
 use startle::Result;
 use startle::record::Report;
+use startle::report::claim::{Subject, claim};
 use startle::report::{self, OutputOptions, json, summary};
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -50,6 +51,7 @@ pub fn run(args: &ReportArgs) -> Result<()> {
 
 fn render(args: &ReportArgs, path: &Path, folder: &Path) -> Result<summary::Row> {
     let result = json::read(&result_file(path))?;
+    let _claim = claim(folder, &Subject::of(&result))?;
     report::write_all(&result, &options(args, &result, folder))?;
     say(&folder.join("report.html"));
     Ok(summary::Row::of(&result, folder, false))

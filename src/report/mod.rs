@@ -4,6 +4,7 @@
 //! same bytes.
 
 mod axis;
+pub mod claim;
 pub mod csv;
 mod downsample;
 pub mod evaluation;

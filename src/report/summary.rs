@@ -2,11 +2,16 @@
 //!
 //! Invariant: a row for every input, in the order given, also for those that failed.
 
-use super::{csv, downsample, files, html};
+use super::{claim, csv, downsample, files, html};
 use crate::error::{Error, Result};
 use crate::record::Report;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::fs::File;
 use std::path::{Path, PathBuf};
+
+/// The files of a summary; the first says whose they are.
+const FILES: [&str; 3] = ["summary.json", "summary.csv", "index.html"];
 
 /// Points of a row's miniature curve: one low and one high for each of 150 pixel columns.
 const MINI_POINTS: usize = 300;
@@ -16,7 +21,7 @@ const MINI_POINTS: usize = 300;
 pub struct Row {
     /// The input as the user named it.
     pub input: String,
-    /// Its report folder; empty when it failed.
+    /// Its report folder; empty when it failed or was not its turn yet.
     pub folder: PathBuf,
     /// Why there is no report.
     pub error: Option<String>,
@@ -84,10 +89,21 @@ impl Row {
         Self { input: input.to_owned(), error: Some(error.to_owned()), ..Self::default() }
     }
 
+    /// The row of an input that another part of the run will see to.
+    pub fn pending(input: &str) -> Self {
+        Self { input: input.to_owned(), ..Self::default() }
+    }
+
+    /// Whether there is a report to go to.
+    pub fn has_report(&self) -> bool {
+        !self.folder.as_os_str().is_empty()
+    }
+
     /// One word for how it went.
     pub fn status(&self) -> &'static str {
         match self {
             Self { error: Some(_), .. } => "failed",
+            row if !row.has_report() => "pending",
             Self { truncated: true, .. } => "truncated",
             Self { skipped: true, .. } => "kept",
             _ => "done",
@@ -95,19 +111,57 @@ impl Row {
     }
 }
 
+/// Checks that a summary may be written to `root`: what lies there under its names is an earlier one.
+///
+/// # Errors
+/// [`Error::Config`] that names the file that is somebody else's.
+pub fn check(root: &Path) -> Result<()> {
+    claim::check_ours(root, &FILES, FILES[0], "summary")
+}
+
+/// Why inputs failed, as an earlier summary in `root` tells it: input to reason.
+pub fn earlier_failures(root: &Path) -> HashMap<String, String> {
+    #[derive(Deserialize)]
+    struct Line {
+        input: String,
+        error: Option<String>,
+    }
+    #[derive(Deserialize)]
+    struct Earlier {
+        inputs: Vec<Line>,
+    }
+    let text = std::fs::read(root.join(FILES[0])).unwrap_or_default();
+    let earlier = serde_json::from_slice::<Earlier>(&text).map(|earlier| earlier.inputs).unwrap_or_default();
+    earlier.into_iter().filter_map(|line| Some((line.input, line.error?))).collect()
+}
+
 /// Writes the summary of `rows` to `root`.
 ///
 /// # Errors
-/// [`Error::Output`] when a file can't be written.
+/// [`Error::Output`] when a file can't be written, and as [`check`].
 pub fn write(root: &Path, rows: &[Row]) -> Result<Vec<PathBuf>> {
+    write_of(root, || rows.to_vec())
+}
+
+/// As [`write`], of the rows that `rows` gives once it is this program's turn: what it reads in `root` is still so when
+/// the summary is written.
+///
+/// # Errors
+/// As [`write`].
+pub fn write_of(root: &Path, rows: impl FnOnce() -> Vec<Row>) -> Result<Vec<PathBuf>> {
     files::prepare(root)?;
+    let turn = File::open(root).map_err(|e| Error::output(root, e))?;
+    // Some network disks know no locks.
+    turn.lock().ok();
+    check(root)?;
+    let rows = &rows()[..];
     let fail = |e: serde_json::Error| Error::Internal { stage: "summary", reason: e.to_string() };
     let json = serde_json::json!({ "schema": "startle.summary/1", "inputs": rows });
     let json = serde_json::to_vec_pretty(&json).map_err(fail)?;
     Ok(vec![
-        files::write_atomic(root, "summary.json", &json)?,
-        files::write_atomic(root, "summary.csv", &table(rows)?)?,
-        files::write_atomic(root, "index.html", html::index(root, rows).as_bytes())?,
+        files::write_atomic(root, FILES[0], &json)?,
+        files::write_atomic(root, FILES[1], &table(rows)?)?,
+        files::write_atomic(root, FILES[2], html::index(root, rows).as_bytes())?,
     ])
 }
 

@@ -77,6 +77,19 @@ impl Input {
     pub fn slug(&self) -> String {
         name::slug(self)
     }
+
+    /// The same from its whole path as it was named, with its ending.
+    pub fn long_slug(&self) -> String {
+        name::long_slug(self)
+    }
+
+    /// Names for its report's folder, of which the first is the shortest and the last is like no other input's: its
+    /// [`Input::slug`], its [`Input::long_slug`], and that with a mark made from its name.
+    pub fn names(&self) -> [String; 3] {
+        let long = self.long_slug();
+        let marked = format!("{long}-{:08x}", name::mark(&self.to_string()));
+        [self.slug(), long, marked]
+    }
 }
 
 impl fmt::Display for Input {

@@ -1,8 +1,8 @@
 //! Names of inputs: for people (without secrets) and for folders (without surprises).
 
 use super::Input;
-use std::collections::HashSet;
-use std::path::Path;
+use std::collections::{HashMap, HashSet};
+use std::path::{Component, Path, PathBuf};
 
 /// Longest slug, in bytes: file systems allow 255, and reports add endings and numbers.
 const LONGEST_SLUG: usize = 120;
@@ -83,22 +83,34 @@ fn plain(name: &str) -> String {
     if slug.is_empty() { "input".to_owned() } else { slug.to_owned() }
 }
 
-/// One slug for each input, in order, all different (also where upper and lower case are the same): the second `clip`
-/// becomes `clip-2`. Depends on the whole list, so shards of a list must be taken after naming.
-pub fn unique_slugs(inputs: &[Input]) -> Vec<String> {
-    let mut taken = HashSet::new();
-    let mut slugs = Vec::with_capacity(inputs.len());
-    for input in inputs {
-        let slug = input.slug();
-        let mut candidate = slug.clone();
-        let mut count = 1;
-        while !taken.insert(candidate.to_lowercase()) {
-            count += 1;
-            candidate = format!("{slug}-{count}");
-        }
-        slugs.push(candidate);
+/// FNV-1a: 32 bits that are the same on every machine and in every version.
+pub(super) fn mark(text: &str) -> u32 {
+    text.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+}
+
+/// See [`Input::long_slug`].
+pub(super) fn long_slug(input: &Input) -> String {
+    let name = match input.path() {
+        Some(path) => path.components().filter(|part| matches!(part, Component::Normal(_))).collect::<PathBuf>(),
+        None => PathBuf::from(slug(input)),
+    };
+    plain(&name.to_string_lossy())
+}
+
+/// A name for each input, in order, all different (also where upper and lower case are the same): the first of its
+/// [`Input::names`] that it shares with no other input of the list and that is not `taken`. It is the same whatever the
+/// order, so parts of a list may be taken before or after.
+pub fn unique_slugs(inputs: &[Input], taken: impl Fn(&Input, &str) -> bool) -> Vec<String> {
+    let names: Vec<[String; 3]> = inputs.iter().map(Input::names).collect();
+    let mut users: HashMap<String, HashSet<usize>> = HashMap::new();
+    for (index, name) in names.iter().enumerate().flat_map(|(index, names)| names.iter().map(move |n| (index, n))) {
+        users.entry(name.to_lowercase()).or_default().insert(index);
     }
-    slugs
+    let free = |input: &Input, name: &&String| users[&name.to_lowercase()].len() == 1 && !taken(input, name);
+    let choose = |(input, names): (&Input, &[String; 3])| {
+        names.iter().find(|name| free(input, name)).unwrap_or(&names[2]).clone()
+    };
+    inputs.iter().zip(&names).map(choose).collect()
 }
 
 #[cfg(test)]
@@ -133,18 +145,24 @@ mod tests {
             Input::Url("rtsp://u:p@cam.local:554/live/1?token=x".into()),
             Input::Url("https://host/dir.d/film.mp4".into()),
         ];
-        let expected = [
-            "clip",
-            "clip-2",
-            "Clip-3",
-            "clip-2-2",
-            "my-film-1",
-            "Über",
-            "input",
-            "stdin",
-            "cam.local-live-1",
-            "host-dir.d-film",
-        ];
-        assert_eq!(unique_slugs(&inputs), expected);
+        let names = unique_slugs(&inputs, |_, _| false);
+        let expected = ["a-clip.mp4", "b-clip.mkv", "Clip.avi", "clip-2", "my-film-1", "Über", "input", "stdin"];
+        assert_eq!(names[..8], expected);
+        assert_eq!(names[8..], ["cam.local-live-1", "host-dir.d-film"]);
+        let mut turned = inputs.to_vec();
+        turned.reverse();
+        let mut turned = unique_slugs(&turned, |_, _| false);
+        turned.reverse();
+        assert_eq!(turned, names, "the order does not matter");
+        assert_eq!(unique_slugs(&inputs[3..4], |_, name| name == "clip-2"), ["clip-2.mov"]);
+    }
+
+    #[test]
+    fn what_is_called_alike_still_gets_a_name_of_its_own() {
+        let url = |token: &str| Input::Url(format!("rtsp://cam/live?channel={token}"));
+        let inputs = [url("1"), url("2"), Input::File("a b.mp4".into()), Input::File("a-b.mp4".into())];
+        let names = unique_slugs(&inputs, |_, _| false);
+        assert_eq!(names.iter().collect::<HashSet<_>>().len(), 4, "{names:?}");
+        assert!(names[0].starts_with("cam-live-") && names[2].starts_with("a-b.mp4-"), "{names:?}");
     }
 }

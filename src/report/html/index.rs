@@ -32,6 +32,11 @@ fn line(root: &Path, row: &Row) -> String {
             escape(error.strip_prefix(&format!("{}: ", row.input)).unwrap_or(error))
         );
     }
+    if !row.has_report() {
+        return format!(
+            "<tr><th scope=\"row\">{name}</th><td colspan=\"5\"><span class=\"tag\">pending</span></td></tr>\n"
+        );
+    }
     let report = row.folder.strip_prefix(root).unwrap_or(&row.folder).join("report.html");
     let status = match row.status() {
         "done" => String::new(),

@@ -1,0 +1,198 @@
+//! Results that stay what they are: runs that go on where they were, and reports that never take another's place.
+
+mod support;
+
+use predicates::prelude::*;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+use support::cli::{ffmpeg, result, startle, testsrc};
+
+/// `startle analyze` with the weight-free control.
+fn analyze() -> assert_cmd::Command {
+    let mut command = startle();
+    command.args(["analyze", "--quiet", "--model", "persistence"]);
+    command
+}
+
+fn stamp(folder: &Path) -> SystemTime {
+    fs::metadata(folder.join("result.json")).unwrap().modified().unwrap()
+}
+
+/// The folders below `root`, by the name of the input whose report they hold.
+fn folder_of(root: &Path, input: &Path) -> PathBuf {
+    let folders = fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir());
+    let holds = |folder: &PathBuf| result(folder)["input"]["path"] == input.to_str().unwrap();
+    folders.into_iter().find(holds).unwrap_or_else(|| panic!("no report of {}", input.display()))
+}
+
+#[test]
+fn the_bundled_model_resumes_skips_what_is_done_and_does_the_rest_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let videos = dir.path().join("videos");
+    fs::create_dir(&videos).unwrap();
+    for name in ["a", "b"] {
+        testsrc(&videos, &format!("{name}.mp4"), 3, 10);
+    }
+    // The second differs in content.
+    testsrc(&videos, "b.mp4", 4, 10);
+    let out = dir.path().join("out");
+    let run = |extra: &[&str]| {
+        startle().args(["analyze", "--quiet", "--out"]).arg(&out).args(extra).arg(&videos).assert().success();
+    };
+    run(&[]);
+    let (a, b) = (out.join("a"), out.join("b"));
+    assert_eq!(result(&a)["model"]["name"], "startle-s1");
+    let before = (stamp(&a), stamp(&b));
+
+    run(&["--resume"]);
+    assert_eq!((stamp(&a), stamp(&b)), before, "what was finished was done again");
+
+    // A run that was broken off is not a finished one.
+    let path = b.join("result.json");
+    let text = fs::read_to_string(&path).unwrap().replace("\"truncated\": false", "\"truncated\": true");
+    fs::write(&path, text).unwrap();
+    // What is missing comes back without the video being analyzed again.
+    fs::remove_file(a.join("report.html")).unwrap();
+    let created = result(&a)["created"].clone();
+    run(&["--resume"]);
+    assert_eq!(result(&b)["truncated"], false, "a broken-off result was kept");
+    assert!(a.join("report.html").is_file());
+    assert_eq!(result(&a)["created"], created);
+
+    run(&["--resume", "--max-false-alarms", "6/hour"]);
+    assert_ne!(result(&a)["config"]["asked"], "at most 30 false alarms an hour", "other settings were skipped");
+}
+
+#[test]
+fn results_belong_to_videos_and_not_to_places_in_a_list() {
+    let dir = tempfile::tempdir().unwrap();
+    let video = |folder: &str, seconds| {
+        fs::create_dir_all(dir.path().join(folder)).unwrap();
+        testsrc(&dir.path().join(folder), "clip.mp4", seconds, 10)
+    };
+    let (b, c) = (video("b", 3), video("c", 4));
+    let out = dir.path().join("out");
+    let run = |videos: &[&PathBuf]| {
+        analyze().args(["--resume", "--out"]).arg(&out).args(videos).assert().success();
+    };
+    run(&[&b, &c]);
+    let folders = [&b, &c].map(|video| folder_of(&out, video));
+    let before = folders.clone().map(|folder| stamp(&folder));
+
+    let a = video("a", 5);
+    run(&[&a, &b, &c]);
+    assert_eq!([&b, &c].map(|video| folder_of(&out, video)), folders, "a new video in front moved the others' results");
+    assert_eq!(folders.clone().map(|folder| stamp(&folder)), before, "unchanged videos were analyzed again");
+
+    // A video that was moved is found by its content, and its report names it as it is called now.
+    let moved = dir.path().join("elsewhere.mp4");
+    fs::rename(&b, &moved).unwrap();
+    let created = result(&folders[0])["created"].clone();
+    run(&[&a, &moved, &c]);
+    assert_eq!(folder_of(&out, &moved), folders[0]);
+    assert_eq!(result(&folders[0])["created"], created, "it was analyzed again");
+}
+
+#[test]
+fn another_video_s_report_is_never_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path();
+    let (a, b) = (root.join("a"), root.join("b"));
+    fs::create_dir(&a).unwrap();
+    fs::create_dir(&b).unwrap();
+    let (first, second) = (testsrc(&a, "clip.mp4", 3, 10), testsrc(&b, "clip.mkv", 4, 10));
+    for video in [&first, &second, &first] {
+        analyze().current_dir(root).arg(video.strip_prefix(root).unwrap()).assert().success();
+    }
+    let reports = root.join("reports");
+    assert_eq!(result(&reports.join("clip"))["input"]["path"], "a/clip.mp4");
+    assert_eq!(result(&reports.join("b-clip.mkv"))["input"]["path"], "b/clip.mkv");
+    assert_eq!(fs::read_dir(&reports).unwrap().count(), 2, "a video analyzed again keeps its folder");
+
+    // A folder that was named is the user's choice, but not to lose something by it.
+    analyze()
+        .arg("--out")
+        .arg(reports.join("clip"))
+        .arg(&second)
+        .assert()
+        .code(1)
+        .stderr(predicate::str::contains("another input").and(predicate::str::contains("a/clip.mp4")));
+    assert_eq!(result(&reports.join("clip"))["input"]["path"], "a/clip.mp4");
+    startle()
+        .args(["report", "--out"])
+        .arg(reports.join("clip"))
+        .arg(reports.join("b-clip.mkv"))
+        .assert()
+        .code(1)
+        .stderr(predicate::str::contains("another input"));
+}
+
+#[test]
+fn a_file_that_is_not_ours_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let video = testsrc(dir.path(), "clip.mp4", 3, 10);
+    // The analyzed video itself lies under an output's name.
+    let page = dir.path().join("report.html");
+    fs::rename(&video, &page).unwrap();
+    let bytes = fs::read(&page).unwrap();
+    analyze().arg("--out").arg(dir.path()).arg(&page).assert().code(1).stderr(predicate::str::contains("report.html"));
+    assert_eq!(fs::read(&page).unwrap(), bytes);
+    assert!(!dir.path().join("result.json").exists());
+
+    let site = dir.path().join("site");
+    fs::create_dir(&site).unwrap();
+    fs::write(site.join("index.html"), "my site").unwrap();
+    let (one, two) = (testsrc(dir.path(), "1.mp4", 3, 10), testsrc(dir.path(), "2.mp4", 3, 10));
+    analyze().arg("--out").arg(&site).args([one, two]).assert().code(1).stderr(predicate::str::contains("index.html"));
+    assert_eq!(fs::read_to_string(site.join("index.html")).unwrap(), "my site");
+}
+
+#[test]
+fn two_programs_do_not_mix_their_reports() {
+    let dir = tempfile::tempdir().unwrap();
+    let videos = ["a.mp4", "b.mp4"].map(|name| testsrc(dir.path(), name, 60, 30));
+    let out = dir.path().join("out");
+    let program = |video: &PathBuf| {
+        std::process::Command::new(assert_cmd::cargo::cargo_bin!("startle"))
+            .args(["analyze", "--quiet", "--model", "persistence", "--out"])
+            .arg(&out)
+            .arg(video)
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap()
+    };
+    let running = videos.each_ref().map(program);
+    let done = running.map(|child| child.wait_with_output().unwrap());
+    assert_eq!(done.iter().filter(|one| one.status.success()).count(), 1, "{done:?}");
+    let refused = done.iter().find(|one| !one.status.success()).unwrap();
+    let words = String::from_utf8_lossy(&refused.stderr);
+    assert!(words.contains("another startle") || words.contains("another input"), "{words}");
+    let path = result(&out)["input"]["path"].as_str().unwrap().to_owned();
+    let page = fs::read_to_string(out.join("report.html")).unwrap();
+    assert!(page.contains(&path), "the page and the numbers are of two videos");
+}
+
+#[test]
+fn shards_leave_one_summary() {
+    let dir = tempfile::tempdir().unwrap();
+    let videos = dir.path().join("videos");
+    fs::create_dir(&videos).unwrap();
+    for name in ["a.mp4", "b.mp4", "c.mp4"] {
+        ffmpeg(&["-f", "lavfi", "-i", "testsrc2=size=64x64:rate=10:duration=3", videos.join(name).to_str().unwrap()]);
+    }
+    fs::write(videos.join("broken.mp4"), "not a video").unwrap();
+    let out = dir.path().join("out");
+    let summary = |shard: &str| {
+        let _ = analyze().args(["--shard", shard, "--out"]).arg(&out).arg(&videos).assert();
+        fs::read_to_string(out.join("summary.csv")).unwrap()
+    };
+    let half = summary("2/2");
+    assert_eq!(half.lines().filter(|line| line.contains(",pending,")).count(), 2, "{half}");
+    let whole = summary("1/2");
+    assert_eq!(whole.lines().filter(|line| line.contains(",done,")).count(), 3, "{whole}");
+    assert_eq!(whole.lines().filter(|line| line.contains(",failed,")).count(), 1, "{whole}");
+    let page = fs::read_to_string(out.join("index.html")).unwrap();
+    assert!(page.contains("a/report.html") && page.contains("c/report.html"));
+}
