@@ -4,6 +4,7 @@
 
 use super::flops::Networks;
 use super::jepa::Widths;
+use super::mask_token::MaskToken;
 use crate::clip::{ClipSpec, ResizeRule};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -45,6 +46,9 @@ pub struct Manifest {
     /// Widths and depths, for counting operations; the identity of the numbers does not depend on it.
     #[serde(default)]
     pub architecture: Option<Networks>,
+    /// What the predictor asks with, where it has mask tokens; bundles of earlier exporters do not say.
+    #[serde(default)]
+    pub mask_token: Option<MaskToken>,
     /// What the predictor takes beside the context, if anything.
     #[serde(default)]
     pub conditioning: Option<ConditioningSection>,
@@ -55,8 +59,9 @@ pub struct Manifest {
     pub baseline: Option<FileEntry>,
     /// The model card.
     pub card: CardEntry,
-    /// How far the graphs are from the PyTorch reference, as measured at export.
-    pub parity: Parity,
+    /// How far the graphs are from the PyTorch reference, as measured at export; not of bundles made without PyTorch.
+    #[serde(default)]
+    pub parity: Option<Parity>,
     /// A seeded input and the surprise it must give.
     pub self_test: SelfTest,
 }
@@ -243,8 +248,20 @@ pub struct SelfTest {
     pub seed: u32,
     /// Largest relative difference allowed.
     pub tolerance_rel: f64,
+    /// Frames of the noise where they are fewer than a clip has: the contexts are then those of `surprise`.
+    #[serde(default)]
+    pub frames: Option<u32>,
     /// The window surprise for each context length.
     pub surprise: Vec<Expected>,
+}
+
+impl SelfTest {
+    /// The clip of the test, where the model's clips are `spec`.
+    pub fn clip(&self, spec: &ClipSpec) -> ClipSpec {
+        let Some(frames_per_clip) = self.frames else { return spec.clone() };
+        let context_lengths = self.surprise.iter().map(|expected| expected.context).collect();
+        ClipSpec { frames_per_clip, context_lengths, ..spec.clone() }
+    }
 }
 
 /// A surprise that is known in advance.
@@ -342,7 +359,9 @@ impl Manifest {
             return Err(format!("self_test.tolerance_rel {} must lie between 0 and 1", self.self_test.tolerance_rel));
         }
         let tested: Vec<u32> = self.self_test.surprise.iter().map(|expected| expected.context).collect();
-        if tested != spec.context_lengths {
+        if self.self_test.frames.is_some() {
+            self.self_test.clip(spec).check().map_err(|error| format!("self_test: {error}"))?;
+        } else if tested != spec.context_lengths {
             return Err(format!(
                 "self_test.surprise has values for the contexts {tested:?}, clip.context_lengths are {:?}",
                 spec.context_lengths

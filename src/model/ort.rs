@@ -10,7 +10,6 @@ mod graph;
 pub mod library;
 mod placement;
 pub mod probe;
-mod proto;
 mod resident;
 
 pub use device::Device;

@@ -51,7 +51,8 @@ const REDUCED: f64 = 2e-2;
 /// As [`super::Scorer::score`].
 pub fn run<N: Network>(bundle: &ModelBundle, model: &mut Jepa<N>) -> Result<Outcome> {
     let test = &bundle.manifest().self_test;
-    let WindowErrors { contexts } = model.score_noise(test.seed)?;
+    let clip = test.clip(&bundle.manifest().spec());
+    let WindowErrors { contexts } = model.score_noise_of(test.seed, &clip)?;
     let figure = |(expected, found): (&super::manifest::Expected, &super::ContextErrors)| Figure {
         context: expected.context,
         expected: expected.value,

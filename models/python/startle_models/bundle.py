@@ -31,6 +31,7 @@ LAYOUT = (
     "preprocess",
     "features",
     "architecture",
+    "mask_token",
     "conditioning",
     "graphs.encoder",
     "graphs.predictor",
