@@ -11,7 +11,6 @@ pub mod library;
 mod objects;
 mod placement;
 pub mod probe;
-mod proto;
 mod resident;
 
 pub use device::Device;
