@@ -41,19 +41,16 @@ setup: ## Install what building and running need
 setup-tests: ## Install what the tests need too
 	@.ci/setup.sh tests
 
-MINUTES ?= 80
-FROM ?= ../startle-s1/weights
-model: setup-tests build ## Train the bundled model on (MINUTES=80; FROM= to begin anew), export and calibrate it
-	cd models/python && ../../$(PYTHON) -m startle_models.train --out ../checkpoints/s1 --minutes $(MINUTES) \
-		--ranks 2 --batch 24 $(if $(FROM),--from $(FROM))
+model: setup-tests build ## Train the bundled model (MINUTES=60 for its encoder; FOOTAGE= of your own), export, calibrate
+	.ci/train.sh
 	$(MAKE) bundle
 
 PAIRS ?= 50
-MODEL ?= models/startle-s1
+MODEL ?= models/startle-o1
 benchmark: setup-tests build ## The bundled model on held-out twins, beside its controls; writes reports/benchmark/
 	PAIRS=$(PAIRS) MODEL=$(MODEL) .ci/benchmark.sh
 
-bundle: setup-tests build ## Export and calibrate the bundled model from models/checkpoints/s1
+bundle: setup-tests build ## Export and calibrate the bundled model from models/checkpoints/o1
 	.ci/bundle.sh
 
 clean: ## Remove what was built (not the set-up)

@@ -223,6 +223,7 @@ fn events_say_what_they_are() {
         let what = event.what.as_ref().unwrap();
         assert_eq!((what.kind, what.sentence.as_str()), (kind, sentence));
         assert!((event.onset_s - 8.0).abs() <= 0.11, "{sentence}: onset at {}", event.onset_s);
+        assert!((8.0..80.0).contains(&event.z), "{sentence}: z of {}", event.z);
         assert_eq!((what.expected.is_none(), what.seen.is_none()), (kind == New, kind == Missing), "{what:?}");
         let about = what.seen.as_ref().or(what.expected.as_ref()).unwrap();
         assert_eq!((event.place, about.colour.as_str()), (about.place, if kind == Colour { "blue" } else { "red" }));

@@ -216,7 +216,8 @@ fn table(bench: &Bench) -> String {
         "Floor: the matrix products of a window (counted from the manifest's architecture, unknown without it) at the best rate of \
          large ones, beside the median time; the rest goes to small products, softmax, normalisation and activations, \
          and to whatever else the machine did. On a CPU products are measured in fp32. Live streams: at the model's rate and \
-         stride, decoding not counted."
+         stride, decoding not counted. Of a model of objects a window is one picture of a stream, encoded and stepped; its \
+         context, the warm-up, is not in the time."
             .into(),
     );
     lines.join("\n") + "\n"

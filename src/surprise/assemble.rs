@@ -1,6 +1,7 @@
 //! Overlapping windows to a sequence of slots: every slot of the video is predicted by several windows and contexts,
 //! at several horizons; this brings them together. A model of objects says all that it has to say of a slot at once.
 
+use super::evidence::Evidence;
 use super::sign::{self, Weighed};
 use super::{Baseline, Footing, NuisanceModel, Nuisances, Scene, Sign, WindowErrors, top_count, top_k_mean};
 use crate::clip::{Clip, ClipSpec, ModelFrame};
@@ -67,6 +68,7 @@ pub struct Assembler {
     /// Index within the segment of `pending`'s front.
     front: u64,
     pending: VecDeque<Pending>,
+    evidence: Evidence,
 }
 
 impl Assembler {
@@ -83,6 +85,7 @@ impl Assembler {
             segment: 0,
             front: 0,
             pending: VecDeque::new(),
+            evidence: Evidence::default(),
         }
     }
 
@@ -144,13 +147,15 @@ impl Assembler {
             done.extend(self.finished(pending));
         }
         self.front = 0;
+        self.evidence.reset();
         done
     }
 
     /// The clip's last slot, which is final: nothing else predicts it.
-    fn of_scene(&self, clip: &Clip, scene: &Arc<Scene>, window: &WindowErrors) -> Option<Slot> {
+    fn of_scene(&mut self, clip: &Clip, scene: &Arc<Scene>, window: &WindowErrors) -> Option<Slot> {
         let frame = clip.frames.last()?;
         let Weighed { surprise, signs, heat } = sign::weigh(scene, &self.footing, self.spec.grid(), &self.watched);
+        let surprise = self.evidence.push(surprise);
         Some(Slot {
             segment: self.segment,
             start: frame.time,

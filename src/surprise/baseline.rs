@@ -85,7 +85,7 @@ impl Baseline {
         let every: Vec<&Vec<NormalSlot>> = runs.iter().collect();
         let regressed = !footing.is_by_parts();
         let (nuisances, surprises) = adjusted(&every, regressed);
-        let thinned = independent_step(&surprises);
+        let thinned = independent_step(&surprises, regressed);
         let mut sample: Vec<f32> = surprises.iter().flat_map(|run| run.iter().step_by(thinned)).copied().collect();
         sample.sort_by(f32::total_cmp);
         let new = Self {
@@ -237,10 +237,11 @@ fn adjust(model: &NuisanceModel, run: &[NormalSlot]) -> Vec<f32> {
     run.iter().map(|slot| model.adjust(slot.unadjusted, &slot.nuisances)).collect()
 }
 
-/// The smallest distance in slots at which the log-surprises of the runs are nearly uncorrelated.
-fn independent_step(runs: &[Vec<f32>]) -> usize {
-    let logs: Vec<Vec<f32>> =
-        runs.iter().map(|run| run.iter().map(|s| s.max(f32::MIN_POSITIVE).ln()).collect()).collect();
+/// The smallest distance in slots at which the log-surprises of the runs are nearly uncorrelated; ranks are logarithms
+/// already.
+fn independent_step(runs: &[Vec<f32>], regressed: bool) -> usize {
+    let log = |s: &f32| if regressed { s.max(f32::MIN_POSITIVE).ln() } else { *s };
+    let logs: Vec<Vec<f32>> = runs.iter().map(|run| run.iter().map(log).collect()).collect();
     let count = logs.iter().map(Vec::len).sum::<usize>().max(1) as f32;
     let mean = logs.iter().flatten().sum::<f32>() / count;
     let product = |lag: usize| {

@@ -14,6 +14,7 @@
 mod assemble;
 mod baseline;
 mod detect;
+mod evidence;
 mod footing;
 mod judge;
 mod learn;

@@ -41,6 +41,9 @@ pub struct Past {
     /// Events per second that are to be told; not part of what was seen.
     #[serde(skip)]
     rate: Option<f64>,
+    /// The scale of now is at least this; not part of what was seen.
+    #[serde(skip)]
+    least: f32,
 }
 
 impl Past {
@@ -49,7 +52,7 @@ impl Past {
         let seen: Vec<f32> = self.recent.iter().copied().collect();
         let known = if seen.len() < WARM_UP { None } else { location_scale(&seen) };
         keep(&mut self.recent, surprise, MEMORY);
-        let z = known.map(|(location, scale)| (surprise - location) / scale);
+        let z = known.map(|(location, scale)| (surprise - location) / scale.max(self.least));
         let per_hour = z.and_then(|z| self.tail.map(|tail| tail.rate(z) * 3600.0));
         if let Some(z) = z {
             let most = self.tail.map_or(z, |tail| tail.level(TEACHES_MOST * self.rate.unwrap_or(USUAL_RATE)));
@@ -74,6 +77,11 @@ impl Past {
     /// So many events per second are to be told: what is much rarer does not teach.
     pub(super) const fn tells(&mut self, rate: Option<f64>) {
         self.rate = rate;
+    }
+
+    /// Differences of the surprise that are a small part of this are none, however still the past.
+    pub(super) const fn differs_by(&mut self, least: f32) {
+        self.least = least;
     }
 
     /// Whether enough was seen to fit a tail (a picture that stands still has none all the same).

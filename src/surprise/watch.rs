@@ -9,6 +9,9 @@ use super::{
 use crate::units::MediaTime;
 use std::collections::VecDeque;
 
+/// Powers of ten that make a difference in how rare a moment is: eight times as many, where events open on a stream's own
+/// past, are one moment in a hundred. (Most lawful moments have no energy at all, so their own spread says nothing.)
+const LEAST_RARITY: f32 = 0.25;
 /// Slots whose signs are remembered for the account of an event.
 const REMEMBERED: usize = 128;
 
@@ -146,6 +149,9 @@ impl Watch {
 
     /// Judges the next slot.
     pub fn push(&mut self, slot: &Slot) -> Judged {
+        if let (Judge::Running(past), Some(_)) = (&mut self.judge, &slot.scene) {
+            past.differs_by(LEAST_RARITY);
+        }
         let verdict = self.judge.push(slot.surprise, slot.end.since(slot.start).secs_f64());
         let strange = self.world.as_mut().is_some_and(|world| world.push(slot, verdict));
         if let Some((high, low)) = self.thresholds.own_rate.and_then(|rate| self.own_levels(rate)) {

@@ -149,14 +149,15 @@ def benchmark(count: int, out: Path, width: int, height: int, fps: int, kinds=(*
 
 
 def lawful(count: int, out: Path, seed: int = 700_000, height: int = HEIGHT, width: int = WIDTH,
-           fps: int = FPS) -> None:
-    """Write `count` lawful videos lawful_0000.mp4 … of 6 s and labels.jsonl."""
+           fps: int = FPS, wide: bool = False) -> None:
+    """Write `count` lawful videos lawful_0000.mp4 … of 6 s and labels.jsonl; wide: every other pair of SceneSpec.wide()."""
     out.mkdir(parents=True, exist_ok=True)
     with (out / "labels.jsonl").open("w") as labels:
         for i in range(count):
             g = torch.Generator().manual_seed(seed + i)
             name = f"lawful_{i:04d}.mp4"
-            write_video(out / name, lawful_video(1, round(SECONDS * fps), fps, height, width, g)[0], fps)
+            spec = SceneSpec.wide() if wide and i % 4 > 1 else SceneSpec()
+            write_video(out / name, lawful_video(1, round(SECONDS * fps), fps, height, width, g, spec)[0], fps)
             labels.write(json.dumps({"path": name, "possible": True, "type": "none", "seed": seed + i}) + "\n")
             labels.flush()
 
@@ -166,6 +167,7 @@ def main():
     p.add_argument("--out", type=Path, required=True)
     p.add_argument("--only", nargs="*", default=list(VIOLATIONS), help="violations")
     p.add_argument("--lawful", type=int, default=0, help="write so many lawful videos instead")
+    p.add_argument("--wide", action="store_true", help="half of the lawful videos with cameras and lights of all kinds")
     p.add_argument("--benchmark", type=int, default=0, help="write so many held-out twins of every violation instead")
     p.add_argument("--seed", type=int, default=700_000, help="first seed of the lawful videos")
     p.add_argument("--size", default=f"{WIDTH}x{HEIGHT}", help="of lawful and benchmark videos; 320x180: a quarter of the time")
@@ -177,7 +179,7 @@ def main():
         benchmark(args.benchmark, args.out, width, height, args.fps)
         return
     if args.lawful:
-        lawful(args.lawful, args.out, args.seed, height, width, args.fps)
+        lawful(args.lawful, args.out, args.seed, height, width, args.fps, args.wide)
         return
     args.out.mkdir(parents=True, exist_ok=True)
     rows = []

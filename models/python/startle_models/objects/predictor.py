@@ -24,6 +24,8 @@ KEEP, START = 0.15, 0.35  # confidence from which a token may meet a file, and b
 LONGEST = 45  # pictures that a file outlives unseen
 LOOK_SHARE = 0.5  # visible share from which a look is believed
 MISS_KEEP, DRIFT_KEEP = 0.85, 0.7  # of what adds up, from picture to picture
+FOLLOW, SUDDEN = 0.35, 0.012  # share of a change of velocity that is believed at once, and the change (shares a picture)
+# that is believed whole
 STEPS = (-4.0, -2.0, -1.0, 0.0, 1.0, 2.0, 4.0)  # of the surroundings, in half extents
 LEAST = 0.02  # half extent by which surroundings are measured, at least
 PARTS = ("missing", "missing_long", "unhidden", "new", "new_stays", "place", "place_2", "place_5", "drift", "size",
@@ -157,7 +159,11 @@ class Predictor(nn.Module):
         expected = p["q1"][..., MEAN]
         est = torch.where(there > 0, obs[..., 2:7], expected)
         steady = m * (p["age"] < 0.5).to(m.dtype)
-        moved = torch.where(steady > 0, obs[..., 2:4] - p["est"][..., :2],
+        step = obs[..., 2:4] - p["est"][..., :2]
+        change = step - p["vel"]
+        follow = (FOLLOW + change.abs().amax(-1, keepdim=True) / SUDDEN).clamp(max=1)
+        follow = torch.where(p["hits"] < 1.5, 1.0, follow)
+        moved = torch.where(steady > 0, p["vel"] + follow * change,
                             torch.where(m > 0, p["vel"], expected[..., :2] - p["est"][..., :2]))
         vel = moved.clamp(-0.3, 0.3) * old
         miss_by = (obs[..., 2:7] - expected) * m
