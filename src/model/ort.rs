@@ -11,6 +11,7 @@ pub mod library;
 mod placement;
 pub mod probe;
 mod resident;
+mod words;
 
 pub use device::Device;
 
