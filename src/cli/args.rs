@@ -206,10 +206,10 @@ impl ChosenModel {
 }
 
 fn too_long(bundle: &ModelBundle, own: u32, error: &Error) -> Error {
+    let asked = bundle.spec().frames_per_clip;
     let reason = format!(
-        "was made for clips of {own} frames and can't take {}: {error}; export the checkpoint again with --frames {1}",
-        bundle.spec().frames_per_clip,
-        bundle.spec().frames_per_clip
+        "was made for clips of {own} frames and can't take {asked}: {error}. Make the bundle again with --frames {asked} (a \
+         V-JEPA 1 then gets the longer table of positions that the paper's code builds)"
     );
     Error::bundle(bundle.dir(), reason)
 }

@@ -2,6 +2,7 @@
 
 mod counted;
 mod cut;
+mod plain;
 mod region;
 mod resample;
 mod resize;
@@ -31,6 +32,10 @@ pub enum ResizeRule {
     /// The shorter side becomes `resize_size` pixels, then the centre square is cut out
     /// (the Hugging Face `VJEPA2VideoProcessor`'s rule).
     ShorterSide,
+    /// As [`ResizeRule::Squash`], by the papers' plain bilinear interpolation, nothing rounded.
+    PlainSquash,
+    /// The picture's centre square becomes the square, by the papers' plain bilinear interpolation, nothing rounded.
+    PlainCentre,
 }
 
 /// The shape of a clip and how it is made from pictures. It comes from the bundle, never from flags.
@@ -164,7 +169,12 @@ impl ClipSpec {
     pub fn visible(&self, width: u32, height: u32) -> PixelBox {
         let (w, h) = (width as f32, height as f32);
         match self.resize {
-            ResizeRule::Squash => [0.0, 0.0, w, h],
+            ResizeRule::Squash | ResizeRule::PlainSquash => [0.0, 0.0, w, h],
+            ResizeRule::PlainCentre => {
+                let side = w.min(h);
+                let (x, y) = (((w - side) / 2.0).floor(), ((h - side) / 2.0).floor());
+                [x, y, x + side, y + side]
+            }
             ResizeRule::ShorterSide => {
                 let side = w.min(h) * self.crop_size as f32 / self.resize_size as f32;
                 [(w - side) / 2.0, (h - side) / 2.0, f32::midpoint(w, side), f32::midpoint(h, side)]

@@ -12,12 +12,14 @@ use crate::error::Result;
 use crate::units::MediaTime;
 use serde::{Deserialize, Serialize};
 
-/// An upright RGB picture: 8 bits a channel, full range, rows tight (`3 · width` bytes).
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// An upright RGB picture: 8 bits a channel, full range, rows tight (`3 · width` bytes). It may hold exact values too, of
+/// which the bytes are the nearest.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Picture {
     width: u32,
     height: u32,
     rgb: Vec<u8>,
+    exact: Vec<f32>,
 }
 
 impl Picture {
@@ -28,7 +30,21 @@ impl Picture {
     pub fn new(width: u32, height: u32, rgb: Vec<u8>) -> Self {
         assert!(width > 0 && height > 0, "a picture needs both sides");
         assert_eq!(rgb.len(), width as usize * height as usize * 3, "rows must be tight RGB");
-        Self { width, height, rgb }
+        Self { width, height, rgb, exact: Vec::new() }
+    }
+
+    /// Of exact values, 0..255, in tight RGB rows.
+    ///
+    /// # Panics
+    /// As [`Picture::new`].
+    pub fn exact(width: u32, height: u32, values: Vec<f32>) -> Self {
+        let rgb = values.iter().map(|value| value.round().clamp(0.0, 255.0) as u8).collect();
+        Self { exact: values, ..Self::new(width, height, rgb) }
+    }
+
+    /// The exact values in the order of the bytes; empty where there are only those.
+    pub fn values(&self) -> &[f32] {
+        &self.exact
     }
 
     /// Width in pixels.

@@ -149,7 +149,7 @@ impl<N: Network> Jepa<N> {
         for clip in clips {
             check_clip(clip, &self.spec)?;
             for frame in &clip.frames {
-                self.normalizer.append(frame.square.rgb(), &mut self.buffers.pixels);
+                self.normalizer.append_picture(&frame.square, &mut self.buffers.pixels);
             }
         }
         if let Some(conditioning) = &mut self.conditioning {

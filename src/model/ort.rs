@@ -12,6 +12,7 @@ mod objects;
 mod placement;
 pub mod probe;
 mod resident;
+mod words;
 
 pub use device::Device;
 pub use objects::{OrtObjects, objects_on, open_objects};

@@ -173,6 +173,12 @@ def test_a_mask_token_that_was_never_trained_is_refused(tmp_path, capsys):
     assert "Token 0 is used" in (tmp_path / "zero" / "README.md").read_text()
 
 
+def test_another_picture_size(sources, tmp_path):
+    m = run(sources / "hf", tmp_path / "wide", "--crop", "40")
+    assert (m["clip"]["crop_size"], m["preprocess"]["resize_size"]) == (40, 45)
+    assert m["parity"]["encoder_max_rel"] < 5e-6 and m["parity"]["surprise_max_rel"] < 1e-6
+
+
 def test_existing_folders_are_kept_unless_forced(sources, exported, capsys):
     before = (exported / "bundle.toml").read_bytes()
     assert export.main([str(sources / "hf"), "--out", str(exported)]) == 1

@@ -160,8 +160,19 @@ fn square_pixels(width: u32, height: u32, aspect: f64) -> (u32, u32) {
     ((f64::from(width) * aspect).round().max(1.0) as u32, height)
 }
 
+/// How YUV becomes RGB.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ColourRule {
+    /// Rounded exactly, half-size colour planes interpolated; untagged pictures by their size.
+    #[default]
+    Careful,
+    /// As decord and FFmpeg's own scale filter do by default: half-size colour planes repeated, rounded roughly, untagged
+    /// pictures BT.601 whatever their size.
+    Plain,
+}
+
 /// Which YUV the frame is.
-fn colours(frame: &Video) -> Colours {
+fn colours(frame: &Video, rule: ColourRule) -> Colours {
     let format = frame.format();
     let (rgb, _) = raw::rgb_and_alpha(format);
     let matrix = match frame.color_space() {
@@ -170,6 +181,7 @@ fn colours(frame: &Video) -> Colours {
         Space::BT470BG | Space::SMPTE170M => BT601,
         Space::SMPTE240M => SMPTE240M,
         Space::BT2020NCL | Space::BT2020CL => BT2020,
+        _ if rule == ColourRule::Plain => BT601,
         _ if frame.width() >= HD_WIDTH || frame.height() > SD_HEIGHT => BT709,
         _ => BT601,
     };
@@ -205,18 +217,20 @@ struct Key {
     from: (u32, u32),
     to: (u32, u32),
     colours: Colours,
+    rule: ColourRule,
 }
 
 /// Converts frames; keeps its scaler and buffer while the pictures stay alike.
 pub(super) struct Converter {
     scaler: Option<(Key, Scaler)>,
     buffer: Video,
+    rule: ColourRule,
 }
 
 impl Converter {
     /// With nothing built yet.
-    pub(super) fn new() -> Self {
-        Self { scaler: None, buffer: Video::empty() }
+    pub(super) fn new(rule: ColourRule) -> Self {
+        Self { scaler: None, buffer: Video::empty(), rule }
     }
 
     /// The frame as a picture.
@@ -224,7 +238,8 @@ impl Converter {
         let (aspect, orientation) = display.of(frame);
         let from = (frame.width(), frame.height());
         let to = square_pixels(from.0, from.1, aspect);
-        let key = Key { format: frame.format(), from, to, colours: colours(frame) };
+        let (colours, rule) = (colours(frame, self.rule), self.rule);
+        let key = Key { format: frame.format(), from, to, colours, rule };
         let mut scaler = match self.scaler.take() {
             Some((old, scaler)) if old == key => scaler,
             _ => {
@@ -244,8 +259,11 @@ fn build(key: Key) -> Result<Scaler, ffmpeg::Error> {
     if matches!(key.format, Pixel::None) || key.from.0 == 0 || key.from.1 == 0 {
         return Err(ffmpeg::Error::InvalidData);
     }
-    // Accurate rounding and chroma interpolated at every pixel: colours within ±1 rather than ±4 of the exact ones.
-    let flags = Flags::BILINEAR | Flags::ACCURATE_RND | Flags::FULL_CHR_H_INT | Flags::FULL_CHR_H_INP;
+    let flags = match key.rule {
+        // Accurate rounding and chroma interpolated at every pixel: colours within ±1 rather than ±4 of the exact ones.
+        ColourRule::Careful => Flags::BILINEAR | Flags::ACCURATE_RND | Flags::FULL_CHR_H_INT | Flags::FULL_CHR_H_INP,
+        ColourRule::Plain => Flags::BILINEAR,
+    };
     let (from, to) = (key.from, key.to);
     let context = scaling::Context::get(key.format, from.0, from.1, Pixel::RGB24, to.0, to.1, flags)?;
     Ok(Scaler::new(context, key.colours))

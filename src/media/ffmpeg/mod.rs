@@ -27,6 +27,7 @@ use super::{FrameSource, GapReason, Picture, Step, VideoInfo};
 use crate::error::{Error, Result};
 use crate::units::{MediaTime, Stop};
 pub use clip::{ClipSource, ClipWriter, Container, Sealed, measure, seal};
+pub use convert::ColourRule;
 use convert::{Converter, Display};
 use demux::Packets;
 pub use device::Decoding;
@@ -86,6 +87,8 @@ pub struct OpenOptions {
     pub rtsp_transport: RtspTransport,
     /// Keeps the last packets of the video stream.
     pub tap: Option<Arc<PacketTap>>,
+    /// How YUV becomes RGB.
+    pub colours: ColourRule,
 }
 
 impl Default for OpenOptions {
@@ -99,6 +102,7 @@ impl Default for OpenOptions {
             image_fps: DEFAULT_FPS,
             rtsp_transport: RtspTransport::default(),
             tap: None,
+            colours: ColourRule::default(),
         }
     }
 }
@@ -173,7 +177,7 @@ impl FfmpegSource {
             own_notes,
             frames,
             timeline,
-            converter: Converter::new(),
+            converter: Converter::new(options.colours),
             display: facts.display,
             shape: (width, height, frame.format()),
             ends_at: facts.ends_at,
