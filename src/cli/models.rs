@@ -235,7 +235,7 @@ fn verify(dir: &Path, runtime: &RuntimeArgs, page: &mut Page<'_>) -> Result<()> 
         Err(Error::bundle(
             dir,
             "the self-test failed: the graphs do not give the surprise that they must; \
-             try `--device cpu`, and if that fails too, export the bundle again",
+             try `--device cpu`, and if that fails too, make the bundle again",
         ))
     }
 }

@@ -156,7 +156,7 @@ impl Protocol {
             None => {
                 let crops: Vec<String> = self.variants.iter().map(|v| format!("{0}×{0}", v.crop)).collect();
                 return Err(Error::Config(format!(
-                    "--protocol {}: the paper's pictures have {} pixels, the model takes {2}×{2}; export a bundle of \
+                    "--protocol {}: the paper's pictures have {} pixels, the model takes {2}×{2}; make a bundle of \
                      that size, or keep the model's own size with --any-crop (recorded in the result)",
                     self.name,
                     crops.join(" or "),

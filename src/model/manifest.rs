@@ -94,7 +94,7 @@ impl Manifest {
         if format != FORMAT {
             return Err(fail(format!(
                 "{MANIFEST} has the format {format:?}, this version of startle reads {FORMAT:?}; \
-                 export the bundle again with the exporter of this version"
+                 make the bundle again with this version"
             )));
         }
         toml::from_str(&text).map_err(malformed)

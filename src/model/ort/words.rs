@@ -30,7 +30,7 @@ pub(super) fn of_load(message: &str) -> String {
     ) {
         "it has an operator that this ONNX Runtime does not know: a newer one may (`make setup`)"
     } else {
-        "ONNX Runtime refuses it: export or add the bundle again"
+        "ONNX Runtime refuses it: make the bundle again (models/README.md says how)"
     };
     reason.into()
 }
