@@ -4,8 +4,8 @@
 //! model; the same cases give the same record, in whatever order they come.
 
 use super::metrics::{
-    Absolute, BoxHits, EventMetrics, Proportion, VUS_BUFFER, absolute_accuracy, auroc, average_precision, box_hits,
-    event_metrics, false_alarms_at_recall, pairwise_accuracy, slot_auroc, vus_pr,
+    Absolute, BoxHits, EventMetrics, Proportion, VUS_BUFFER, absolute_accuracy, accuracy_with_ties_wrong, auroc,
+    average_precision, box_hits, event_metrics, false_alarms_at_recall, pairwise_accuracy, slot_auroc, vus_pr,
 };
 use super::select::{Selection, Statistic, controls, headline_max, select};
 use super::{Case, MODEL, Motion, NORMAL, SCORERS, ScoredCase};
@@ -106,6 +106,9 @@ pub struct ScorerRow {
 pub struct Accuracy {
     /// The number that videos are compared by ([`Statistic::name`]).
     pub statistic: String,
+    /// The same where a tie counts as wrong, as in the published code; here it counts half.
+    #[serde(default)]
+    pub ties_wrong: Option<f64>,
     /// The accuracy, its 95 % interval and the number of comparisons.
     #[serde(flatten)]
     pub share: Proportion,
@@ -240,8 +243,9 @@ fn accuracies(selection: &Selection<'_>, scorer: &str) -> Vec<Accuracy> {
     let videos = selection.impossible.iter().filter_map(|c| c.scores.get(scorer));
     let statistics: BTreeSet<Statistic> = videos.flat_map(Statistic::of).collect();
     let of = |statistic: Statistic| {
-        let share = pairwise_accuracy(&selection.cells(scorer, |scores| statistic.value(scores)))?;
-        Some(Accuracy { statistic: statistic.name(), share })
+        let cells = selection.cells(scorer, |scores| statistic.value(scores));
+        let ties_wrong = accuracy_with_ties_wrong(&cells);
+        Some(Accuracy { statistic: statistic.name(), ties_wrong, share: pairwise_accuracy(&cells)? })
     };
     statistics.into_iter().filter_map(of).collect()
 }

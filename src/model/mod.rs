@@ -3,6 +3,7 @@
 pub mod bundle;
 pub mod conditions;
 mod distance;
+mod external;
 pub mod flops;
 pub mod jepa;
 pub mod manifest;

@@ -66,6 +66,11 @@ pub fn events(events: &[Event]) -> Result<Vec<u8>> {
     )
 }
 
+/// A text from outside as a cell: a spreadsheet would run one that begins like a formula, so that one gets a quote before it.
+pub(super) fn text(value: &str) -> String {
+    if value.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) { format!("'{value}") } else { value.to_owned() }
+}
+
 /// Rows of text under a header.
 pub(super) fn table(columns: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Result<Vec<u8>> {
     let fail = |reason: String| Error::Internal { stage: "csv", reason };

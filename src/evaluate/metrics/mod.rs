@@ -13,7 +13,7 @@ mod slots;
 mod threshold;
 
 pub use events::{EventMetrics, event_metrics, false_alarms_at_recall, matched};
-pub use pairs::{Cell, pairwise_accuracy};
+pub use pairs::{Cell, accuracy_with_ties_wrong, pairwise_accuracy};
 pub use place::{BoxHits, box_hits, boxes_agree};
 pub use proportion::{Proportion, wilson};
 pub use ranking::{auroc, average_precision, precision_recall, roc};

@@ -35,6 +35,14 @@ pub fn pairwise_accuracy(cells: &[Cell]) -> Option<Proportion> {
     Proportion::with_effective(won, compared, (compared as f64).powi(2) / spread)
 }
 
+/// The same share where a tie counts as wrong, as in the published code.
+pub fn accuracy_with_ties_wrong(cells: &[Cell]) -> Option<f64> {
+    let pairs =
+        || cells.iter().flat_map(|cell| cell.impossible.iter().flat_map(|i| cell.possible.iter().map(move |p| (i, p))));
+    let won = pairs().filter(|(impossible, possible)| impossible > possible).count();
+    (pairs().count() > 0).then(|| won as f64 / pairs().count() as f64)
+}
+
 fn half_if_tied(impossible: f64, possible: f64) -> f64 {
     if impossible == possible { 0.5 } else { f64::from(u8::from(impossible > possible)) }
 }
@@ -56,6 +64,8 @@ mod tests {
         assert_eq!((found.value, found.n), (0.5, 3));
         assert_eq!((found.low, found.high), wilson(0.5, 3.0));
         assert_eq!(pairwise_accuracy(&[cell(&[], &[9.0])]), None);
+        assert_eq!(accuracy_with_ties_wrong(&cells), Some(1.0 / 3.0));
+        assert_eq!(accuracy_with_ties_wrong(&[cell(&[], &[9.0])]), None);
     }
 
     #[test]

@@ -2,10 +2,11 @@
 //!
 //! Rules, in order: colour matrix and range from the frame's tags; an untagged picture is BT.709 when it is at least
 //! 1280 wide or more than 576 high and BT.601 otherwise (the rule of common players); untagged range is limited, but
-//! full for `yuvj*` and grey. Alpha is dropped. The width is multiplied by the sample aspect ratio. Then the display
+//! full for `yuvj*` and grey. High dynamic range is mapped to BT.709. Alpha is dropped. The width is multiplied by the sample aspect ratio. Then the display
 //! matrix turns the picture upright.
 
 use super::raw::{self, Colours, Scaler};
+use super::tone::{self, ToneMap};
 use crate::media::Picture;
 use ffmpeg_next as ffmpeg;
 use ffmpeg_next::color::{Range, Space};
@@ -141,6 +142,7 @@ impl Display {
         if frame.is_interlaced() {
             notes.push("interlaced: shown as stored, not deinterlaced".into());
         }
+        notes.extend(tone::note(frame));
         notes.extend(colour_note(frame));
         notes
     }
@@ -187,10 +189,6 @@ fn colours(frame: &Video) -> Colours {
 
 /// Colours that the conversion does not do justice to.
 fn colour_note(frame: &Video) -> Option<String> {
-    use ffmpeg::color::TransferCharacteristic as Transfer;
-    if matches!(frame.color_transfer_characteristic(), Transfer::SMPTE2084 | Transfer::ARIB_STD_B67) {
-        return Some("high dynamic range shown without tone mapping: the picture looks flat".into());
-    }
     let known = [Space::RGB, Space::Unspecified, Space::Reserved, Space::BT709, Space::FCC, Space::BT470BG];
     let known_too = [Space::SMPTE170M, Space::SMPTE240M, Space::BT2020NCL, Space::BT2020CL];
     let space = frame.color_space();
@@ -211,12 +209,13 @@ struct Key {
 pub(super) struct Converter {
     scaler: Option<(Key, Scaler)>,
     buffer: Video,
+    tone: Option<ToneMap>,
 }
 
 impl Converter {
     /// With nothing built yet.
     pub(super) fn new() -> Self {
-        Self { scaler: None, buffer: Video::empty() }
+        Self { scaler: None, buffer: Video::empty(), tone: None }
     }
 
     /// The frame as a picture.
@@ -235,7 +234,12 @@ impl Converter {
         let converted = scaler.run(frame, &mut self.buffer);
         self.scaler = Some((key, scaler));
         converted?;
-        Ok(orientation.apply(to.0, to.1, tight_rows(&self.buffer, to)))
+        let mut rgb = tight_rows(&self.buffer, to);
+        self.tone = ToneMap::of(frame, self.tone.take());
+        if let Some(tone) = &self.tone {
+            tone.apply(&mut rgb);
+        }
+        Ok(orientation.apply(to.0, to.1, rgb))
     }
 }
 
