@@ -13,6 +13,7 @@ use startle::model::jepa::Jepa;
 use startle::model::ort::{self, Device, OrtNetwork, OrtObjects, RuntimeOptions, library};
 use startle::model::persistence::Persistence;
 use startle::model::shelf;
+use startle::pipeline::live::ByArrival;
 use startle::pipeline::{Copies, Open, Pool};
 use startle::surprise::CurveKey;
 use startle::{Error, Result};
@@ -239,7 +240,10 @@ pub fn runtime_options(device: Device, threads: usize, library: Option<&Path>) -
 
 /// Opens an input inside the thread that decodes it.
 pub fn opener(input: &Input, options: OpenOptions) -> Open<'_> {
-    Box::new(move || Ok(Box::new(FfmpegSource::open(input, &options)?)))
+    Box::new(move || {
+        let source = Box::new(FfmpegSource::open(input, &options)?);
+        Ok(if source.is_pushed() { Box::new(ByArrival::new(source)) } else { source })
+    })
 }
 
 /// Reads a small text file.

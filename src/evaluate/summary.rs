@@ -109,6 +109,9 @@ pub struct ScorerRow {
 pub struct Accuracy {
     /// The number that videos are compared by ([`Statistic::name`]).
     pub statistic: String,
+    /// The same where a tie counts as wrong, as in the published code, if it counts half here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ties_wrong: Option<f64>,
     /// The accuracy, its 95 % interval and the number of comparisons.
     #[serde(flatten)]
     pub share: Proportion,
@@ -155,12 +158,23 @@ impl ScorerRow {
 /// What `settings["ties"]` says where a tie counts as wrong.
 pub const TIES_WRONG: &str = "count as wrong";
 
+fn ties_are_wrong(settings: &BTreeMap<String, String>) -> bool {
+    settings.get("ties").is_some_and(|said| said == TIES_WRONG)
+}
+
+impl Evaluation {
+    /// Whether a tie counts as wrong in pairwise accuracy, and not half.
+    pub fn ties_are_wrong(&self) -> bool {
+        ties_are_wrong(&self.settings)
+    }
+}
+
 /// Evaluates scored cases. `settings["model"]` is the model's name; ties count half unless `settings["ties"]` is
 /// [`TIES_WRONG`].
 pub fn evaluate(dataset: &str, layout: &str, settings: BTreeMap<String, String>, cases: &[ScoredCase]) -> Evaluation {
     let scorers: Vec<&str> = SCORERS.into_iter().filter(|s| cases.iter().any(|c| c.scores.contains_key(*s))).collect();
     let with_events: BTreeSet<&str> = scorers.iter().copied().filter(|s| has_events(cases, s)).collect();
-    let ties = if settings.get("ties").is_some_and(|said| said == TIES_WRONG) { Ties::Wrong } else { Ties::Half };
+    let ties = if ties_are_wrong(&settings) { Ties::Wrong } else { Ties::Half };
     let row = |(scope, name, selection): (Scope, String, Selection<'_>)| {
         let of = |s: &&str| ((*s).to_owned(), scorer_row(scope, &selection, (s, ties), with_events.contains(s)));
         let mut row = Row {
@@ -249,8 +263,10 @@ fn accuracies(selection: &Selection<'_>, scorer: &str, ties: Ties) -> Vec<Accura
     let videos = selection.impossible.iter().filter_map(|c| c.scores.get(scorer));
     let statistics: BTreeSet<Statistic> = videos.flat_map(Statistic::of).collect();
     let of = |statistic: Statistic| {
-        let share = pairwise_accuracy(&selection.cells(scorer, |scores| statistic.value(scores)), ties)?;
-        Some(Accuracy { statistic: statistic.name(), share })
+        let cells = selection.cells(scorer, |scores| statistic.value(scores));
+        let wrong = || pairwise_accuracy(&cells, Ties::Wrong).map(|share| share.value);
+        let ties_wrong = if ties == Ties::Half { wrong() } else { None };
+        Some(Accuracy { statistic: statistic.name(), ties_wrong, share: pairwise_accuracy(&cells, ties)? })
     };
     statistics.into_iter().filter_map(of).collect()
 }

@@ -91,6 +91,8 @@ pub enum GapReason {
     SceneCut,
     /// Presentation times jump forward by more than the longest believable hold.
     TimestampGap,
+    /// Pictures come so much slower than the model's clock that it would see a world of jumps.
+    SlowFootage,
     /// Presentation times jump backward.
     TimestampReset,
     /// The picture's size or format changes.
@@ -131,7 +133,8 @@ pub enum Step {
 
 /// Decoded video as a sequence of steps.
 ///
-/// Implementers: times are relative to the first frame and strictly increasing over all frames; a [`Step::Gap`] lies
+/// Implementers: times are relative to the start of the container (the first sound, where that comes before the first
+/// picture; the first picture of a stream without an end) and strictly increasing over all frames; a [`Step::Gap`] lies
 /// between the frames it separates; a fault in the middle is a gap if frames follow or if frames came before (what
 /// could be decoded is worth analysing), and an error only when nothing could be decoded; one place may have several
 /// gaps (a join of two files changes both the clock and the size); `End` is sticky.

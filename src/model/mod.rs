@@ -5,6 +5,7 @@ pub mod bundle;
 pub mod checkpoint;
 pub mod conditions;
 mod distance;
+mod external;
 pub mod flops;
 pub mod jepa;
 pub mod manifest;

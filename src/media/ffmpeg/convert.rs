@@ -2,10 +2,11 @@
 //!
 //! Rules, in order: colour matrix and range from the frame's tags; an untagged picture is BT.709 when it is at least
 //! 1280 wide or more than 576 high and BT.601 otherwise (the rule of common players); untagged range is limited, but
-//! full for `yuvj*` and grey. Alpha is dropped. The width is multiplied by the sample aspect ratio. Then the display
+//! full for `yuvj*` and grey. High dynamic range is mapped to BT.709. Alpha is dropped. The width is multiplied by the sample aspect ratio. Then the display
 //! matrix turns the picture upright.
 
 use super::raw::{self, Colours, Scaler};
+use super::tone::{self, ToneMap};
 use crate::media::Picture;
 use ffmpeg_next as ffmpeg;
 use ffmpeg_next::color::{Range, Space};
@@ -125,7 +126,7 @@ impl Display {
     }
 
     /// What a reader of the result should know of how this frame's picture is made.
-    pub(super) fn notes(self, frame: &Video) -> Vec<String> {
+    pub(super) fn notes(self, frame: &Video, rule: ColourRule) -> Vec<String> {
         let (aspect, orientation) = self.of(frame);
         let (_, alpha) = raw::rgb_and_alpha(frame.format());
         let mut notes = Vec::new();
@@ -140,6 +141,9 @@ impl Display {
         }
         if frame.is_interlaced() {
             notes.push("interlaced: shown as stored, not deinterlaced".into());
+        }
+        if rule == ColourRule::Careful {
+            notes.extend(tone::note(frame));
         }
         notes.extend(colour_note(frame));
         notes
@@ -167,7 +171,7 @@ pub enum ColourRule {
     #[default]
     Careful,
     /// As decord and FFmpeg's own scale filter do by default: half-size colour planes repeated, rounded roughly, untagged
-    /// pictures BT.601 whatever their size.
+    /// pictures BT.601 whatever their size, HDR as if it were none.
     Plain,
 }
 
@@ -199,10 +203,6 @@ fn colours(frame: &Video, rule: ColourRule) -> Colours {
 
 /// Colours that the conversion does not do justice to.
 fn colour_note(frame: &Video) -> Option<String> {
-    use ffmpeg::color::TransferCharacteristic as Transfer;
-    if matches!(frame.color_transfer_characteristic(), Transfer::SMPTE2084 | Transfer::ARIB_STD_B67) {
-        return Some("high dynamic range shown without tone mapping: the picture looks flat".into());
-    }
     let known = [Space::RGB, Space::Unspecified, Space::Reserved, Space::BT709, Space::FCC, Space::BT470BG];
     let known_too = [Space::SMPTE170M, Space::SMPTE240M, Space::BT2020NCL, Space::BT2020CL];
     let space = frame.color_space();
@@ -225,12 +225,13 @@ pub(super) struct Converter {
     scaler: Option<(Key, Scaler)>,
     buffer: Video,
     rule: ColourRule,
+    tone: Option<ToneMap>,
 }
 
 impl Converter {
     /// With nothing built yet.
     pub(super) fn new(rule: ColourRule) -> Self {
-        Self { scaler: None, buffer: Video::empty(), rule }
+        Self { scaler: None, buffer: Video::empty(), rule, tone: None }
     }
 
     /// The frame as a picture.
@@ -250,7 +251,15 @@ impl Converter {
         let converted = scaler.run(frame, &mut self.buffer);
         self.scaler = Some((key, scaler));
         converted?;
-        Ok(orientation.apply(to.0, to.1, tight_rows(&self.buffer, to)))
+        let mut rgb = tight_rows(&self.buffer, to);
+        self.tone = match rule {
+            ColourRule::Careful => ToneMap::of(frame, self.tone.take()),
+            ColourRule::Plain => None,
+        };
+        if let Some(tone) = &self.tone {
+            tone.apply(&mut rgb);
+        }
+        Ok(orientation.apply(to.0, to.1, rgb))
     }
 }
 
