@@ -5,7 +5,7 @@ CARGO ?= cargo
 PYTHON := .venv/bin/python
 DEMO := samples/colour_0_impossible.mp4
 
-.PHONY: help demo test test-rust test-python lint setup setup-tests build bench soak model benchmark bundle clean
+.PHONY: help demo test test-rust test-python lint setup setup-tests build fuzz bench soak model benchmark bundle clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 20
@@ -27,6 +27,10 @@ lint: setup ## Formatting and lints
 
 build: setup ## Build the release program
 	$(CARGO) build --release --locked
+
+FUZZ_CASES ?= 2000
+fuzz: setup ## Bent videos, images, playlists, manifests, baselines and results: FUZZ_CASES=2000 of each
+	STARTLE_FUZZ_CASES=$(FUZZ_CASES) $(CARGO) test --locked --release --test fuzz
 
 bench: setup-tests build ## Speed against a straightforward Python pipeline; writes reports/benchmarks/
 	$(PYTHON) benches/compare.py --out reports/benchmarks

@@ -17,7 +17,7 @@ pub const SCHEMA: &str = "startle.result/1";
 /// One point of the surprise curve: one predicted slot.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CurvePoint {
-    /// Middle of the predicted slot, seconds from the first frame.
+    /// Middle of the predicted slot, seconds from the start of the container.
     pub t_s: f64,
     /// Headline surprise: each token's error on the footing of its horizon, mean of the top-k tokens, averaged over the
     /// predictions that cover the slot, over what the baseline expects of a slot with so much motion around it. 1 is
@@ -44,7 +44,7 @@ pub struct CurvePoint {
 /// A place where the run of frames is broken; no clip crosses it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Gap {
-    /// End of the last good frame, seconds from the first frame.
+    /// End of the last good frame, seconds from the start of the container.
     pub start_s: f64,
     /// Time of the next good frame, seconds.
     pub end_s: f64,
@@ -71,7 +71,7 @@ pub struct Event {
     /// A spike, or a slow violation.
     #[serde(default = "spike")]
     pub kind: EventKind,
-    /// When the evidence turned, seconds from the first frame.
+    /// When the evidence turned, seconds from the start of the container.
     pub onset_s: f64,
     /// Largest surprise.
     pub peak_s: f64,
@@ -150,8 +150,12 @@ pub struct InputReport {
     pub path: String,
     /// Content hash; `None` for streams and standard input.
     pub sha256: Option<String>,
-    /// Seconds of video that were decoded.
+    /// When the last picture ends, seconds.
     pub duration_s: f64,
+    /// When the first picture appears, seconds: all times count from the start of the container, as players do, and its
+    /// sound may begin before its picture.
+    #[serde(default)]
+    pub starts_at_s: f64,
     /// Stated frame rate.
     pub fps: f64,
     /// Upright width, pixels.
@@ -177,6 +181,7 @@ impl InputReport {
             path,
             sha256,
             duration_s: 0.0,
+            starts_at_s: 0.0,
             fps: info.nominal_fps,
             width: info.width,
             height: info.height,
@@ -227,6 +232,12 @@ pub struct RunConfig {
     /// Slower rates that were analysed beside the model's own: every so many-th frame of its clock.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub frame_steps: Vec<u32>,
+    /// Which of several video tracks was asked for, counted from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub track: Option<u16>,
+    /// Pictures per second that were asked for, for a stream that states none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fps: Option<f64>,
     /// Where the calibration came from: `bundle`, a path, or `self` (the stream so far).
     pub baseline: String,
     /// Hash of the calibration's content, so that another one under the same name is told apart; `None` for `self`.

@@ -135,8 +135,9 @@ fn a_bf16_bundle_is_refused_on_the_cpu_with_a_way_out() {
     let figures = "windows = 64\nclips = \"drawn, seed 1\"\nfeatures_max_rel = 0.01\nwindow_surprise_max_rel = 0.001";
     copy.edit("[self_test]", &format!("{figures}\nrank_correlation = 0.9995\n\n[self_test]"));
     let bundle = ModelBundle::load(copy.dir()).unwrap();
-    assert_eq!((bundle.info().precision.as_str(), bundle.manifest().parity.windows), ("bf16", Some(64)));
-    assert_eq!(bundle.manifest().parity.rank_correlation, Some(0.9995));
+    let parity = bundle.manifest().parity.as_ref().unwrap();
+    assert_eq!((bundle.info().precision.as_str(), parity.windows), ("bf16", Some(64)));
+    assert_eq!(parity.rank_correlation, Some(0.9995));
     let error = ort::open(&bundle, &options()).err().expect("bf16 on the CPU was accepted");
     assert!(matches!(error, Error::Device(_)), "{error:?}");
     assert_says(&error.to_string(), &["tiny-random is a bf16 bundle", "--device cuda", "fp32 bundle"]);
@@ -386,6 +387,7 @@ fn a_bundle_of_objects_that_does_not_fit_together_says_where() {
         ("kind = \"new\"", "kind = \"odd\"", &["odd", "missing"]),
         ("name = \"new\"", "name = \"missing\"", &["a name twice"]),
         ("{ part = \"missing\", value", "{ part = \"gone\", value", &["self_test.energy has values for", "gone"]),
+        ("[self_test]", "[self_test]\nframes = 4", &["self_test.frames", "leave them out"]),
         ("[objects]", "[features]\ndim = 4\n\n[objects]", &["either [features] or [objects]"]),
         ("maps = 3", "maps = 3\nmap = 3", &["unknown field `map`"]),
     ] {

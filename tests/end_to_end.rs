@@ -35,7 +35,7 @@ fn onsets(lines: &[Value]) -> Vec<f64> {
 fn config(dir: &Path, url: &str, hook: &str, mqtt: &str) -> PathBuf {
     let path = dir.join("monitor.toml");
     let text = format!(
-        "[defaults]\nbaseline = \"bundle\"\nmax_false_alarms = \"30/hour\"\nstall_s = 3\n\
+        "[defaults]\nbaseline = \"bundle\"\nmax_false_alarms = \"30/hour\"\nstall_s = 10\n\
          [clips]\nfolder = \"{}\"\npre_roll_s = 2\npost_roll_s = 1\n[spool]\nfolder = \"{}\"\n\
          [[webhook]]\nurl = {hook:?}\n{mqtt}[[camera]]\nname = \"gate\"\nurl = {url:?}\n",
         dir.join("clips").display(),
@@ -48,9 +48,9 @@ fn config(dir: &Path, url: &str, hook: &str, mqtt: &str) -> PathBuf {
 #[test]
 fn a_camera_that_breaks_and_comes_back_is_told_of_by_webhook_and_broker_with_clips() {
     let dir = tempfile::tempdir().unwrap();
-    let video = film(dir.path(), 12);
+    let video = film(dir.path(), 2);
     let port = free_port();
-    let Some(camera) = rtsp_server(&video, port, None) else { return };
+    let Some(_camera) = rtsp_server(&video, port, None) else { return };
     let Some(broker) = Broker::start(dir.path(), None) else { return };
     let hook = Server::start(Vec::new());
     let topics = watch_topics(&broker.url(), None);
@@ -59,19 +59,14 @@ fn a_camera_that_breaks_and_comes_back_is_told_of_by_webhook_and_broker_with_cli
     let config = config(dir.path(), &url, &hook.url("/"), &mqtt);
     let config = config.to_str().unwrap();
 
+    // The camera breaks where the film ends, after two loops: however late they are judged, no third one is sent.
     let (running, lines) = monitor(&["--config", config]);
-    let is_over = |l: &Value| l["type"] == "event" && l["phase"] == "over";
-    let mut first = until(&lines, "the first loop", is_over);
-    first.extend(until(&lines, "the second loop", is_over));
-    drop(camera);
-    first.extend(until(&lines, "the loss", |l| is_state(l, "waiting")));
+    let mut first = until(&lines, "the loss", |l| is_state(l, "waiting"));
     let _again = rtsp_server(&video, port, None).unwrap();
     let lost = |l: &Value| l["type"] == "gap" && l["reason"] == "connection-lost";
     first.extend(until(&lines, "the return", lost));
     let back_s = first.last().unwrap()["end_s"].as_f64().unwrap();
-    let mut second = until(&lines, "a loop after it", is_over);
-    second.extend(until(&lines, "another loop", is_over));
-    std::thread::sleep(Duration::from_secs(2));
+    let mut second = until(&lines, "the second loss", |l| is_state(l, "waiting"));
     terminate(running);
     second.extend(lines.iter());
 
@@ -105,6 +100,7 @@ fn a_camera_that_breaks_and_comes_back_is_told_of_by_webhook_and_broker_with_cli
         assert!(place.is_some(), "{alert} holds frames that were not sent");
     }
 
+    let _camera = rtsp_server(&video, port, None).unwrap();
     a_last_will(config, &topics);
 }
 

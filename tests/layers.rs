@@ -35,7 +35,14 @@ fn product(text: &str) -> &str {
 fn floor(module: &str) -> Option<u8> {
     let adapters =
         ["media::open", "media::ffmpeg", "media::capabilities", "model::bundle", "model::tensor", "model::jepa"];
-    let adapters = adapters.into_iter().chain(["model::ort", "model::persistence", "model::shelf", "model::manifest"]);
+    let adapters = adapters.into_iter().chain([
+        "model::ort",
+        "model::persistence",
+        "model::shelf",
+        "model::manifest",
+        "model::checkpoint",
+        "model::add",
+    ]);
     if adapters.into_iter().any(|a| module == a || module.starts_with(&format!("{a}::"))) {
         return Some(6);
     }
@@ -89,7 +96,7 @@ fn foreign_crates_stay_in_their_rooms() {
         ("ffmpeg_next", &["media/ffmpeg", "media/capabilities"][..]),
         ("ort::", &["model/ort", "cli/"]),
         ("plotters", &["report/plot"]),
-        ("ureq", &["monitor/deliver"]),
+        ("ureq", &["monitor/deliver", "model/checkpoint/hub"]),
         ("rumqttc", &["monitor/deliver"]),
         ("crossbeam_channel", &["pipeline/"]),
         ("std::thread", &["pipeline/", "monitor/evidence", "monitor/deliver"]),

@@ -15,6 +15,8 @@ mod live;
 mod make;
 #[path = "media/shape.rs"]
 mod shape;
+#[path = "media/trust.rs"]
+mod trust;
 
 use make::{decode, make};
 

@@ -2,6 +2,7 @@
 
 use super::args::{ModelArgs, read_text};
 use super::exit::Outcome;
+use super::inputs::InputArgs;
 use super::one::{self, Finished, Setup};
 use super::places;
 use super::resume::Earlier;
@@ -9,7 +10,7 @@ use clap::{Args, ValueEnum};
 use indicatif::MultiProgress;
 use sha2::{Digest, Sha256};
 use startle::media::ffmpeg::Decoding;
-use startle::media::open::{Input, expand};
+use startle::media::open::Input;
 use startle::model::bundle::{ModelBundle, sha256_file};
 use startle::pipeline::{DetectionSettings, run_all};
 use startle::record::RunConfig;
@@ -19,6 +20,7 @@ use startle::surprise::{Baseline, CurveKey, DEFAULT_TOP_FRACTION, ThresholdRule,
 use startle::units::{MediaTime, Stop, per_hour};
 use startle::{Error, Result, report};
 use std::collections::{BTreeSet, HashMap};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 /// Analyze video files, folders, globs and URLs: a report folder for each.
@@ -26,7 +28,7 @@ use std::path::{Path, PathBuf};
 pub struct AnalyzeArgs {
     /// Videos: files, folders of videos or of numbered pictures, globs, URLs, or - for standard input.
     #[arg(required = true, value_name = "INPUT")]
-    pub inputs: Vec<String>,
+    pub inputs: Vec<OsString>,
     /// Where the report goes: the folder itself for one input, a folder of folders for several
     /// [default: reports/INPUT-NAME].
     #[arg(long, short, value_name = "DIR")]
@@ -46,9 +48,6 @@ pub struct AnalyzeArgs {
     /// Do the i-th of n equal parts of the inputs only, for example 2/4.
     #[arg(long, value_name = "I/N", value_parser = parse_shard)]
     pub shard: Option<Shard>,
-    /// Pictures per second of an image sequence.
-    #[arg(long, value_name = "FPS", default_value_t = 25.0, value_parser = parse_fps)]
-    pub image_fps: f64,
     /// Where videos are decoded: cpu or nvdec[:N], the video unit of an NVIDIA GPU. What is asked for and missing is an
     /// error; what the GPU has no decoder for is decoded by the processor, and noted.
     #[arg(long, value_name = "cpu|nvdec[:N]", default_value = "cpu")]
@@ -65,6 +64,8 @@ pub struct AnalyzeArgs {
     /// No progress bars, no summary; errors only.
     #[arg(long, short)]
     pub quiet: bool,
+    #[command(flatten)]
+    pub input: InputArgs,
     #[command(flatten)]
     pub model: ModelArgs,
     #[command(flatten)]
@@ -90,13 +91,6 @@ fn parse_shard(text: &str) -> Result<Shard, String> {
     match parsed {
         Some((index, of)) if (1..=of).contains(&index) => Ok(Shard { index, of }),
         _ => Err("give it as i/n with 1 ≤ i ≤ n, for example 2/4".into()),
-    }
-}
-
-fn parse_fps(text: &str) -> Result<f64, String> {
-    match text.parse() {
-        Ok(fps) if (0.01..=1000.0).contains(&fps) => Ok(fps),
-        _ => Err(format!("{text} does not lie in 0.01..1000")),
     }
 }
 
@@ -183,7 +177,7 @@ fn seconds(option: &str, value: f64) -> Result<MediaTime> {
 
 /// Runs the command.
 pub fn run(args: &AnalyzeArgs, stop: &Stop) -> Result<Outcome> {
-    let inputs = expand(&args.inputs)?;
+    let inputs = args.input.expand(&args.inputs, stop, args.quiet)?;
     if args.actions.is_some() && inputs.len() > 1 {
         let count = inputs.len();
         return Err(Error::Config(format!("--actions is the table of one video, and there are {count} inputs")));
@@ -251,6 +245,8 @@ fn prepare<'a>(args: &'a AnalyzeArgs, jobs: usize, stop: &Stop) -> Result<Setup<
         batch: model.batch(),
         stride: model.spec().stride,
         frame_steps: slower_steps(&args.frame_steps),
+        track: args.input.track,
+        fps: args.input.fps,
         top_fraction: args.detection.top,
         scene_cuts: !args.detection.no_scene_cuts,
         baseline: origin,

@@ -13,6 +13,7 @@ use startle::model::jepa::Jepa;
 use startle::model::ort::{self, Device, OrtNetwork, OrtObjects, RuntimeOptions, library};
 use startle::model::persistence::Persistence;
 use startle::model::shelf;
+use startle::pipeline::live::ByArrival;
 use startle::pipeline::{Copies, Open, Pool};
 use startle::surprise::CurveKey;
 use startle::{Error, Result};
@@ -206,10 +207,10 @@ impl ChosenModel {
 }
 
 fn too_long(bundle: &ModelBundle, own: u32, error: &Error) -> Error {
+    let asked = bundle.spec().frames_per_clip;
     let reason = format!(
-        "was made for clips of {own} frames and can't take {}: {error}; export the checkpoint again with --frames {1}",
-        bundle.spec().frames_per_clip,
-        bundle.spec().frames_per_clip
+        "was made for clips of {own} frames and can't take {asked}: {error}. Make the bundle again with --frames {asked} (a \
+         V-JEPA 1 then gets the longer table of positions that the paper's code builds)"
     );
     Error::bundle(bundle.dir(), reason)
 }
@@ -239,7 +240,10 @@ pub fn runtime_options(device: Device, threads: usize, library: Option<&Path>) -
 
 /// Opens an input inside the thread that decodes it.
 pub fn opener(input: &Input, options: OpenOptions) -> Open<'_> {
-    Box::new(move || Ok(Box::new(FfmpegSource::open(input, &options)?)))
+    Box::new(move || {
+        let source = Box::new(FfmpegSource::open(input, &options)?);
+        Ok(if source.is_pushed() { Box::new(ByArrival::new(source)) } else { source })
+    })
 }
 
 /// Reads a small text file.

@@ -2,14 +2,15 @@
 
 use super::analyze::parse_share;
 use super::args::{ModelArgs, opener};
+use super::inputs::InputArgs;
 use clap::Args;
-use startle::media::ffmpeg::OpenOptions;
-use startle::media::open::{Input, expand};
+use startle::media::open::Input;
 use startle::monitor::marks::false_alarms;
 use startle::pipeline::score_windows;
 use startle::surprise::{Baseline, DEFAULT_TOP_FRACTION, Learner};
 use startle::units::Stop;
 use startle::{Error, Result};
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// Learn what surprise looks like on footage that is known to be normal.
@@ -20,7 +21,7 @@ use std::path::PathBuf;
 pub struct CalibrateArgs {
     /// Normal videos: files, folders, globs, URLs.
     #[arg(required_unless_present = "false_alarms", value_name = "NORMAL")]
-    pub inputs: Vec<String>,
+    pub inputs: Vec<OsString>,
     /// A monitor's folder of event clips: those marked as false alarms on its dashboard are normal, too.
     #[arg(long, value_name = "DIR")]
     pub false_alarms: Option<PathBuf>,
@@ -34,12 +35,14 @@ pub struct CalibrateArgs {
     #[arg(long)]
     pub fixed_camera: bool,
     #[command(flatten)]
+    pub input: InputArgs,
+    #[command(flatten)]
     pub model: ModelArgs,
 }
 
 /// Runs the command.
 pub fn run(args: &CalibrateArgs, stop: &Stop) -> Result<()> {
-    let mut inputs = expand(&args.inputs)?;
+    let mut inputs = args.input.expand(&args.inputs, stop, false)?;
     if let Some(folder) = &args.false_alarms {
         inputs.extend(false_alarms(folder)?.into_iter().map(Input::File));
     }
@@ -48,7 +51,7 @@ pub fn run(args: &CalibrateArgs, stop: &Stop) -> Result<()> {
     let mut learner = Learner::new(model.spec());
     let bar = indicatif::ProgressBar::new(inputs.len() as u64);
     for (index, input) in inputs.iter().enumerate() {
-        let options = OpenOptions { stop: stop.clone(), ..OpenOptions::default() };
+        let options = args.input.options(stop.clone());
         score_windows(opener(input, options), scorer.as_mut(), model.batch(), stop, |_, clip, errors| {
             learner.push(index, clip, errors);
         })?;

@@ -7,6 +7,7 @@ mod doctor;
 mod evaluate;
 mod exit;
 mod folders;
+mod inputs;
 mod models;
 mod monitor;
 mod one;
@@ -81,14 +82,19 @@ pub fn main() -> Outcome {
     })
 }
 
+/// A text for the terminal: names of files and words of servers can hold line breaks and escape sequences.
+fn plain(text: &str) -> String {
+    startle::report::words::one_line(text)
+}
+
 /// Prints an error and its causes.
 fn complain(error: &startle::Error) {
-    eprintln!("startle: {error}");
+    eprintln!("startle: {}", plain(&error.to_string()));
     let mut cause = error.source();
     while let Some(inner) = cause {
         let text = inner.to_string();
         if !error.to_string().contains(&text) {
-            eprintln!("  because: {text}");
+            eprintln!("  because: {}", plain(&text));
         }
         cause = inner.source();
     }

@@ -1,5 +1,7 @@
 //! `startle models`: which bundles there are, what they are, and whether they still give the numbers they must.
 
+#[path = "models_add.rs"]
+mod add;
 #[path = "models_bench.rs"]
 mod bench;
 #[path = "models_tune.rs"]
@@ -7,9 +9,11 @@ mod tune;
 
 use super::args::runtime_options;
 use super::plan::cores;
+use add::AddArgs;
 use bench::BenchArgs;
 use clap::{Args, Subcommand};
 use startle::model::bundle::{DEFAULT_BUNDLE, Manifest, ModelBundle, find, list, search_path};
+use startle::model::manifest::Parity;
 use startle::model::objects::ObjectsSection;
 use startle::model::ort::{self, Device, RuntimeOptions, library};
 use startle::units::Stop;
@@ -19,7 +23,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use tune::TuneArgs;
 
-/// List, describe and verify model bundles.
+/// Add, list, describe, verify and remove model bundles.
 #[derive(Debug, Args)]
 pub struct ModelsArgs {
     #[command(subcommand)]
@@ -28,6 +32,13 @@ pub struct ModelsArgs {
 
 #[derive(Debug, Subcommand)]
 enum Action {
+    /// Make a bundle of a V-JEPA 2 model of Hugging Face, from its folder or the hub; the weights are not copied.
+    Add(Box<AddArgs>),
+    /// Remove a bundle.
+    Remove {
+        /// Name or folder.
+        bundle: String,
+    },
     /// All bundles on the search path.
     List,
     /// What a bundle is: source, licence, clips, parity with PyTorch.
@@ -81,6 +92,8 @@ impl RuntimeArgs {
 pub fn run(args: &ModelsArgs, out: &mut dyn Write, stop: &Stop) -> Result<()> {
     let mut page = Page(out);
     match &args.action {
+        Action::Add(args) => add::run(args, &mut page, stop),
+        Action::Remove { bundle } => add::run_remove(bundle, &mut page),
         Action::List => list_all(&mut page),
         Action::Info { bundle } => info(&find(bundle, &search_path())?, &mut page),
         Action::Bench(args) => bench::run(args, &mut page, stop),
@@ -127,7 +140,7 @@ fn list_all(page: &mut Page<'_>) -> Result<()> {
 
 fn info(dir: &Path, page: &mut Page<'_>) -> Result<()> {
     let manifest = Manifest::read(dir)?;
-    let (clip, preprocess, parity) = (manifest.spec(), &manifest.preprocess, &manifest.parity);
+    let (clip, preprocess) = (manifest.spec(), &manifest.preprocess);
     page.field("name", &manifest.name)?;
     page.field("folder", dir.display())?;
     page.field("description", &manifest.description)?;
@@ -163,6 +176,19 @@ fn info(dir: &Path, page: &mut Page<'_>) -> Result<()> {
     }
     let (mean, std) = (preprocess.mean, preprocess.std);
     page.field("pixels", format!("{:?}, mean {mean:?}, std {std:?}", preprocess.resize))?;
+    if let Some(token) = &manifest.mask_token {
+        page.field("mask token", token.describe())?;
+    }
+    parity(manifest.parity.as_ref(), page)?;
+    page.field("baseline", manifest.baseline.as_ref().map_or("none", |entry| &entry.file))?;
+    page.field("card", dir.join(&manifest.card.file).display())
+}
+
+/// How far the graphs are from PyTorch, and from float32.
+fn parity(parity: Option<&Parity>, page: &mut Page<'_>) -> Result<()> {
+    let Some(parity) = parity else {
+        return page.field("parity", "of this layout held by startle's tests; not measured with these weights");
+    };
     page.field(
         "parity",
         format!(
@@ -170,19 +196,18 @@ fn info(dir: &Path, page: &mut Page<'_>) -> Result<()> {
             parity.encoder_max_rel, parity.predictor_max_rel, parity.surprise_max_rel
         ),
     )?;
-    if let (Some(windows), Some(change), Some(rank)) =
+    let (Some(windows), Some(change), Some(rank)) =
         (parity.windows, parity.window_surprise_max_rel, parity.rank_correlation)
-    {
-        page.field(
-            "precision",
-            format!(
-                "against float32 over {windows} windows: surprise within {:.2} % of its mean, ranking {rank:.5} (Spearman)",
-                100.0 * change
-            ),
-        )?;
-    }
-    page.field("baseline", manifest.baseline.as_ref().map_or("none", |entry| &entry.file))?;
-    page.field("card", dir.join(&manifest.card.file).display())
+    else {
+        return Ok(());
+    };
+    page.field(
+        "precision",
+        format!(
+            "against float32 over {windows} windows: surprise within {:.2} % of its mean, ranking {rank:.5} (Spearman)",
+            100.0 * change
+        ),
+    )
 }
 
 fn verify(dir: &Path, runtime: &RuntimeArgs, page: &mut Page<'_>) -> Result<()> {
@@ -190,6 +215,9 @@ fn verify(dir: &Path, runtime: &RuntimeArgs, page: &mut Page<'_>) -> Result<()> 
     page.line(format!("{}: every file has its sha256", dir.display()))?;
     let (outcome, provider) = ort::verify(&bundle, &runtime.options()?)?;
     page.line(format!("graphs take and give what they must; they run on {provider}"))?;
+    if let Some(token) = &bundle.manifest().mask_token {
+        page.line(token.describe())?;
+    }
     for figure in &outcome.0 {
         let verdict = if figure.passed() { "ok" } else { "WRONG" };
         page.line(format!(
@@ -207,7 +235,7 @@ fn verify(dir: &Path, runtime: &RuntimeArgs, page: &mut Page<'_>) -> Result<()> 
         Err(Error::bundle(
             dir,
             "the self-test failed: the graphs do not give the surprise that they must; \
-             try `--device cpu`, and if that fails too, export the bundle again",
+             try `--device cpu`, and if that fails too, make the bundle again",
         ))
     }
 }

@@ -4,6 +4,7 @@ use super::analyze::{AnalyzeArgs, Format};
 use super::args::{ChosenModel, opener};
 use super::exit::Outcome;
 use super::places;
+use super::plain;
 use super::progress::ProgressSink;
 use super::resume::Earlier;
 use indicatif::MultiProgress;
@@ -72,12 +73,7 @@ fn try_run(setup: &Setup<'_>, scorer: &mut (dyn Scorer + Send), input: &Input, f
     }
     let _claim = claim(folder, &places::subject(input, sha256.as_deref()))?;
     let stop = setup.stop.child();
-    let options = OpenOptions {
-        stop: stop.clone(),
-        image_fps: setup.args.image_fps,
-        decoding: setup.args.decode,
-        ..OpenOptions::default()
-    };
+    let options = OpenOptions { decoding: setup.args.decode, ..setup.args.input.options(stop.clone()) };
     let job = Job {
         path: name.clone(),
         sha256,
@@ -87,7 +83,7 @@ fn try_run(setup: &Setup<'_>, scorer: &mut (dyn Scorer + Send), input: &Input, f
         config: setup.config.clone(),
         stop,
     };
-    let mut progress = ProgressSink::new(&setup.bars, &name);
+    let mut progress = ProgressSink::new(&setup.bars, &plain(&name));
     let mut lines = setup.args.format.map(|Format::Jsonl| JsonLines::new(std::io::stdout(), setup.stop.clone()));
     let mut sinks: Vec<&mut dyn Sink> = vec![&mut progress];
     sinks.extend(lines.as_mut().map(|l| l as &mut dyn Sink));
@@ -139,7 +135,7 @@ fn print_report(report: &Report, folder: &Path) {
     let input = &report.input;
     eprintln!(
         "{}: {:.1} s analyzed with {} on {} in {:.1} s ({:.1}× real time)",
-        input.path,
+        plain(&input.path),
         input.duration_s,
         report.model.name,
         report.model.execution_provider,
@@ -169,10 +165,10 @@ fn print_report(report: &Report, folder: &Path) {
             eprintln!("    {:7.2} s – {:.2} s  z = {:.1}", event.onset_s, event.end_s, event.z);
         }
     }
-    for warning in &report.warnings {
-        eprintln!("  note: {warning}");
+    for warning in report.warnings.iter().chain(&input.notes) {
+        eprintln!("  note: {}", plain(warning));
     }
-    eprintln!("  report: {}", folder.join("report.html").display());
+    eprintln!("  report: {}", plain(&folder.join("report.html").to_string_lossy()));
 }
 
 /// The last lines of a run over several inputs.
@@ -184,6 +180,6 @@ pub fn print_summary(root: &Path, done: &[Finished]) {
         "{} inputs: {events} events, {failed} failed, {} incomplete; summary: {}",
         done.len(),
         count(Outcome::Partial),
-        root.join("index.html").display()
+        plain(&root.join("index.html").to_string_lossy())
     );
 }

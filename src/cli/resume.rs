@@ -60,6 +60,8 @@ fn asked(config: &RunConfig) -> impl PartialEq + use<'_> {
         top_fraction,
         scene_cuts,
         frame_steps,
+        track,
+        fps,
         baseline,
         baseline_sha256,
         actions,
@@ -78,5 +80,5 @@ fn asked(config: &RunConfig) -> impl PartialEq + use<'_> {
         threshold_rule: _,
     } = config;
     let detection = (asked, merge_s, min_duration_s, cool_down_s, top_fraction);
-    (stride, scene_cuts, frame_steps, (baseline, baseline_sha256), actions, detection)
+    (stride, scene_cuts, (frame_steps, track, fps), (baseline, baseline_sha256), actions, detection)
 }

@@ -1,15 +1,20 @@
 //! From decoded pictures to clips: the model's clock, its picture size, scene cuts and windows.
 
+mod cadence;
 mod counted;
 mod cut;
+mod freeze;
+mod plain;
 mod region;
 mod resample;
 mod resize;
 mod thumbnail;
 mod window;
 
+pub use cadence::{Cadence, Pace};
 pub use counted::Counted;
 pub use cut::{Change, CutDetector};
+pub use freeze::FreezeWatch;
 pub use region::{Point, Region};
 pub use resample::ticks_shown;
 pub use resize::Resizer;
@@ -31,7 +36,18 @@ pub enum ResizeRule {
     /// The shorter side becomes `resize_size` pixels, then the centre square is cut out
     /// (the Hugging Face `VJEPA2VideoProcessor`'s rule).
     ShorterSide,
+    /// As [`ResizeRule::Squash`], by the papers' plain bilinear interpolation, nothing rounded.
+    PlainSquash,
+    /// The picture's centre square becomes the square, by the papers' plain bilinear interpolation, nothing rounded.
+    PlainCentre,
 }
+
+/// Most frames of a clip, and from one to the next: 64 are the longest in use.
+const MOST_FRAMES: u32 = 4096;
+/// Largest side of the model's square, pixels.
+const LARGEST_SIDE: u32 = 8192;
+/// Most pixels of all frames of a clip: three gigabytes as the model takes them.
+const MOST_PIXELS: u64 = 1 << 28;
 
 /// The shape of a clip and how it is made from pictures. It comes from the bundle, never from flags.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -80,6 +96,15 @@ impl ClipSpec {
             return fail(format!(
                 "frames_per_clip {} must be a multiple of tubelet_size {} and at least twice as long",
                 self.frames_per_clip, self.tubelet_size
+            ));
+        }
+        let pixels = u64::from(self.crop_size).pow(2).saturating_mul(u64::from(self.frames_per_clip));
+        let longest = self.frames_per_clip.max(self.stride);
+        if longest > MOST_FRAMES || self.crop_size.max(self.resize_size) > LARGEST_SIDE || pixels > MOST_PIXELS {
+            return fail(format!(
+                "clips of {} frames of {}² pixels (resize to {}, stride {}) are larger than startle makes them: at most \
+                 {MOST_FRAMES} frames, sides of {LARGEST_SIDE} and {MOST_PIXELS} pixels in all",
+                self.frames_per_clip, self.crop_size, self.resize_size, self.stride
             ));
         }
         if !(self.model_fps.is_finite() && self.model_fps > 0.0 && self.model_fps <= 1000.0) {
@@ -164,7 +189,12 @@ impl ClipSpec {
     pub fn visible(&self, width: u32, height: u32) -> PixelBox {
         let (w, h) = (width as f32, height as f32);
         match self.resize {
-            ResizeRule::Squash => [0.0, 0.0, w, h],
+            ResizeRule::Squash | ResizeRule::PlainSquash => [0.0, 0.0, w, h],
+            ResizeRule::PlainCentre => {
+                let side = w.min(h);
+                let (x, y) = (((w - side) / 2.0).floor(), ((h - side) / 2.0).floor());
+                [x, y, x + side, y + side]
+            }
             ResizeRule::ShorterSide => {
                 let side = w.min(h) * self.crop_size as f32 / self.resize_size as f32;
                 [(w - side) / 2.0, (h - side) / 2.0, f32::midpoint(w, side), f32::midpoint(h, side)]

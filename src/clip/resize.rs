@@ -1,9 +1,10 @@
 //! A decoded picture to the model's square, and to a small preview for people.
 //!
 //! Antialiased bilinear (a triangle filter whose support grows with the reduction), as Pillow's `resize` and
-//! torchvision's `resize(antialias=True)` do; the difference to them is stated and tested in `tests/golden.rs`.
+//! torchvision's `resize(antialias=True)` do; the difference to them is stated and tested in `tests/golden.rs`. The papers'
+//! own interpolation is in [`plain`].
 
-use super::{ClipSpec, ResizeRule};
+use super::{ClipSpec, ResizeRule, plain};
 use crate::error::{Error, Result};
 use crate::media::Picture;
 use fast_image_resize::images::{Image, ImageRef};
@@ -37,6 +38,8 @@ impl Resizer {
                 let resized = self.resize(picture, w, h)?;
                 Ok(centre_crop(&resized, crop))
             }
+            ResizeRule::PlainSquash => Ok(plain::square(picture, plain::whole(picture), crop as usize)),
+            ResizeRule::PlainCentre => Ok(plain::square(picture, plain::centre(picture), crop as usize)),
         }
     }
 

@@ -4,6 +4,7 @@
 //! every video that is named is there; a mistake in the labels is an error that names the file and, where there is one,
 //! the line.
 
+mod differs;
 mod files;
 mod grasp;
 mod inflevel;
@@ -14,7 +15,8 @@ mod pairs;
 mod protocol;
 mod score;
 
-pub use protocol::{Protocol, Variant};
+pub use differs::{ModelFacts, differences};
+pub use protocol::{Pixels, Protocol, Variant};
 pub use score::{Fold, Footings, Hearing, Panel, score_video};
 
 use crate::error::{Error, Result};

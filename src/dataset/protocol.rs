@@ -37,14 +37,47 @@ pub struct Protocol {
     pub variants: &'static [Variant],
     /// Whether the first window is predicted from all shorter contexts too, see [`ClipSpec::opening_contexts`].
     pub opening: bool,
-    /// Where startle's scores are not the paper's, in words.
-    pub differs: &'static str,
+}
+
+/// How pictures become the model's pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Pixels {
+    /// Colours converted exactly, an antialiased filter, 8 bits.
+    #[default]
+    Startle,
+    /// As the papers' code does: decord's colours, plain bilinear interpolation, nothing rounded.
+    Paper,
+}
+
+impl Pixels {
+    /// Each step, in words.
+    pub const fn describe(self) -> &'static str {
+        match self {
+            Self::Startle => {
+                "startle: YUV converted exactly with interpolated colour planes; untagged video by its size; \
+                 antialiased bilinear resize; rounded to 8 bits"
+            }
+            Self::Paper => {
+                "paper: YUV converted by plain swscale as decord does (colour planes repeated); untagged video is \
+                 BT.601; plain bilinear resize of the centre square or the whole picture, float32, not antialiased, not rounded"
+            }
+        }
+    }
+}
+
+impl FromStr for Pixels {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "startle" => Ok(Self::Startle),
+            "paper" => Ok(Self::Paper),
+            other => Err(Error::Config(format!("`{other}` is no rule for pixels; there are startle and paper"))),
+        }
+    }
 }
 
 const SHORT: &[Variant] = &[Variant { crop: 224, frames: 16, contexts: &[2, 4, 6, 8, 10] }];
-const FILTER: &str =
-    "pictures are made smaller with an antialiased filter, the published code uses a plain bilinear one";
-
 const PROTOCOLS: [Protocol; 4] = [
     Protocol {
         name: "intphys",
@@ -54,7 +87,6 @@ const PROTOCOLS: [Protocol; 4] = [
         resize: ResizeRule::ShorterSide,
         variants: SHORT,
         opening: false,
-        differs: FILTER,
     },
     Protocol {
         name: "grasp",
@@ -64,7 +96,6 @@ const PROTOCOLS: [Protocol; 4] = [
         resize: ResizeRule::ShorterSide,
         variants: SHORT,
         opening: false,
-        differs: FILTER,
     },
     Protocol {
         name: "inflevel",
@@ -74,9 +105,6 @@ const PROTOCOLS: [Protocol; 4] = [
         resize: ResizeRule::Squash,
         variants: &[Variant { crop: 224, frames: 32, contexts: &[4, 8, 12, 16, 20] }],
         opening: false,
-        differs: "whole videos with their priming are scored (the paper's inflevel_lab_priming), because the dataset \
-                  does not say where the priming ends; pictures are made smaller with an antialiased filter, the \
-                  published code uses a plain bilinear one",
     },
     Protocol {
         name: "intphys2",
@@ -89,9 +117,6 @@ const PROTOCOLS: [Protocol; 4] = [
             Variant { crop: 256, frames: 48, contexts: &[12, 18, 24, 30, 36, 42] },
         ],
         opening: true,
-        differs: "the first window seen from shorter contexts counts in the numbers of each context length, not in those \
-                  over all of them; pictures are made smaller with an antialiased filter, the published code uses a \
-                  plain bilinear one",
     },
 ];
 
@@ -107,13 +132,22 @@ impl FromStr for Protocol {
 }
 
 impl Protocol {
+    /// The resize of a run whose pixels are made by this rule.
+    const fn resize_by(&self, pixels: Pixels) -> ResizeRule {
+        match (self.resize, pixels) {
+            (ResizeRule::Squash, Pixels::Paper) => ResizeRule::PlainSquash,
+            (_, Pixels::Paper) => ResizeRule::PlainCentre,
+            (rule, Pixels::Startle) => rule,
+        }
+    }
+
     /// The clips of a model with the clips `spec` on footage of `source_fps` frames a second. `any_crop` keeps the
     /// model's own square where the paper has no such size.
     ///
     /// # Errors
     /// [`Error::Config`] when the paper has no model with so large a square (unless `any_crop`) or the model's tubelets
     /// do not fit the windows.
-    pub fn clips(&self, spec: &ClipSpec, source_fps: f64, any_crop: bool) -> Result<ClipSpec> {
+    pub fn clips(&self, spec: &ClipSpec, source_fps: f64, any_crop: bool, pixels: Pixels) -> Result<ClipSpec> {
         let own = self.variants.iter().find(|variant| variant.crop == spec.crop_size);
         let variant = match own {
             Some(variant) => variant,
@@ -122,7 +156,7 @@ impl Protocol {
             None => {
                 let crops: Vec<String> = self.variants.iter().map(|v| format!("{0}×{0}", v.crop)).collect();
                 return Err(Error::Config(format!(
-                    "--protocol {}: the paper's pictures have {} pixels, the model takes {2}×{2}; export a bundle of \
+                    "--protocol {}: the paper's pictures have {} pixels, the model takes {2}×{2}; make a bundle of \
                      that size, or keep the model's own size with --any-crop (recorded in the result)",
                     self.name,
                     crops.join(" or "),
@@ -139,7 +173,7 @@ impl Protocol {
             horizon: None,
             stride: self.stride,
             model_fps: source_fps / f64::from(self.step),
-            resize: self.resize,
+            resize: self.resize_by(pixels),
             resize_size: spec.crop_size,
             ..spec.clone()
         };
@@ -150,8 +184,8 @@ impl Protocol {
     /// What is done, in words; `clips` are those of [`Protocol::clips`].
     pub fn describe(&self, clips: &ClipSpec) -> String {
         let resize = match self.resize {
-            ResizeRule::Squash => "whole picture squeezed",
-            ResizeRule::ShorterSide => "centre square",
+            ResizeRule::Squash | ResizeRule::PlainSquash => "whole picture squeezed",
+            ResizeRule::ShorterSide | ResizeRule::PlainCentre => "centre square",
         };
         let limit = self.limit.map_or_else(String::new, |frames| format!(", the first {frames} of them"));
         format!(
@@ -177,7 +211,7 @@ mod tests {
     fn protocols_are_those_of_the_papers() {
         let of = |name: &str, crop: u32, fps: f64| {
             let spec = ClipSpec { crop_size: crop, patch_size: 16, ..spec_for_tests() };
-            name.parse::<Protocol>().unwrap().clips(&spec, fps, false).unwrap()
+            name.parse::<Protocol>().unwrap().clips(&spec, fps, false, Pixels::Startle).unwrap()
         };
         let intphys = of("intphys", 224, 15.0);
         assert_eq!((intphys.frames_per_clip, intphys.model_fps, intphys.stride), (16, 7.5, 2));
@@ -196,16 +230,19 @@ mod tests {
     fn a_size_that_no_paper_has_is_refused_unless_asked_for() {
         let spec = spec_for_tests();
         let grasp: Protocol = "grasp".parse().unwrap();
-        let refused = grasp.clips(&spec, 25.0, false).unwrap_err().to_string();
+        let refused = grasp.clips(&spec, 25.0, false, Pixels::Startle).unwrap_err().to_string();
         assert!(
             refused.contains("224×224") && refused.contains("16×16") && refused.contains("--any-crop"),
             "{refused}"
         );
-        let kept = grasp.clips(&spec, 25.0, true).unwrap();
+        let kept = grasp.clips(&spec, 25.0, true, Pixels::Paper).unwrap();
         assert_eq!((kept.crop_size, kept.frames_per_clip, kept.horizon), (16, 16, None));
+        assert_eq!(kept.resize, ResizeRule::PlainCentre);
         assert!(grasp.describe(&kept).contains("every 10th frame (2.500 a second)"), "{}", grasp.describe(&kept));
         let tubelets = ClipSpec { tubelet_size: 3, ..spec };
-        assert!(grasp.clips(&tubelets, 25.0, true).unwrap_err().to_string().contains("can't serve it"));
+        assert!(
+            grasp.clips(&tubelets, 25.0, true, Pixels::Startle).unwrap_err().to_string().contains("can't serve it")
+        );
         assert!("intphys3".parse::<Protocol>().unwrap_err().to_string().contains("there are intphys, grasp"));
     }
 }

@@ -8,7 +8,7 @@ pub mod select;
 mod summary;
 
 pub use select::Statistic;
-pub use summary::{Accuracy, BestControl, Evaluation, PairMargin, Row, SCHEMA, Scope, ScorerRow, evaluate};
+pub use summary::{Accuracy, BestControl, Evaluation, PairMargin, Row, SCHEMA, Scope, ScorerRow, TIES_WRONG, evaluate};
 
 use crate::record::{PartKind, VideoSurprise};
 use crate::units::PixelBox;

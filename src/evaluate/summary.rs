@@ -4,7 +4,7 @@
 //! model; the same cases give the same record, in whatever order they come.
 
 use super::metrics::{
-    Absolute, BoxHits, EventMetrics, Proportion, Told, VUS_BUFFER, absolute_accuracy, auroc, average_precision,
+    Absolute, BoxHits, EventMetrics, Proportion, Ties, Told, VUS_BUFFER, absolute_accuracy, auroc, average_precision,
     box_hits, event_metrics, false_alarms_at_recall, pairwise_accuracy, slot_auroc, told, vus_pr,
 };
 use super::select::{Selection, Statistic, controls, headline_max, select};
@@ -109,6 +109,9 @@ pub struct ScorerRow {
 pub struct Accuracy {
     /// The number that videos are compared by ([`Statistic::name`]).
     pub statistic: String,
+    /// The same where a tie counts as wrong, as in the published code, if it counts half here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ties_wrong: Option<f64>,
     /// The accuracy, its 95 % interval and the number of comparisons.
     #[serde(flatten)]
     pub share: Proportion,
@@ -152,12 +155,28 @@ impl ScorerRow {
     }
 }
 
-/// Evaluates scored cases. `settings["model"]` is the model's name.
+/// What `settings["ties"]` says where a tie counts as wrong.
+pub const TIES_WRONG: &str = "count as wrong";
+
+fn ties_are_wrong(settings: &BTreeMap<String, String>) -> bool {
+    settings.get("ties").is_some_and(|said| said == TIES_WRONG)
+}
+
+impl Evaluation {
+    /// Whether a tie counts as wrong in pairwise accuracy, and not half.
+    pub fn ties_are_wrong(&self) -> bool {
+        ties_are_wrong(&self.settings)
+    }
+}
+
+/// Evaluates scored cases. `settings["model"]` is the model's name; ties count half unless `settings["ties"]` is
+/// [`TIES_WRONG`].
 pub fn evaluate(dataset: &str, layout: &str, settings: BTreeMap<String, String>, cases: &[ScoredCase]) -> Evaluation {
     let scorers: Vec<&str> = SCORERS.into_iter().filter(|s| cases.iter().any(|c| c.scores.contains_key(*s))).collect();
     let with_events: BTreeSet<&str> = scorers.iter().copied().filter(|s| has_events(cases, s)).collect();
+    let ties = if ties_are_wrong(&settings) { Ties::Wrong } else { Ties::Half };
     let row = |(scope, name, selection): (Scope, String, Selection<'_>)| {
-        let of = |s: &&str| ((*s).to_owned(), scorer_row(scope, &selection, s, with_events.contains(s)));
+        let of = |s: &&str| ((*s).to_owned(), scorer_row(scope, &selection, (s, ties), with_events.contains(s)));
         let mut row = Row {
             scope,
             name,
@@ -214,10 +233,10 @@ fn has_events(cases: &[ScoredCase], scorer: &str) -> bool {
     cases.iter().any(|c| c.scores.get(scorer).is_some_and(|s| !s.events.is_empty()))
 }
 
-fn scorer_row(scope: Scope, selection: &Selection<'_>, scorer: &str, with_events: bool) -> ScorerRow {
+fn scorer_row(scope: Scope, selection: &Selection<'_>, (scorer, ties): (&str, Ties), with_events: bool) -> ScorerRow {
     let (impossible, possible) = selection.scores(scorer);
     let row = ScorerRow {
-        accuracy: accuracies(selection, scorer),
+        accuracy: accuracies(selection, scorer, ties),
         auroc: auroc(&impossible, &possible),
         auprc: average_precision(&impossible, &possible),
         ..ScorerRow::default()
@@ -240,12 +259,14 @@ fn scorer_row(scope: Scope, selection: &Selection<'_>, scorer: &str, with_events
 }
 
 /// Pairwise accuracy by every statistic that a video of the selection has.
-fn accuracies(selection: &Selection<'_>, scorer: &str) -> Vec<Accuracy> {
+fn accuracies(selection: &Selection<'_>, scorer: &str, ties: Ties) -> Vec<Accuracy> {
     let videos = selection.impossible.iter().filter_map(|c| c.scores.get(scorer));
     let statistics: BTreeSet<Statistic> = videos.flat_map(Statistic::of).collect();
     let of = |statistic: Statistic| {
-        let share = pairwise_accuracy(&selection.cells(scorer, |scores| statistic.value(scores)))?;
-        Some(Accuracy { statistic: statistic.name(), share })
+        let cells = selection.cells(scorer, |scores| statistic.value(scores));
+        let wrong = || pairwise_accuracy(&cells, Ties::Wrong).map(|share| share.value);
+        let ties_wrong = if ties == Ties::Half { wrong() } else { None };
+        Some(Accuracy { statistic: statistic.name(), ties_wrong, share: pairwise_accuracy(&cells, ties)? })
     };
     statistics.into_iter().filter_map(of).collect()
 }

@@ -12,12 +12,14 @@ use crate::error::Result;
 use crate::units::MediaTime;
 use serde::{Deserialize, Serialize};
 
-/// An upright RGB picture: 8 bits a channel, full range, rows tight (`3 · width` bytes).
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// An upright RGB picture: 8 bits a channel, full range, rows tight (`3 · width` bytes). It may hold exact values too, of
+/// which the bytes are the nearest.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Picture {
     width: u32,
     height: u32,
     rgb: Vec<u8>,
+    exact: Vec<f32>,
 }
 
 impl Picture {
@@ -28,7 +30,21 @@ impl Picture {
     pub fn new(width: u32, height: u32, rgb: Vec<u8>) -> Self {
         assert!(width > 0 && height > 0, "a picture needs both sides");
         assert_eq!(rgb.len(), width as usize * height as usize * 3, "rows must be tight RGB");
-        Self { width, height, rgb }
+        Self { width, height, rgb, exact: Vec::new() }
+    }
+
+    /// Of exact values, 0..255, in tight RGB rows.
+    ///
+    /// # Panics
+    /// As [`Picture::new`].
+    pub fn exact(width: u32, height: u32, values: Vec<f32>) -> Self {
+        let rgb = values.iter().map(|value| value.round().clamp(0.0, 255.0) as u8).collect();
+        Self { exact: values, ..Self::new(width, height, rgb) }
+    }
+
+    /// The exact values in the order of the bytes; empty where there are only those.
+    pub fn values(&self) -> &[f32] {
+        &self.exact
     }
 
     /// Width in pixels.
@@ -75,6 +91,8 @@ pub enum GapReason {
     SceneCut,
     /// Presentation times jump forward by more than the longest believable hold.
     TimestampGap,
+    /// Pictures come so much slower than the model's clock that it would see a world of jumps.
+    SlowFootage,
     /// Presentation times jump backward.
     TimestampReset,
     /// The picture's size or format changes.
@@ -115,7 +133,8 @@ pub enum Step {
 
 /// Decoded video as a sequence of steps.
 ///
-/// Implementers: times are relative to the first frame and strictly increasing over all frames; a [`Step::Gap`] lies
+/// Implementers: times are relative to the start of the container (the first sound, where that comes before the first
+/// picture; the first picture of a stream without an end) and strictly increasing over all frames; a [`Step::Gap`] lies
 /// between the frames it separates; a fault in the middle is a gap if frames follow or if frames came before (what
 /// could be decoded is worth analysing), and an error only when nothing could be decoded; one place may have several
 /// gaps (a join of two files changes both the clock and the size); `End` is sticky.

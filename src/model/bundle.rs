@@ -4,11 +4,13 @@
 //! the stated sha256. (That the graphs take and give what the contract says is checked when
 //! [`super::ort::open`] loads them.)
 
-use super::ModelInfo;
+use super::manifest::GraphEntry;
 use super::tensor::Normalizer;
+use super::{ModelInfo, external};
 use crate::clip::ClipSpec;
 use crate::error::{Error, Result};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -34,8 +36,12 @@ impl ModelBundle {
         let manifest = Manifest::read(dir)?;
         let spec = manifest.spec();
         manifest.check(&spec).map_err(|reason| Error::bundle(dir, format!("{MANIFEST}: {reason}")))?;
-        for (file, sha256) in manifest.files() {
+        // Two graphs may point into one file.
+        for (file, sha256) in manifest.files().into_iter().collect::<BTreeSet<_>>() {
             verify_file(dir, file, sha256)?;
+        }
+        for (_, graph) in manifest.graphs() {
+            verify_external(dir, graph)?;
         }
         let sha256 = manifest.identity(&spec)?;
         Ok(Self { dir: dir.to_owned(), manifest, spec, sha256 })
@@ -134,6 +140,20 @@ impl ModelBundle {
             contexts: self.spec.context_lengths.clone(),
             stride: self.spec.stride,
         }
+    }
+}
+
+/// A graph reads no file whose content was not checked.
+fn verify_external(dir: &Path, graph: &GraphEntry) -> Result<()> {
+    let listed: Vec<&str> = graph.external.iter().map(|entry| entry.file.as_str()).collect();
+    let fail = |reason: String| Error::bundle(dir, reason);
+    match external::unlisted(&dir.join(&graph.file), &listed) {
+        Ok(None) => Ok(()),
+        Ok(Some(name)) => Err(fail(format!(
+            "{} takes weights from {name}, which {MANIFEST} does not list under `external`: export the bundle again",
+            graph.file
+        ))),
+        Err(error) => Err(fail(format!("can't read {}: {error}", graph.file))),
     }
 }
 

@@ -113,6 +113,17 @@ impl<N: Network> Jepa<N> {
         windows.pop().ok_or_else(|| internal("no window was scored".into()))
     }
 
+    /// As [`Jepa::score_noise`], of a clip that is cut as `spec` says: other frames and contexts of the same pictures.
+    ///
+    /// # Errors
+    /// As [`Scorer::score`].
+    pub fn score_noise_of(&mut self, seed: u32, spec: &ClipSpec) -> Result<WindowErrors> {
+        let own = std::mem::replace(&mut self.spec, spec.clone());
+        let scored = self.score_noise(seed);
+        self.spec = own;
+        scored
+    }
+
     /// As [`Jepa::score_noise`] for several windows in one call, each of another noise.
     ///
     /// # Errors
@@ -138,7 +149,7 @@ impl<N: Network> Jepa<N> {
         for clip in clips {
             check_clip(clip, &self.spec)?;
             for frame in &clip.frames {
-                self.normalizer.append(frame.square.rgb(), &mut self.buffers.pixels);
+                self.normalizer.append_picture(&frame.square, &mut self.buffers.pixels);
             }
         }
         if let Some(conditioning) = &mut self.conditioning {

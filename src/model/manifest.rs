@@ -6,6 +6,7 @@ mod sections;
 
 use super::flops::Networks;
 use super::jepa::Widths;
+use super::mask_token::MaskToken;
 use super::objects::ObjectsSection;
 use crate::clip::ClipSpec;
 use crate::error::{Error, Result};
@@ -53,6 +54,9 @@ pub struct Manifest {
     /// Widths and depths, for counting operations; the identity of the numbers does not depend on it.
     #[serde(default)]
     pub architecture: Option<Networks>,
+    /// What the predictor asks with, where it has mask tokens; bundles of earlier exporters do not say.
+    #[serde(default)]
+    pub mask_token: Option<MaskToken>,
     /// What the predictor takes beside the context, if anything.
     #[serde(default)]
     pub conditioning: Option<ConditioningSection>,
@@ -63,8 +67,9 @@ pub struct Manifest {
     pub baseline: Option<FileEntry>,
     /// The model card.
     pub card: CardEntry,
-    /// How far the graphs are from the PyTorch reference, as measured at export.
-    pub parity: Parity,
+    /// How far the graphs are from the PyTorch reference, as measured at export; not of bundles made without PyTorch.
+    #[serde(default)]
+    pub parity: Option<Parity>,
     /// A seeded input and the surprise it must give.
     pub self_test: SelfTest,
 }
@@ -89,7 +94,7 @@ impl Manifest {
         if format != FORMAT {
             return Err(fail(format!(
                 "{MANIFEST} has the format {format:?}, this version of startle reads {FORMAT:?}; \
-                 export the bundle again with the exporter of this version"
+                 make the bundle again with this version"
             )));
         }
         toml::from_str(&text).map_err(malformed)
@@ -168,6 +173,9 @@ impl Manifest {
 
     fn check_tested(&self, spec: &ClipSpec) -> Result<(), String> {
         let tested: Vec<u32> = self.self_test.surprise.iter().map(|expected| expected.context).collect();
+        if self.self_test.frames.is_some() {
+            return self.self_test.clip(spec).check().map_err(|error| format!("self_test: {error}"));
+        }
         if tested == spec.context_lengths {
             return Ok(());
         }

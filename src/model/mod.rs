@@ -1,14 +1,20 @@
 //! What a model is to the rest of startle: something that gives prediction errors in time and place for clips.
 
+pub mod add;
 pub mod bundle;
+pub mod checkpoint;
 pub mod conditions;
 mod distance;
+mod external;
 pub mod flops;
 pub mod jepa;
 pub mod manifest;
+pub mod mask_token;
 pub mod motion;
 mod network;
+mod networks;
 pub mod objects;
+mod onnx;
 pub mod ort;
 pub mod persistence;
 pub mod second_difference;

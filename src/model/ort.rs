@@ -11,8 +11,8 @@ pub mod library;
 mod objects;
 mod placement;
 pub mod probe;
-mod proto;
 mod resident;
+mod words;
 
 pub use device::Device;
 pub use objects::{OrtObjects, objects_on, open_objects};

@@ -58,7 +58,8 @@ const ONE_NAT: f64 = 1.0;
 pub fn run<N: Network>(bundle: &ModelBundle, model: &mut Jepa<N>) -> Result<Outcome> {
     let test = &bundle.manifest().self_test;
     let tolerance = allowed(bundle, model.network().is_reduced());
-    let WindowErrors { contexts, .. } = model.score_noise(test.seed)?;
+    let clip = test.clip(&bundle.manifest().spec());
+    let WindowErrors { contexts, .. } = model.score_noise_of(test.seed, &clip)?;
     let figure = |(expected, found): (&super::manifest::Expected, &super::ContextErrors)| Figure {
         name: format!("context {:>3}: surprise", expected.context),
         expected: expected.value,

@@ -4,6 +4,7 @@
 //! `(v.astype(float32) / 255 − mean) / std` with every step rounded to float32.
 
 use crate::clip::ClipSpec;
+use crate::media::Picture;
 
 /// Colour channels of a picture.
 const CHANNELS: usize = 3;
@@ -32,6 +33,8 @@ impl PixelBatch<'_> {
 #[derive(Debug, Clone)]
 pub struct Normalizer {
     table: [[f32; 256]; CHANNELS],
+    mean: [f32; CHANNELS],
+    std: [f32; CHANNELS],
 }
 
 impl Normalizer {
@@ -43,7 +46,19 @@ impl Normalizer {
                 *entry = (value as f32 / 255.0 - mean[channel]) / std[channel];
             }
         }
-        Self { table }
+        Self { table, mean, std }
+    }
+
+    /// As [`Normalizer::append`], of exact values where the picture has them.
+    pub fn append_picture(&self, picture: &Picture, out: &mut Vec<f32>) {
+        if picture.values().is_empty() {
+            return self.append(picture.rgb(), out);
+        }
+        for channel in 0..CHANNELS {
+            // As the papers' code does: mean and deviation on the scale of the values.
+            let (mean, std) = (self.mean[channel] * 255.0, self.std[channel] * 255.0);
+            out.extend(picture.values().iter().skip(channel).step_by(CHANNELS).map(|value| (value - mean) / std));
+        }
     }
 
     /// Appends the three planes of an interleaved `R G B` picture to `out`.
@@ -104,6 +119,16 @@ mod tests {
         let mut out = vec![9.0];
         normalizer.append(&[255, 0, 255, 0, 255, 51], &mut out);
         assert_eq!(out, [9.0, 2.0, -2.0, 0.0, 1.0, 2.0, 0.4]);
+    }
+
+    #[test]
+    fn exact_values_are_taken_where_a_picture_has_them() {
+        let normalizer = Normalizer::new([0.5, 0.0, 0.0], [0.25, 1.0, 0.5]);
+        let (mut exact, mut rounded) = (Vec::new(), Vec::new());
+        normalizer.append_picture(&Picture::exact(2, 1, vec![127.5, 0.0, 0.0, 63.75, 25.5, 51.0]), &mut exact);
+        normalizer.append_picture(&Picture::new(2, 1, vec![128, 0, 0, 64, 26, 51]), &mut rounded);
+        assert_eq!(exact, [0.0, -1.0, 0.0, 0.1, 0.0, 0.4]);
+        assert!(exact.iter().zip(&rounded).all(|(e, r)| (e - r).abs() < 0.01) && exact != rounded);
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! The decode stage: source → model clock → model square → windows.
 
+use super::slow::SlowStretch;
 use super::{DecodeSummary, Feed, Open};
-use crate::clip::{Change, Clip, ClipSpec, CutDetector, ModelFrame, Resizer, Windower, ticks_shown};
+use crate::clip::{
+    Cadence, Change, Clip, ClipSpec, CutDetector, FreezeWatch, ModelFrame, Pace, Resizer, Windower, ticks_shown,
+};
 use crate::error::{Error, Result};
-use crate::media::{FrameSource, GapReason, Step};
+use crate::media::{FrameSource, GapReason, Picture, Step};
 use crate::record::Gap;
 use crate::units::{MediaTime, Stop};
 use std::sync::Arc;
@@ -21,7 +24,7 @@ pub(super) fn run(
     stop: &Stop,
     out: Outlet<'_>,
 ) -> Result<()> {
-    run_rates(open()?.as_mut(), (spec, steps), cuts, stop, out)
+    run_rates(open()?.as_mut(), (spec, steps), (cuts, false), stop, out)
 }
 
 /// As [`run`], with a source that is open and at the model's rate alone.
@@ -32,13 +35,13 @@ pub(super) fn run_source(
     stop: &Stop,
     out: Outlet<'_>,
 ) -> Result<()> {
-    run_rates(source, (spec, &[]), cuts, stop, out)
+    run_rates(source, (spec, &[]), (cuts, true), stop, out)
 }
 
 fn run_rates(
     source: &mut dyn FrameSource,
     (spec, steps): (&ClipSpec, &[u32]),
-    cuts: bool,
+    (cuts, live): (bool, bool),
     stop: &Stop,
     out: Outlet<'_>,
 ) -> Result<()> {
@@ -50,7 +53,14 @@ fn run_rates(
         look_for_cuts: cuts,
         windower: Windower::new(spec),
         slower: steps.iter().map(|&step| Slower::new(spec, step)).collect(),
+        cadence: Cadence::new(spec),
+        doubtful: Vec::new(),
+        slow: SlowStretch::default(),
+        live,
+        freezes: FreezeWatch::default(),
+        frozen: Vec::new(),
         origin: None,
+        starts_at: None,
         end: MediaTime::ZERO,
         out,
         waited: Duration::ZERO,
@@ -63,7 +73,7 @@ fn run_rates(
             Ok(Step::Gap { start, end, reason }) => stage.gap(start, end, reason)?,
             Ok(Step::End) => break,
             Err(Error::Stopped) if stop.requested() => break,
-            Err(e) if stage.end == MediaTime::ZERO => return Err(e),
+            Err(e) if stage.starts_at.is_none() => return Err(e),
             Err(e) => {
                 fault = Some(e.to_string());
                 stage.gap(stage.end, stage.end, GapReason::Corrupt)?;
@@ -71,8 +81,12 @@ fn run_rates(
             }
         }
     }
+    stage.settle()?;
+    stage.end_slow(stage.end)?;
     let summary = DecodeSummary {
         frames_decoded: source.frames_decoded(),
+        starts_at: stage.starts_at.unwrap_or_default(),
+        warnings: stage.warnings(),
         duration: stage.end,
         busy: started.elapsed().saturating_sub(stage.waited),
         stopped: stop.requested(),
@@ -90,48 +104,161 @@ struct Stage<'a> {
     look_for_cuts: bool,
     windower: Windower,
     slower: Vec<Slower>,
+    /// Whether the pictures come as fast as the clock ticks.
+    cadence: Cadence,
+    /// Pictures on long hold, of which the next ones will tell whether they stood still.
+    doubtful: Vec<Shown>,
+    slow: SlowStretch,
+    /// Whether what goes on is told before it is over.
+    live: bool,
+    freezes: FreezeWatch,
+    /// Frozen stretches.
+    frozen: Vec<(MediaTime, MediaTime)>,
     /// Time of the segment's first frame: tick 0 of its clock.
     origin: Option<MediaTime>,
+    /// Time of the first frame.
+    starts_at: Option<MediaTime>,
     /// End of the last frame.
     end: MediaTime,
     out: Outlet<'a>,
     waited: Duration,
 }
 
+/// A picture at the model's size, and when it is on show.
+struct Shown {
+    time: MediaTime,
+    end: MediaTime,
+    square: Picture,
+    preview: Picture,
+    key: bool,
+}
+
 impl Stage<'_> {
     /// Puts a frame on the model's clock: it is shown by zero, one or several ticks.
     fn frame(&mut self, source: &mut dyn FrameSource, time: MediaTime, end: MediaTime) -> Result<()> {
+        self.starts_at.get_or_insert(time);
+        self.end = end;
+        let pace = self.cadence.push(end.since(time));
+        if pace == Pace::Fits {
+            self.end_slow(time)?;
+            self.settle()?;
+        }
+        let origin = *self.origin.get_or_insert(time);
+        let shown = !ticks_shown(self.spec, time.since(origin), end.since(origin)).is_empty();
+        // In slow footage only slower clocks look.
+        let wanted = shown && (pace != Pace::Slow || !self.slower.is_empty());
+        let picture = wanted.then(|| self.take(source, time, end)).transpose()?;
+        match (pace, picture) {
+            (Pace::Fits, Some(picture)) => self.show(picture, true)?,
+            (Pace::Unsure, Some(picture)) => {
+                self.doubtful.push(picture);
+                if self.doubtful.len() > Cadence::DOUBTS {
+                    let first = self.doubtful.remove(0);
+                    self.show(first, true)?;
+                }
+            }
+            (Pace::Slow, picture) => {
+                self.begin_slow(time);
+                for doubtful in std::mem::take(&mut self.doubtful).into_iter().chain(picture) {
+                    self.show(doubtful, false)?;
+                }
+                self.slow_so_far(end)?;
+            }
+            (Pace::Fits | Pace::Unsure, None) => {}
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, source: &mut dyn FrameSource, time: MediaTime, end: MediaTime) -> Result<Shown> {
+        let picture = source.picture()?;
+        let (square, preview) = (self.resizer.square(&picture)?, self.resizer.preview(&picture)?);
+        Ok(Shown { time, end, square, preview, key: source.key_frame() })
+    }
+
+    /// Gives the ticks that show a picture to the windows: all of them, or (`fast` is false) those of the slower clocks that
+    /// the pictures are fast enough for.
+    fn show(&mut self, shown: Shown, fast: bool) -> Result<()> {
+        let Shown { time, end, square, preview, mut key } = shown;
         let mut origin = *self.origin.get_or_insert(time);
         let mut ticks = ticks_shown(self.spec, time.since(origin), end.since(origin));
-        self.end = end;
-        if ticks.is_empty() {
-            return Ok(());
-        }
-        let picture = source.picture()?;
-        let square = self.resizer.square(&picture)?;
-        let preview = self.resizer.preview(&picture)?;
         let change = self.changes.push(&square);
         if change.is_none() && self.look_for_cuts {
             self.break_at(time, time, GapReason::SceneCut)?;
+            self.freezes.reset();
             origin = time;
             self.origin = Some(origin);
             ticks = ticks_shown(self.spec, MediaTime::ZERO, end.since(origin));
         }
-        let (mut change, mut key) = (change.unwrap_or_default(), source.key_frame());
+        let mut change = change.unwrap_or_default();
         for tick in ticks {
             let time = origin.plus(self.spec.tick_time(tick));
+            self.frozen.extend(self.freezes.push(time, change.motion));
             let frame = Arc::new(ModelFrame { time, square: square.clone(), preview: preview.clone(), change, key });
             (change, key) = (Change::default(), false);
-            let slower: Vec<Clip> = self.slower.iter_mut().filter_map(|rate| rate.push(tick, &frame)).collect();
-            for clip in self.windower.push(frame).into_iter().chain(slower) {
+            let cadence = &self.cadence;
+            let rates = self.slower.iter_mut().filter(|rate| fast || cadence.fits(rate.step));
+            let slower: Vec<Clip> = rates.filter_map(|rate| rate.push(tick, &frame)).collect();
+            let own = if fast { self.windower.push(frame) } else { None };
+            for clip in own.into_iter().chain(slower) {
                 self.send(Feed::Clip(clip))?;
             }
         }
         Ok(())
     }
 
+    /// What was in doubt stood still.
+    fn settle(&mut self) -> Result<()> {
+        let doubtful = std::mem::take(&mut self.doubtful);
+        doubtful.into_iter().try_for_each(|shown| self.show(shown, true))
+    }
+
+    /// The footage is slow from the first picture that was in doubt, or from `time`.
+    fn begin_slow(&mut self, time: MediaTime) {
+        let from = self.doubtful.first().map_or(time, |shown| shown.time);
+        if self.slow.begin(from) {
+            self.windower.break_segment();
+            let cadence = &self.cadence;
+            self.slower.iter_mut().filter(|rate| !cadence.fits(rate.step)).for_each(Slower::break_segment);
+        }
+        self.slow.measure(&self.cadence);
+    }
+
+    /// The footage is fast again, or over.
+    fn end_slow(&mut self, time: MediaTime) -> Result<()> {
+        let Some(from) = self.slow.end(time) else { return Ok(()) };
+        self.changes.reset();
+        self.freezes.reset();
+        self.origin = None;
+        self.break_at(from, time, GapReason::SlowFootage)
+    }
+
+    /// A stream without an end says now and then that it is too slow.
+    fn slow_so_far(&mut self, now: MediaTime) -> Result<()> {
+        let piece = if self.live { self.slow.piece(now) } else { None };
+        match piece {
+            Some(from) => self.break_at(from, now, GapReason::SlowFootage),
+            None => Ok(()),
+        }
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        let frozen = self.frozen.iter().map(|(from, to)| {
+            format!(
+                "the picture stands still from {:.1} to {:.1} s and goes on elsewhere, as a feed does that is stuck: an event \
+                 there may be no more than that",
+                from.secs_f64(),
+                to.secs_f64()
+            )
+        });
+        self.slow.warning(self.spec.model_fps).into_iter().chain(frozen).collect()
+    }
+
     /// A break of the source: the past says nothing about the next picture.
     fn gap(&mut self, start: MediaTime, end: MediaTime, reason: GapReason) -> Result<()> {
+        self.settle()?;
+        self.end_slow(start)?;
+        self.cadence.reset();
+        self.freezes.reset();
         self.changes.reset();
         self.origin = None;
         self.end = self.end.max(start);

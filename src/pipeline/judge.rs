@@ -100,9 +100,11 @@ impl Recorder {
         let summary = self.summary.ok_or_else(|| missing("its end"))?;
         input.notes = summary.notes;
         input.frames_decoded = summary.frames_decoded;
+        input.starts_at_s = summary.starts_at.secs_f64();
         input.duration_s = summary.duration.secs_f64();
         let cut_off = input.gaps.iter().any(|g| g.reason == GapReason::Truncated) || summary.fault.is_some();
         let mut warnings = self.warnings;
+        warnings.extend(summary.warnings);
         warnings.extend(summary.fault.map(|f| format!("decoding ended early: {f}")));
         let strange: Vec<[f64; 2]> =
             self.track.watch().strange().iter().map(|(start, end)| [start.secs_f64(), end.secs_f64()]).collect();

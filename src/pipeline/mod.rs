@@ -17,6 +17,7 @@ pub mod live;
 mod pool;
 mod score;
 mod sentence;
+mod slow;
 mod track;
 
 use crate::clip::{Clip, ClipSpec};
@@ -75,11 +76,15 @@ pub(crate) enum Feed {
 /// What the decode thread knows at its end.
 pub(crate) struct DecodeSummary {
     pub(crate) frames_decoded: u64,
+    /// When the first picture appears.
+    pub(crate) starts_at: MediaTime,
     pub(crate) duration: MediaTime,
     pub(crate) busy: Duration,
     pub(crate) stopped: bool,
     /// All of the source's notes, those about the decoding included.
     pub(crate) notes: Vec<String>,
+    /// What limits the reading of the numbers: slow footage, a frozen feed.
+    pub(crate) warnings: Vec<String>,
     /// A decode error that ended the video early, in words.
     pub(crate) fault: Option<String>,
 }

@@ -93,9 +93,14 @@ pub fn events(events: &[Event]) -> Result<Vec<u8>> {
 /// Kind, part, sentence and both boxes; empty where the model can't tell.
 fn what(what: Option<&What>) -> Vec<String> {
     let place = |look: Option<&Look>| look.map_or_else(Default::default, |look| look.place.map(|v| v.to_string()));
-    let words = what.map_or_else(Default::default, |w| [w.kind.name().into(), w.part.clone(), w.sentence.clone()]);
+    let words = what.map_or_else(Default::default, |w| [w.kind.name().into(), text(&w.part), w.sentence.clone()]);
     let (expected, seen) = (what.and_then(|w| w.expected.as_ref()), what.and_then(|w| w.seen.as_ref()));
     [&words[..], &place(expected), &place(seen)].concat()
+}
+
+/// A text from outside as a cell: a spreadsheet would run one that begins like a formula, so that one gets a quote before it.
+pub(super) fn text(value: &str) -> String {
+    if value.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) { format!("'{value}") } else { value.to_owned() }
 }
 
 /// Rows of text under a header.

@@ -187,7 +187,7 @@ fn table(rows: &[Row]) -> Result<Vec<u8>> {
         &COLUMNS,
         rows.iter().map(|row| {
             vec![
-                row.input.clone(),
+                csv::text(&row.input),
                 row.status().to_owned(),
                 row.duration_s.to_string(),
                 row.gaps.to_string(),
@@ -197,8 +197,8 @@ fn table(rows: &[Row]) -> Result<Vec<u8>> {
                 cell(row.best_p_value),
                 cell(row.surprise_avg),
                 cell(row.surprise_max),
-                row.folder.to_string_lossy().into_owned(),
-                cell(row.error.as_ref()),
+                csv::text(&row.folder.to_string_lossy()),
+                csv::text(row.error.as_deref().unwrap_or_default()),
             ]
         }),
     )

@@ -10,6 +10,7 @@ pub const fn gap(reason: GapReason) -> &'static str {
     match reason {
         GapReason::SceneCut => "scene cut",
         GapReason::TimestampGap => "timestamps jump ahead",
+        GapReason::SlowFootage => "pictures too slow for the model's clock",
         GapReason::TimestampReset => "timestamps jump back",
         GapReason::FormatChange => "picture format changes",
         GapReason::Corrupt => "frames that can't be decoded",

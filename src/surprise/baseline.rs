@@ -118,6 +118,12 @@ impl Baseline {
         if self.sample.iter().any(|v| !v.is_finite()) || !self.sample.is_sorted() {
             return fail("has a sample that is not finite and ascending");
         }
+        if !self.footing.is_sound() {
+            return fail("has a footing that is none");
+        }
+        if !self.nuisances.is_sound() {
+            return fail("has weights of motion, exposure and key frames that no footage gives");
+        }
         if !self.tail.is_none_or(|t| t.is_sound()) || !self.slow.is_none_or(|s| s.is_sound()) {
             return fail("has a tail that is none");
         }

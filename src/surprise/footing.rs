@@ -63,6 +63,12 @@ impl Footing {
         }
     }
 
+    /// Whether every location and scale is a number, and no scale is zero.
+    pub(super) fn is_sound(&self) -> bool {
+        let sound = |(location, scale): (f32, f32)| location.is_finite() && scale.is_finite() && scale > 0.0;
+        self.0.iter().all(|foot| sound((foot.location, foot.scale)) && foot.cells.iter().copied().all(sound))
+    }
+
     /// `(error − location) / scale` of the context, the horizon and (fixed cameras) the cell, floored at 0: an error
     /// below the normal location is simply unsurprising. Horizons that the footing does not know are left as they are.
     /// `errors` is one slot, row-major.

@@ -16,6 +16,11 @@ const TERMS: usize = 5;
 /// Pull of the weights towards zero, in units of slots: settles nuisances that the footage does not vary.
 const RIDGE: f64 = 10.0;
 
+/// No footage gives a larger weight: the logarithm of surprise would change by so much with a single grey level.
+const LARGEST_WEIGHT: f64 = 20.0;
+/// The logarithm of the smallest number that surprise can be.
+const LARGEST_CONSTANT: f64 = 100.0;
+
 /// The nuisances of one slot.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Nuisances {
@@ -87,6 +92,13 @@ impl NuisanceModel {
     pub fn adjust(&self, surprise: f32, nuisances: &Nuisances) -> f32 {
         let expected: f64 = self.weights.iter().zip(nuisances.terms()).map(|(w, t)| w * t).sum();
         ((f64::from(surprise) + f64::from(self.offset)) / expected.exp()) as f32
+    }
+
+    /// Whether its numbers can have been learnt: they expect neither nothing nor everything of any slot.
+    pub fn is_sound(&self) -> bool {
+        let small = |weight: &f64| weight.abs() <= LARGEST_WEIGHT;
+        let constant = self.weights[0].abs() <= LARGEST_CONSTANT;
+        constant && self.weights[1..].iter().all(small) && self.offset.is_finite() && self.offset >= 0.0
     }
 
     /// Weights of past motion, global motion, exposure and key frames in the logarithm of surprise.

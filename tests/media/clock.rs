@@ -1,7 +1,8 @@
 //! Times: variable rates, offsets, edit lists, and clocks that jump, repeat or stand still.
 
-use crate::make::{Decoded, at, decode, ffmpeg, make};
+use crate::make::{Decoded, at, decode, drain, ffmpeg, input, make};
 use startle::media::GapReason;
+use startle::media::ffmpeg::{FfmpegSource, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -118,17 +119,59 @@ fn a_clock_set_back_goes_on_from_where_it_was() {
 }
 
 #[test]
-fn a_clock_set_ahead_leaves_a_hole() {
+fn a_clock_set_ahead_is_a_picture_that_stood_still() {
     let ahead: Vec<(i16, i16)> = (20..40).rev().map(|n| (n * 50, n * 50 + 5000)).collect();
+    // Every picture of a file is there: the one before the jump was on show until the next.
     let decoded = decode(&retimed("ahead.mkv", &ahead));
-    assert_eq!(decoded.reasons(), [GapReason::TimestampGap], "{:?}", decoded.gaps);
-    let (start, end, _) = decoded.gaps[0];
-    assert!((start.secs_f64() - 1.0).abs() < 0.002 && (end.secs_f64() - 6.0).abs() < 0.002, "{start} {end}");
+    assert!(decoded.gaps.is_empty(), "{:?}", decoded.gaps);
+    assert!((decoded.frames[19].1.secs_f64() - 6.0).abs() < 0.002, "{:?}", decoded.frames[19]);
 
     let pause: Vec<(i16, i16)> = (20..40).rev().map(|n| (n * 50, n * 50 + 800)).collect();
     let held = decode(&retimed("pause.mkv", &pause));
     assert!(held.gaps.is_empty(), "a pause below a second is a hold: {:?}", held.gaps);
     assert!((held.frames[19].1.secs_f64() - 1.8).abs() < 0.002, "{:?}", held.frames[19]);
+}
+
+#[test]
+fn times_count_from_the_start_of_the_container() {
+    make("silent.mp4", SCENE, "-c:v libx264 -preset ultrafast -pix_fmt yuv420p");
+    for name in ["sound-first.mp4", "sound-first.mkv", "sound-first.ts"] {
+        ffmpeg(&format!("-f lavfi -i sine=d=4 -itsoffset 2 -i silent.mp4 -map 0:a -map 1:v -c:v copy -c:a mp2 {name}"));
+        let decoded = decode(&at(name));
+        let expected: Vec<f64> = (0..40).map(|n| 2.0 + f64::from(n) / 20.0).collect();
+        for (time, expected) in decoded.times().iter().zip(&expected) {
+            assert!((time - expected).abs() < 0.05, "{name}: {time} is not {expected}");
+        }
+        assert_eq!(decoded.frames.len(), 40, "{name}");
+    }
+}
+
+#[test]
+fn useless_timestamps_give_way_to_the_usual_rate() {
+    make("good.mp4", "testsrc2=size=96x64:rate=30:duration=6", "-c:v libx264 -bf 0 -preset ultrafast -pix_fmt yuv420p");
+    ffmpeg("-i good.mp4 -c copy -bsf:v setts=pts=0:dts=0 equal.mkv");
+    let decoded = decode(&at("equal.mkv"));
+    assert!(decoded.frames.len() >= 170, "{} frames", decoded.frames.len());
+    let length = decoded.frames.last().unwrap().1.secs_f64();
+    assert!(length > 5.0 && length < 9.0, "{length}");
+    let notes = &decoded.info.notes;
+    assert!(notes.iter().any(|note| note.contains("clock stood still")), "{notes:?}");
+}
+
+#[test]
+fn a_rate_that_nobody_states_is_said_to_be_assumed() {
+    make("bare.mjpeg", "testsrc2=size=96x64:rate=10:duration=2", "-c:v mjpeg -f mjpeg");
+    let assumed = decode(&at("bare.mjpeg"));
+    assert_eq!(assumed.frames.len(), 20);
+    assert!((assumed.times()[19] - 19.0 / 25.0).abs() < 1e-6, "{:?}", assumed.times());
+    assert!(assumed.info.notes[0].contains("25 pictures a second are assumed"), "{:?}", assumed.info.notes);
+    let open = |name: &str, fps| {
+        FfmpegSource::open(&input(&at(name)), &OpenOptions { fps: Some(fps), ..OpenOptions::default() })
+    };
+    let told = drain(&mut open("bare.mjpeg", 10.0).unwrap(), |_| false);
+    assert!((told.times()[19] - 1.9).abs() < 1e-6 && told.info.notes.is_empty(), "{:?} {:?}", told.times(), told.info);
+    make("clocked.mp4", SCENE, "-c:v libx264 -preset ultrafast -pix_fmt yuv420p");
+    assert!(open("clocked.mp4", 10.0).err().unwrap().to_string().contains("has times of its own"));
 }
 
 #[test]

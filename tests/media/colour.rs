@@ -4,7 +4,7 @@
 //! Tolerance ±3 of 255: 8-bit limited-range YUV has 219 steps of luma and 224 of chroma, so that rounding alone moves
 //! a saturated colour by up to 2; one more is left for the conversion's own rounding.
 
-use crate::make::{at, decode, ffmpeg, mean};
+use crate::make::{at, decode, ffmpeg, make, mean};
 use startle::media::Picture;
 use std::path::PathBuf;
 
@@ -188,5 +188,30 @@ fn jpeg_is_full_range_601_whatever_its_size() {
         );
         // JPEG is lossy even here; the wrong matrix or range would be off by 16 and more.
         check(name, &decode(&path).pictures[0], 8.0);
+    }
+}
+
+#[test]
+fn high_dynamic_range_comes_back_as_an_ordinary_picture() {
+    // Diffuse white, and the grey that both show at 26 cd/m²: an eighth of it.
+    let cases = [
+        ("hlg-white.mkv", "arib-std-b67", 0.75, 234.0),
+        ("hlg-grey.mkv", "arib-std-b67", 0.38, 86.0),
+        ("pq-white.mkv", "smpte2084", 0.58, 234.0),
+        ("pq-grey.mkv", "smpte2084", 0.38, 86.0),
+    ];
+    for (name, curve, signal, expected) in cases {
+        let code = (64.0 + 876.0 * signal) as u32;
+        let scene =
+            format!("color=c=gray:size=64x48:rate=5:duration=0.4,format=yuv444p10le,geq=lum={code}:cb=512:cr=512");
+        let tags = format!("-color_range tv -colorspace bt2020nc -color_primaries bt2020 -color_trc {curve}");
+        let decoded = decode(&make(name, &scene, &format!("-c:v ffv1 {tags}")));
+        assert!(
+            decoded.info.notes.iter().any(|note| note.contains("mapped to BT.709")),
+            "{name}: {:?}",
+            decoded.info.notes
+        );
+        let got = mean(&decoded.pictures[0], [0, 0, 64, 48]);
+        assert!(got.iter().all(|v| (v - expected).abs() < 6.0), "{name}: {got:?} is not {expected}");
     }
 }

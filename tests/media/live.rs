@@ -29,6 +29,20 @@ fn server(serve: impl FnOnce(TcpStream) + Send + 'static) -> Input {
     Input::Url(format!("http://user:word@127.0.0.1:{port}/film.ts?token=abc"))
 }
 
+/// The same for any number of connections, one after the other.
+fn cameras(serve: impl Fn(TcpStream) + Send + 'static) -> Input {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for connection in listener.incoming() {
+            let mut connection = connection.unwrap();
+            let _ = connection.read(&mut [0; 4096]);
+            serve(connection);
+        }
+    });
+    Input::Url(format!("http://127.0.0.1:{port}/stream"))
+}
+
 fn impatient(millis: u64) -> OpenOptions {
     OpenOptions { timeout: Duration::from_millis(millis), ..OpenOptions::default() }
 }
@@ -197,4 +211,29 @@ fn a_stop_ends_waiting_for_standard_input() {
     let answer = with_stdin("-", b"YUV4MPEG2 W16 H16 F25:1 C420\n", Duration::from_secs(6));
     assert!(answer.contains("error=stopped"), "{answer}");
     assert!(begun.elapsed() < Duration::from_secs(9), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn jpegs_in_a_row_are_read_whatever_stands_between_them() {
+    make("jpegs.mjpeg", "testsrc2=size=160x120:rate=10:duration=1", "-c:v mjpeg -f mjpeg");
+    let bytes = std::fs::read(at("jpegs.mjpeg")).unwrap();
+    let starts: Vec<usize> = (0..bytes.len() - 2).filter(|&i| bytes[i..].starts_with(&[0xff, 0xd8, 0xff])).collect();
+    let ends = starts[1..].iter().copied().chain([bytes.len()]);
+    let pictures: Vec<Vec<u8>> = starts.iter().zip(ends).map(|(&from, to)| bytes[from..to].to_vec()).collect();
+    for between in ["", "--x\r\n\r\n", "\r\n--x\r\nContent-Type: image/jpg\r\n\r\n", "Content-Type: image/jpeg\r\n\r\n"]
+    {
+        let pictures = pictures.clone();
+        let camera = cameras(move |mut connection| {
+            let head = "HTTP/1.0 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=x\r\n\r\n";
+            let _ = connection.write_all(head.as_bytes());
+            for picture in pictures.iter().cycle().take(60) {
+                let _ = connection.write_all(between.as_bytes()).and_then(|()| connection.write_all(picture));
+            }
+        });
+        let source = FfmpegSource::open(&camera, &impatient(3000));
+        let mut source = source.unwrap_or_else(|e| panic!("{between:?}: {e}"));
+        assert!(source.is_pushed(), "{between:?}");
+        while source.next_step().unwrap() != Step::End {}
+        assert!(source.frames_decoded() >= 30, "{between:?}: {}", source.frames_decoded());
+    }
 }

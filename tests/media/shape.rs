@@ -1,6 +1,7 @@
 //! Shapes: rotation, sample aspect ratio, odd sizes, sizes that change on the way, cover art, image sequences.
 
-use crate::make::{at, decode, ffmpeg, make, mean, open};
+use crate::make::{at, decode, ffmpeg, input, make, mean, open};
+use startle::media::ffmpeg::FfmpegSource;
 use startle::media::{FrameSource, GapReason, Picture};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -137,7 +138,26 @@ fn cover_art_is_not_the_video() {
     ffmpeg("-i cover.png -i bare.mp4 -map 0 -map 1 -c copy -disposition:v:0 attached_pic covered.mp4");
     let decoded = decode(&at("covered.mp4"));
     assert_eq!((decoded.info.width, decoded.frames.len()), (160, 10), "{:?}", decoded.info);
-    assert!(decoded.info.notes.iter().any(|note| note.contains("2 video streams")), "{:?}", decoded.info.notes);
+    assert!(decoded.info.notes.is_empty(), "a picture on the cover is no second video: {:?}", decoded.info.notes);
+}
+
+#[test]
+fn one_of_several_videos_is_chosen_by_number() {
+    make("one.mp4", "testsrc2=size=160x120:rate=20:duration=0.5", "-c:v mpeg4");
+    make("two.mp4", "testsrc2=size=96x64:rate=20:duration=0.5", "-c:v mpeg4");
+    ffmpeg("-i one.mp4 -i two.mp4 -map 0 -map 1 -c copy tracks.mkv");
+    let width = |track| {
+        let options = startle::media::ffmpeg::OpenOptions { track, ..Default::default() };
+        FfmpegSource::open(&input(&at("tracks.mkv")), &options)
+            .map(|source| (source.info().width, source.info().notes.clone()))
+    };
+    let (largest, notes) = width(None).unwrap();
+    assert!(
+        largest == 160 && notes[0].contains("2 video streams: number 1") && notes[0].contains("--track"),
+        "{notes:?}"
+    );
+    assert_eq!(width(Some(2)).unwrap().0, 96);
+    assert!(width(Some(3)).unwrap_err().to_string().contains("from 1 to 2"));
 }
 
 #[test]

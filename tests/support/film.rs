@@ -28,7 +28,8 @@ pub fn film(dir: &Path, times: u32) -> PathBuf {
     all
 }
 
-/// An RTSP server (`GStreamer`) with the film; `None` (and says so) where it is not installed.
+/// An RTSP server (`GStreamer`) with the film, which breaks off where that ends; `None` (and says so) where it is not
+/// installed.
 pub fn rtsp_server(film: &Path, port: u16, login: Option<(&str, &str)>) -> Option<Running> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/rtsp_server.py");
     let mut command = Command::new("/usr/bin/python3");

@@ -1,4 +1,5 @@
 """An RTSP server for the tests: one H.264 file at rtsp://127.0.0.1:PORT/cam, from its beginning for the first client.
+It dies where the file ends, as a camera that breaks: when that is goes by the film, not by who watches.
 
     python3 rtsp_server.py FILE.mp4 PORT
 
@@ -20,6 +21,20 @@ path, port = sys.argv[1:]
 factory = GstRtspServer.RTSPMediaFactory()
 factory.set_launch(f'( filesrc location="{path}" ! qtdemux ! h264parse ! rtph264pay name=pay0 pt=96 config-interval=1 )')
 factory.set_shared(True)
+
+
+def break_off(_pad, info):
+    if info.get_event().type == Gst.EventType.EOS:
+        os._exit(0)
+    return Gst.PadProbeReturn.OK
+
+
+def configure(_factory, media):
+    pad = media.get_element().get_by_name("pay0").get_static_pad("src")
+    pad.add_probe(Gst.PadProbeType.EVENT_DOWNSTREAM, break_off)
+
+
+factory.connect("media-configure", configure)
 server = GstRtspServer.RTSPServer()
 server.set_address("127.0.0.1")
 server.set_service(port)

@@ -32,6 +32,7 @@ LAYOUT = (
     "features",
     "objects",
     "architecture",
+    "mask_token",
     "conditioning",
     "graphs.encoder",
     "graphs.predictor",

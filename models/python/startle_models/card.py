@@ -5,30 +5,29 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from . import bundle
-from .checkpoints import ModelConfig, Weights
+from .checkpoints import CheckpointError, ModelConfig, Weights
 from .positions import distance_from_sine
 
 
 @dataclass(frozen=True)
 class Family:
-    """What differs between the families: texts, and the defaults of `--fps` and `--mask-index`."""
+    """What differs between the families: texts, and the default of `--fps`."""
 
     title: str
     reference: str
     fps: float
-    mask_index: int
 
 
 FAMILIES = {
-    "vjepa1": Family("V-JEPA", "`reference_vjepa1.py`", 7.5, 0),
-    "vjepa2": Family("V-JEPA 2", "`transformers.VJEPA2Model`", 4.0, 1),
-    "vjepa2ac": Family("V-JEPA 2-AC", "`reference_ac.py`", 4.0, 0),
-    "vjepa21": Family("V-JEPA 2.1", "`reference_vjepa21.py`", 4.0, 0),
+    "vjepa1": Family("V-JEPA", "`reference_vjepa1.py`", 7.5),
+    "vjepa2": Family("V-JEPA 2", "`transformers.VJEPA2Model`", 4.0),
+    "vjepa2ac": Family("V-JEPA 2-AC", "`reference_ac.py`", 4.0),
+    "vjepa21": Family("V-JEPA 2.1", "`reference_vjepa21.py`", 4.0),
 }
 """V-JEPA 1 was trained on every 4th frame of 30 per second or so (`sampling_rate: 4` in `configs/pretrain/`), and
-Garrido et al. ask with token 0, that of the first mask (`PredictorMultiMaskWrapper`). V-JEPA 2 was trained at 4 frames
-per second; `VJEPA2Model` asks with token 1. V-JEPA 2.1 too, all its clips of one length at a time, for which
-`PredictorMultiSeqWrapper` takes token 0."""
+Garrido et al. ask with token 0, that of the first mask (`PredictorMultiMaskWrapper`). V-JEPA 2 and 2.1 were trained at 4
+frames per second, all clips of one length at a time, for which `PredictorMultiSeqWrapper` takes token 0: the others get
+no gradient and stay as they were initialised, zero. (`VJEPA2Model` asks with token 1 all the same.)"""
 
 
 def card(manifest: bundle.Manifest, weights: Weights, options) -> str:
@@ -85,7 +84,7 @@ Self-test surprise (noise input, seed {manifest["self_test"]["seed"]}):
 
 ## Mask tokens
 
-{mask_token_report(weights, options.mask_index)}
+{mask_token_report(manifest)}
 {options.notes}"""
 
 
@@ -143,21 +142,29 @@ def _positions(weights: Weights) -> str:
     return f"the checkpoint's tables; largest difference from the sine-cosine formula: {far:.1e}"
 
 
-def mask_token_report(weights: Weights, mask_index: int) -> str:
-    """Which mask token the predictor uses, and how long each is.
+def mask_token(weights: Weights, index: int) -> dict[str, dict]:
+    """The manifest's `mask_token`: which one the predictor uses (`index` modulo their number) and how long each is.
 
-    Upstream's inference code and `VJEPA2Model` always take token 1, but its training wrapper
-    (`PredictorMultiSeqWrapper` in `src/utils/wrappers.py`) numbers tokens by clip length, so a model
-    trained with one clip length has trained token 0 only and the others are as initialised: zero.
-    V-JEPA 1 has a token per mask generator, all trained: 0 for 8 small blocks, 1 for 2 large ones.
+    Nothing for V-JEPA 2-AC, which goes on from its context. A token that is zero where another is not was never trained,
+    and is refused: training (`PredictorMultiSeqWrapper` in `src/utils/wrappers.py` upstream) numbers tokens by clip length,
+    so a model trained with one clip length has trained token 0 alone. V-JEPA 1 has a token per mask generator, all trained:
+    0 for 8 small blocks, 1 for 2 large ones.
     """
     if weights.config.conditioned:
-        return "None: the predictor goes on from its context."
+        return {}
     tokens = weights.predictor["predictor.embeddings.mask_tokens"].flatten(1)
-    norms, used = tokens.norm(dim=1).tolist(), mask_index % len(tokens)
-    lengths = ", ".join(f"{i}: {norm:.3g}" for i, norm in enumerate(norms))
-    text = f"Token {used} is used. Euclidean lengths: {lengths}."
-    if norms[used] == 0 and any(norms):
-        others = ", ".join(str(i) for i, norm in enumerate(norms) if norm)
-        text += f" **Warning:** it is zero, and token {others} is not: it may never have been trained (--mask-index)."
-    return text
+    lengths, used = tokens.double().norm(dim=1).tolist(), index % len(tokens)
+    if lengths[used] == 0 and any(lengths):
+        others = ", ".join(str(i) for i, length in enumerate(lengths) if length)
+        reason = f"mask token {used} is zero and token {others} is not, so it was never trained"
+        raise CheckpointError(f"{reason}; choose that one with --mask-index")
+    return {"mask_token": {"index": used, "lengths": lengths}}
+
+
+def mask_token_report(manifest: bundle.Manifest) -> str:
+    """The manifest's `mask_token` in words."""
+    if "mask_token" not in manifest:
+        return "None: the predictor goes on from its context."
+    token = manifest["mask_token"]
+    lengths = ", ".join(f"{i}: {length:.3g}" for i, length in enumerate(token["lengths"]))
+    return f"Token {token['index']} is used. Euclidean lengths: {lengths}."

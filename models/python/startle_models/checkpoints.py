@@ -166,6 +166,9 @@ def read_meta(
     if not encoder_only:
         tensors |= convert_meta_predictor(state["predictor"], positions=config.model_type in ("vjepa1", "vjepa21"))
     origin = f"Meta layout, {path.name} sha256 {sha256_file(path)[:16]}, encoder from key {encoder_key!r}"
+    if config.model_type == "vjepa1" and "encoder.embeddings.positions" not in tensors:
+        hint = "a V-JEPA 1 without a table of positions, such as the rotary `vit_huge_rope` of jepa-intuitive-physics"
+        raise CheckpointError(f"{path.name}: {hint}, can't be exported (missing: encoder.embeddings.positions)")
     return _split(tensors, config, path.name, origin, encoder_only)
 
 

@@ -6,6 +6,8 @@ with `uniform_power: true` as in all three `configs/pretrain/*.yaml`.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
 
@@ -34,3 +36,21 @@ def distance_from_sine(table: torch.Tensor, grid: int) -> float:
     """
     slots = table.shape[1] // grid**2
     return (table - sine_table(table.shape[2], grid, slots)).abs().max().item()
+
+
+def lengthened(weights, frames: int):
+    """V-JEPA 1 `weights` for clips of `frames`: where those are more than the tables hold, tables of the formula.
+
+    So do Garrido et al.: their `load_pretrained` keeps the model's own table where the checkpoint's has another shape. The
+    table of a longer clip begins with that of a shorter one.
+    """
+    c = weights.config
+    if c.rotary or frames <= c.frames_per_clip:
+        return weights
+    slots = frames // c.tubelet_size
+    networks = {}
+    for name, width in (("encoder", c.hidden_size), ("predictor", c.pred_hidden_size)):
+        tensors, table = getattr(weights, name), f"{name}.embeddings.positions"
+        made = {table: sine_table(width, c.grid, slots)} if table in tensors else {}
+        networks[name] = tensors | made
+    return replace(weights, config=replace(c, frames_per_clip=frames), **networks)

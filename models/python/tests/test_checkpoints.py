@@ -183,7 +183,7 @@ def test_graphs_equal_a_forward_pass_written_for_the_meta_layout(exported):
 
     targets = torch.tensor([20, 33, 18])
     known = tokens @ p["predictor_embed.weight"].T + p["predictor_embed.bias"]
-    y = torch.cat([known, p["mask_tokens.1"][0].expand(3, -1)])
+    y = torch.cat([known, p["mask_tokens.0"][0].expand(3, -1)])
     for i in range(CONFIG.pred_num_hidden_layers):
         places = torch.cat([torch.arange(len(x)), targets])
         y = meta_block(p, f"predictor_blocks.{i}", y, places, CONFIG.pred_num_attention_heads)

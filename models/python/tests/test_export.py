@@ -64,7 +64,7 @@ def test_encoder_refuses_odd_lengths(exported, batch):
 
 @pytest.mark.parametrize(("batch", "known", "unknown"), [(1, 9, 9), (3, 18, 45), (2, 27, 1)])
 def test_predictor_takes_any_token_counts_and_order(exported, batch, known, unknown):
-    model, session = reference.hugging_face_model(WEIGHTS), bundle.Session(exported)
+    model, session = reference.load_model(WEIGHTS, 0), bundle.Session(exported)
     generator = torch.Generator().manual_seed(1)
     context = torch.randn(batch, known, CONFIG.hidden_size, generator=generator)
     order = known + torch.stack([torch.randperm(unknown, generator=generator) for _ in range(batch)])
@@ -155,21 +155,28 @@ def test_a_graph_that_disagrees_is_not_let_through(sources, tmp_path, capsys, mo
 
 
 def test_another_mask_token_can_be_chosen(sources, exported, tmp_path):
+    assert bundle.read_manifest(exported)["mask_token"]["index"] == 0
     m = run(sources / "hf", tmp_path / "other", "--mask-index", "2")
     assert m["self_test"]["surprise"] != bundle.read_manifest(exported)["self_test"]["surprise"]
     assert m["parity"]["predictor_max_rel"] < 5e-6
 
 
-def test_a_mask_token_that_was_never_trained_is_reported(tmp_path, capsys):
+def test_a_mask_token_that_was_never_trained_is_refused(tmp_path, capsys):
     name = "predictor.embeddings.mask_tokens"
     tokens = WEIGHTS.predictor[name].clone()
     tokens[1:] = 0
     source = save_hugging_face(replace(WEIGHTS, predictor=WEIGHTS.predictor | {name: tokens}), tmp_path / "hf")
-    run(source, tmp_path / "one")
-    assert "Warning: it is zero, and token 0 is not" in capsys.readouterr().err
-    assert "Token 1 is used" in (tmp_path / "one" / "README.md").read_text()
-    run(source, tmp_path / "zero", "--mask-index", "0")
-    assert "Warning" not in capsys.readouterr().err + (tmp_path / "zero" / "README.md").read_text()
+    assert export.main([str(source), "--out", str(tmp_path / "one"), "--mask-index", "1"]) == 1
+    assert "mask token 1 is zero and token 0 is not" in capsys.readouterr().err
+    m = run(source, tmp_path / "zero")
+    assert m["mask_token"]["index"] == 0 and m["mask_token"]["lengths"][1:] == [0, 0]
+    assert "Token 0 is used" in (tmp_path / "zero" / "README.md").read_text()
+
+
+def test_another_picture_size(sources, tmp_path):
+    m = run(sources / "hf", tmp_path / "wide", "--crop", "40")
+    assert (m["clip"]["crop_size"], m["preprocess"]["resize_size"]) == (40, 45)
+    assert m["parity"]["encoder_max_rel"] < 5e-6 and m["parity"]["surprise_max_rel"] < 1e-6
 
 
 def test_existing_folders_are_kept_unless_forced(sources, exported, capsys):

@@ -124,7 +124,7 @@ fn finish(setup: &Setup<'_>, scored: &[ScoredCase], failed: &[Failure]) -> Resul
     if !failed.is_empty() {
         eprintln!("not scored and left out ({}):", failed.len());
         for one in failed {
-            eprintln!("  {}: {}", one.id, one.reason);
+            eprintln!("  {}: {}", crate::cli::plain(&one.id), crate::cli::plain(&one.reason));
         }
     }
     let dataset = setup.args.root.display().to_string();
@@ -204,7 +204,9 @@ fn score_all(setup: &Setup<'_>, log: &Log, todo: &[Case]) -> Result<Vec<End>> {
         |panel, case| {
             let end = one(setup, log, (panel, &footings), case, &stop);
             match &end {
-                End::Failed(failure) => bar.suspend(|| eprintln!("startle: {}: {}", failure.id, failure.reason)),
+                End::Failed(failure) => bar.suspend(|| {
+                    eprintln!("startle: {}", crate::cli::plain(&format!("{}: {}", failure.id, failure.reason)))
+                }),
                 End::Fatal(_) => stop.request(),
                 End::Scored(_) | End::Stopped => {}
             }

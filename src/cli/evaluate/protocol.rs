@@ -4,8 +4,10 @@ use super::super::args::{ChosenModel, opener};
 use super::{input, open_options};
 use clap::Args;
 use startle::clip::{ClipSpec, Counted};
-use startle::dataset::Protocol;
-use startle::evaluate::Case;
+use startle::dataset::{ModelFacts, Pixels, Protocol, differences};
+use startle::evaluate::{Case, TIES_WRONG};
+use startle::media::ffmpeg::ColourRule;
+use startle::model::manifest::{Manifest, Precision};
 use startle::pipeline::Open;
 use startle::units::Stop;
 use startle::{Error, Result};
@@ -21,6 +23,25 @@ pub struct ProtocolArgs {
     /// With --protocol: keep the size of the model's picture where the paper has another.
     #[arg(long, requires = "protocol")]
     pub any_crop: bool,
+    /// With --protocol: how pictures become pixels, startle (colours converted exactly, antialiased) or paper (as the
+    /// published code does, ties included: plain swscale colours, plain bilinear resize, nothing rounded).
+    #[arg(long, requires = "protocol", value_name = "RULE", value_parser = clap::value_parser!(Pixels))]
+    pub pixels: Option<Pixels>,
+}
+
+impl ProtocolArgs {
+    /// How pictures become pixels.
+    pub fn pixels(&self) -> Pixels {
+        self.pixels.unwrap_or_default()
+    }
+
+    /// How YUV becomes RGB.
+    pub fn colours(&self) -> ColourRule {
+        match self.pixels() {
+            Pixels::Startle => ColourRule::Careful,
+            Pixels::Paper => ColourRule::Plain,
+        }
+    }
 }
 
 /// Frames per second of the dataset's footage, from its first video: it turns counted frames into seconds.
@@ -38,15 +59,28 @@ pub fn source_fps(cases: &[Case], stop: &Stop) -> Result<f64> {
 /// Makes the model's clips those of the protocol, if there is one.
 pub fn apply(args: &ProtocolArgs, source_fps: Option<f64>, model: &mut ChosenModel) -> Result<()> {
     let (Some(protocol), Some(fps)) = (&args.protocol, source_fps) else { return Ok(()) };
-    let clips = protocol.clips(model.spec(), fps, args.any_crop)?;
+    let clips = protocol.clips(model.spec(), fps, args.any_crop, args.pixels())?;
     model.set_clips(clips)
 }
 
 /// What the settings say of the protocol.
-pub fn record(args: &ProtocolArgs, clips: &ClipSpec, settings: &mut BTreeMap<String, String>) {
+pub fn record(args: &ProtocolArgs, model: &ChosenModel, settings: &mut BTreeMap<String, String>) {
     let Some(protocol) = &args.protocol else { return };
-    settings.insert("protocol".into(), protocol.describe(clips));
-    settings.insert("protocol differs".into(), protocol.differs.into());
+    let facts = model.bundle().map(|bundle| facts(bundle.manifest()));
+    settings.insert("protocol".into(), protocol.describe(model.spec()));
+    settings.insert("protocol differs".into(), differences(protocol, model.spec(), args.pixels(), facts));
+    settings.insert("pixels".into(), args.pixels().describe().into());
+    if args.pixels() == Pixels::Paper {
+        settings.insert("ties".into(), TIES_WRONG.into());
+    }
+}
+
+fn facts(manifest: &Manifest) -> ModelFacts {
+    ModelFacts {
+        mask_token: manifest.mask_token.as_ref().map(|token| token.index),
+        own_target_encoder: manifest.graphs.target_encoder.is_some(),
+        exact: manifest.precision == Precision::Fp32,
+    }
 }
 
 /// Takes frames as the protocol does. A video whose rate is not the dataset's is refused: its seconds would be wrong.

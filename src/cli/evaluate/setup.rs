@@ -73,7 +73,7 @@ impl<'a> Setup<'a> {
             ("events", format!("{}, merged within {}", args.detection.asked(), detection.watch.merge)),
         ];
         let mut settings: BTreeMap<String, String> = settings.map(|(name, value)| (name.to_owned(), value)).into();
-        protocol::record(&args.paper, model.spec(), &mut settings);
+        protocol::record(&args.paper, &model, &mut settings);
         let config = config(args, &model, &detection, origin);
         let out = args.out.clone().unwrap_or_else(|| default_out(&args.root));
         Ok(Self { args, jobs, out, detection, baseline, config, stop: stop.clone(), model, random, normal, settings })
@@ -81,7 +81,7 @@ impl<'a> Setup<'a> {
 
     /// Opens a video as the protocol, if there is one, takes frames from it.
     pub fn opener<'i>(&'i self, input: &'i Input, options: OpenOptions) -> Open<'i> {
-        let open = opener(input, options);
+        let open = opener(input, OpenOptions { colours: self.args.paper.colours(), ..options });
         match &self.args.paper.protocol {
             Some(protocol) => protocol::counted(open, protocol, self.model.spec()),
             None => open,

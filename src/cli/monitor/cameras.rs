@@ -4,7 +4,6 @@ use super::MonitorArgs;
 use crate::cli::analyze::baseline;
 use crate::cli::args::ChosenModel;
 use crate::cli::folders;
-use startle::media::FrameSource;
 use startle::media::ffmpeg::{FfmpegSource, OpenOptions};
 use startle::media::open::{Input, expand};
 use startle::model::Scorer;
@@ -136,10 +135,12 @@ impl<'a> Yard<'a> {
                     decoding,
                     rtsp_transport,
                     tap: tap.clone(),
+                    live: true,
+                    other_hosts: source.follow_redirects,
                     ..OpenOptions::default()
                 };
                 let opened = Box::new(FfmpegSource::open(&source.input, &options)?);
-                let untimed = is_http(&source.input) && opened.info().codec == "mjpeg";
+                let untimed = opened.is_pushed();
                 if let Some(tap) = tap.filter(|_| untimed) {
                     tap.by_arrival();
                 }
@@ -199,7 +200,7 @@ fn asked<'a>(args: &MonitorArgs, camera: &'a Camera) -> &'a str {
 
 fn pace(args: &MonitorArgs, camera: &Camera) -> Pace {
     match camera.input {
-        Input::Url(_) => Pace::Live,
+        Input::Url(_) | Input::Secret(_) => Pace::Live,
         _ if args.realtime && args.again => Pace::Loop,
         _ if args.realtime => Pace::Once,
         _ => Pace::Model,
@@ -225,9 +226,4 @@ fn on_duty(schedule: Schedule) -> OnDuty<'static> {
         let day = local.weekday().to_monday_zero_offset() as usize;
         schedule.holds(day, local.hour() as u16 * 60 + local.minute() as u16)
     })
-}
-
-/// Pictures in a row over HTTP carry no timestamps.
-fn is_http(input: &Input) -> bool {
-    matches!(input, Input::Url(url) if url.starts_with("http://") || url.starts_with("https://"))
 }

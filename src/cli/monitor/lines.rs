@@ -32,7 +32,7 @@ impl Listener for Lines {
             file.line(&line)?;
         }
         if self.people {
-            eprintln!("{} {}: {}", alert::rfc3339(at), camera.name, words(news));
+            eprintln!("{} {}", alert::rfc3339(at), crate::cli::plain(&format!("{}: {}", camera.name, words(news))));
         }
         if self.closed {
             return Ok(());
@@ -55,7 +55,7 @@ pub(super) struct Lenient<L>(pub(super) L);
 impl<L: Listener> Listener for Lenient<L> {
     fn take(&mut self, heard: Heard<'_>) -> Result<()> {
         self.0.take(heard).or_else(|error| {
-            eprintln!("startle: {error}");
+            eprintln!("startle: {}", crate::cli::plain(&error.to_string()));
             Ok(())
         })
     }

@@ -14,7 +14,7 @@ mod threshold;
 mod told;
 
 pub use events::{EventMetrics, event_metrics, false_alarms_at_recall, matched};
-pub use pairs::{Cell, pairwise_accuracy};
+pub use pairs::{Cell, Ties, pairwise_accuracy};
 pub use place::{BoxHits, box_hits, boxes_agree};
 pub use proportion::{Proportion, wilson};
 pub use ranking::{auroc, average_precision, precision_recall, roc};

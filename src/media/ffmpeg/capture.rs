@@ -1,7 +1,7 @@
 //! Cameras at this machine: Video for Linux, through FFmpeg's device library.
 
-use super::demux::{OpenFailure, Opened};
 use super::explain;
+use super::opening::{OpenFailure, Opened};
 use ffmpeg_next as ffmpeg;
 use ffmpeg_next::format::context::Context;
 use std::path::Path;

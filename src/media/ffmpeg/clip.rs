@@ -329,7 +329,7 @@ pub fn measure(clip: &Path) -> io::Result<Sealed> {
 fn open(path: &Path) -> io::Result<Input> {
     super::initialise();
     let io = StreamIo::from_read_seek(File::open(path)?).map_err(system)?;
-    ffmpeg::format::input_from_stream(io, None, None).map_err(system)
+    ffmpeg::format::input_from_stream(io, None, Some(super::trust::own_clip())).map_err(system)
 }
 
 /// Reads packets up to the end, or to where the writer died.

@@ -2,10 +2,11 @@
 //!
 //! Rules, in order: colour matrix and range from the frame's tags; an untagged picture is BT.709 when it is at least
 //! 1280 wide or more than 576 high and BT.601 otherwise (the rule of common players); untagged range is limited, but
-//! full for `yuvj*` and grey. Alpha is dropped. The width is multiplied by the sample aspect ratio. Then the display
+//! full for `yuvj*` and grey. High dynamic range is mapped to BT.709. Alpha is dropped. The width is multiplied by the sample aspect ratio. Then the display
 //! matrix turns the picture upright.
 
 use super::raw::{self, Colours, Scaler};
+use super::tone::{self, ToneMap};
 use crate::media::Picture;
 use ffmpeg_next as ffmpeg;
 use ffmpeg_next::color::{Range, Space};
@@ -125,7 +126,7 @@ impl Display {
     }
 
     /// What a reader of the result should know of how this frame's picture is made.
-    pub(super) fn notes(self, frame: &Video) -> Vec<String> {
+    pub(super) fn notes(self, frame: &Video, rule: ColourRule) -> Vec<String> {
         let (aspect, orientation) = self.of(frame);
         let (_, alpha) = raw::rgb_and_alpha(frame.format());
         let mut notes = Vec::new();
@@ -140,6 +141,9 @@ impl Display {
         }
         if frame.is_interlaced() {
             notes.push("interlaced: shown as stored, not deinterlaced".into());
+        }
+        if rule == ColourRule::Careful {
+            notes.extend(tone::note(frame));
         }
         notes.extend(colour_note(frame));
         notes
@@ -160,8 +164,19 @@ fn square_pixels(width: u32, height: u32, aspect: f64) -> (u32, u32) {
     ((f64::from(width) * aspect).round().max(1.0) as u32, height)
 }
 
+/// How YUV becomes RGB.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ColourRule {
+    /// Rounded exactly, half-size colour planes interpolated; untagged pictures by their size.
+    #[default]
+    Careful,
+    /// As decord and FFmpeg's own scale filter do by default: half-size colour planes repeated, rounded roughly, untagged
+    /// pictures BT.601 whatever their size, HDR as if it were none.
+    Plain,
+}
+
 /// Which YUV the frame is.
-fn colours(frame: &Video) -> Colours {
+fn colours(frame: &Video, rule: ColourRule) -> Colours {
     let format = frame.format();
     let (rgb, _) = raw::rgb_and_alpha(format);
     let matrix = match frame.color_space() {
@@ -170,6 +185,7 @@ fn colours(frame: &Video) -> Colours {
         Space::BT470BG | Space::SMPTE170M => BT601,
         Space::SMPTE240M => SMPTE240M,
         Space::BT2020NCL | Space::BT2020CL => BT2020,
+        _ if rule == ColourRule::Plain => BT601,
         _ if frame.width() >= HD_WIDTH || frame.height() > SD_HEIGHT => BT709,
         _ => BT601,
     };
@@ -187,10 +203,6 @@ fn colours(frame: &Video) -> Colours {
 
 /// Colours that the conversion does not do justice to.
 fn colour_note(frame: &Video) -> Option<String> {
-    use ffmpeg::color::TransferCharacteristic as Transfer;
-    if matches!(frame.color_transfer_characteristic(), Transfer::SMPTE2084 | Transfer::ARIB_STD_B67) {
-        return Some("high dynamic range shown without tone mapping: the picture looks flat".into());
-    }
     let known = [Space::RGB, Space::Unspecified, Space::Reserved, Space::BT709, Space::FCC, Space::BT470BG];
     let known_too = [Space::SMPTE170M, Space::SMPTE240M, Space::BT2020NCL, Space::BT2020CL];
     let space = frame.color_space();
@@ -205,18 +217,21 @@ struct Key {
     from: (u32, u32),
     to: (u32, u32),
     colours: Colours,
+    rule: ColourRule,
 }
 
 /// Converts frames; keeps its scaler and buffer while the pictures stay alike.
 pub(super) struct Converter {
     scaler: Option<(Key, Scaler)>,
     buffer: Video,
+    rule: ColourRule,
+    tone: Option<ToneMap>,
 }
 
 impl Converter {
     /// With nothing built yet.
-    pub(super) fn new() -> Self {
-        Self { scaler: None, buffer: Video::empty() }
+    pub(super) fn new(rule: ColourRule) -> Self {
+        Self { scaler: None, buffer: Video::empty(), rule, tone: None }
     }
 
     /// The frame as a picture.
@@ -224,7 +239,8 @@ impl Converter {
         let (aspect, orientation) = display.of(frame);
         let from = (frame.width(), frame.height());
         let to = square_pixels(from.0, from.1, aspect);
-        let key = Key { format: frame.format(), from, to, colours: colours(frame) };
+        let (colours, rule) = (colours(frame, self.rule), self.rule);
+        let key = Key { format: frame.format(), from, to, colours, rule };
         let mut scaler = match self.scaler.take() {
             Some((old, scaler)) if old == key => scaler,
             _ => {
@@ -235,7 +251,15 @@ impl Converter {
         let converted = scaler.run(frame, &mut self.buffer);
         self.scaler = Some((key, scaler));
         converted?;
-        Ok(orientation.apply(to.0, to.1, tight_rows(&self.buffer, to)))
+        let mut rgb = tight_rows(&self.buffer, to);
+        self.tone = match rule {
+            ColourRule::Careful => ToneMap::of(frame, self.tone.take()),
+            ColourRule::Plain => None,
+        };
+        if let Some(tone) = &self.tone {
+            tone.apply(&mut rgb);
+        }
+        Ok(orientation.apply(to.0, to.1, rgb))
     }
 }
 
@@ -244,8 +268,11 @@ fn build(key: Key) -> Result<Scaler, ffmpeg::Error> {
     if matches!(key.format, Pixel::None) || key.from.0 == 0 || key.from.1 == 0 {
         return Err(ffmpeg::Error::InvalidData);
     }
-    // Accurate rounding and chroma interpolated at every pixel: colours within ±1 rather than ±4 of the exact ones.
-    let flags = Flags::BILINEAR | Flags::ACCURATE_RND | Flags::FULL_CHR_H_INT | Flags::FULL_CHR_H_INP;
+    let flags = match key.rule {
+        // Accurate rounding and chroma interpolated at every pixel: colours within ±1 rather than ±4 of the exact ones.
+        ColourRule::Careful => Flags::BILINEAR | Flags::ACCURATE_RND | Flags::FULL_CHR_H_INT | Flags::FULL_CHR_H_INP,
+        ColourRule::Plain => Flags::BILINEAR,
+    };
     let (from, to) = (key.from, key.to);
     let context = scaling::Context::get(key.format, from.0, from.1, Pixel::RGB24, to.0, to.1, flags)?;
     Ok(Scaler::new(context, key.colours))

@@ -44,6 +44,8 @@ pub(super) struct Decoder {
     suspects: VecDeque<i64>,
     supply: Supply,
     draining_faults: u32,
+    /// Timestamps were counted by FFmpeg at a rate of its own, and mean nothing.
+    clockless: bool,
 }
 
 /// Whether there are more packets.
@@ -61,6 +63,7 @@ impl Decoder {
         let mut threads = threading::Config::kind(threading::Type::Frame);
         threads.count = options.threads.max(1);
         context.set_threading(threads);
+        raw::limit_pixels(&mut context, options.limits.pixels);
         let mut decoder = context.decoder();
         decoder.set_packet_time_base(facts.time_base);
         let inner = match options.decoding.on_gpu(facts.codec) {
@@ -78,6 +81,7 @@ impl Decoder {
             suspects: VecDeque::new(),
             supply: Supply::Flowing,
             draining_faults: 0,
+            clockless: facts.clockless,
         })
     }
 
@@ -143,7 +147,11 @@ impl Decoder {
             self.suspects.remove(index);
         }
         let damaged = suspect.is_some() || frame.is_corrupt() || frame.has_decode_errors();
-        let stamp = Stamp { raw: timestamp.and_then(ticks), duration: ticks(frame.packet().duration) };
+        let stamp = if self.clockless {
+            Stamp::default()
+        } else {
+            Stamp { raw: timestamp.and_then(ticks), duration: ticks(frame.packet().duration), arrived: None }
+        };
         Pulled::Frame { frame, stamp, damaged }
     }
 }

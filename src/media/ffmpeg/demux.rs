@@ -4,21 +4,19 @@
 //! medium never looks like an end.
 
 use super::convert::{Display, Orientation, believable_aspect};
-use super::pipe::{self, PipeReader};
+use super::opening::{self, NO_RATE_FPS, OpenFailure};
 use super::raw::Length;
 use super::tap::PacketTap;
 use super::watch::Watch;
-use super::{OpenOptions, RtspTransport, capture, explain, raw};
+use super::{DEFAULT_FPS, OpenOptions, explain, pipe, raw};
 use crate::error::{Error, Result};
-use crate::media::open::{CAMERA, ImageSequence, Input};
+use crate::media::open::{ImageSequence, Input};
 use crate::units::MediaTime;
 use ffmpeg_next as ffmpeg;
 use ffmpeg_next::codec::packet::side_data::Type as StreamData;
-use ffmpeg_next::format::context::StreamIo;
+use ffmpeg_next::format::context::Input as Context;
 use ffmpeg_next::format::stream::Disposition;
-use ffmpeg_next::{Dictionary, Packet, Rational, Stream};
-use std::io::IsTerminal;
-use std::path::{Path, PathBuf};
+use ffmpeg_next::{Packet, Rational, Stream};
 use std::sync::Arc;
 
 /// Faults in a row after which a demuxer is taken to have nothing more: each fault normally skips some bytes, so a
@@ -37,6 +35,10 @@ const HIGHEST_FPS: f64 = 1000.0;
 const HIGHEST_GUESS: f64 = 240.0;
 /// Ticks per second of the clock of image sequences, as a multiple of their rate.
 const IMAGE_TICKS: i32 = 1000;
+/// Bytes of a pixel in the largest picture format, four floats: what FFmpeg may ask for at once goes by it.
+const BYTES_OF_PIXEL: u64 = 16;
+/// FFmpeg may ask for this much at once whatever the pictures' size: packets and tables of large files.
+const LEAST_ALLOCATION: u64 = 256 << 20;
 /// Images larger than this aren't read: a file that big under an image's name is something else.
 const LARGEST_IMAGE: u64 = 1 << 30;
 
@@ -57,6 +59,14 @@ pub(super) struct StreamFacts {
     pub display: Display,
     /// Frames per second; 0 when not stated.
     pub fps: f64,
+    /// Whether the rate is all that is known of its times.
+    pub clockless: bool,
+    /// Whether every picture is there and has its time: in a file whose clock does not jump.
+    pub trusted: bool,
+    /// Whether its pictures come from a network as they are taken, without times.
+    pub pushed: bool,
+    /// Where the container begins, on its own clock.
+    pub starts_at: Option<MediaTime>,
     /// Seconds; `None` when not stated.
     pub duration_s: Option<f64>,
     /// Name of the codec.
@@ -115,7 +125,7 @@ pub(super) fn is_cut_off(expected: MediaTime, furthest: MediaTime, duration_s: f
 
 /// A file, pipe or network stream that FFmpeg demuxes.
 pub(super) struct Container {
-    input: ffmpeg::format::context::Input,
+    input: Context,
     stream: usize,
     furthest: Option<MediaTime>,
     faults_in_a_row: u32,
@@ -125,24 +135,28 @@ pub(super) struct Container {
 
 impl Container {
     fn open(input: &Input, options: &OpenOptions) -> Result<(Self, StreamFacts)> {
-        let timeout = matches!(input, Input::Url(_)).then_some(options.timeout);
+        // A pipe's writer may take its time; a disk that gives nothing for so long has nothing to give.
+        let waits = matches!(input, Input::Stdin) || input.path().is_some_and(pipe::is_fifo);
+        let timeout = (!waits).then_some(options.timeout);
+        raw::limit_allocations(options.limits.pixels.saturating_mul(BYTES_OF_PIXEL).max(LEAST_ALLOCATION));
         let watch = Watch::new(options.stop.clone(), timeout);
         watch.arm();
-        let opened = match input {
-            Input::File(path) => open_path(path, &watch),
-            Input::Stdin => open_stdin(&watch),
-            Input::Url(url) if url.starts_with(CAMERA) => capture::open(Path::new(&url[CAMERA.len()..])),
-            Input::Url(url) => open_url(url, options, &watch),
-            Input::Images(sequence) => open_path(&sequence.files[0].path, &watch),
-        };
-        let context = opened.map_err(|failure| match failure {
+        let context = opening::open(input, options, &watch).map_err(|failure| match failure {
             _ if watch.stopped() => Error::Stopped,
             OpenFailure::Ours(reason) => Error::input(input.to_string(), reason),
-            OpenFailure::Ffmpeg(error) => explain::not_opened(input, error, options.timeout),
+            OpenFailure::Ffmpeg(error) => explain::not_opened(input, error, options),
         })?;
         explain::refuse_text_art(input, context.format().name())?;
-        let stream = best_video(&context).ok_or_else(|| explain::no_video(input, &context))?;
-        let facts = stream_facts(&context, &stream);
+        let stream = choose(&context, input, options.track)?;
+        let (width, height) = raw::stream_size(&stream);
+        if let Some(reason) = options.limits.refuse((width.into(), height.into())) {
+            return Err(Error::input(input.to_string(), reason));
+        }
+        let rate = rate(&context, &stream, options.fps).map_err(|reason| Error::input(input.to_string(), reason))?;
+        let mut facts = stream_facts(&context, &stream, rate);
+        let jpegs = ["mpjpeg", "mjpeg"].contains(&context.format().name());
+        facts.pushed = jpegs && input.url().is_some() && options.fps.is_none();
+        facts.trusted &= matches!(input, Input::File(_));
         let stream = stream.index();
         let tap = options.tap.clone();
         if let Some(tap) = &tap {
@@ -195,119 +209,90 @@ impl Drop for Container {
     }
 }
 
-/// Why something could not be opened.
-pub(super) enum OpenFailure {
-    /// Known without asking FFmpeg.
-    Ours(String),
-    /// What FFmpeg said.
-    Ffmpeg(ffmpeg::Error),
+/// A stream that is a film: cover art is none.
+fn is_film(stream: &Stream) -> bool {
+    stream.parameters().medium() == ffmpeg::media::Type::Video
+        && !stream.disposition().contains(Disposition::ATTACHED_PIC)
 }
 
-impl From<ffmpeg::Error> for OpenFailure {
-    fn from(error: ffmpeg::Error) -> Self {
-        Self::Ffmpeg(error)
+/// The video track that was asked for, or FFmpeg's choice; the error is a reason.
+fn choose<'a>(context: &'a Context, input: &Input, track: Option<u16>) -> Result<Stream<'a>> {
+    let films = || context.streams().filter(is_film);
+    if let Some(number) = track {
+        let count = films().count();
+        return films().nth(usize::from(number).saturating_sub(1)).ok_or_else(|| {
+            Error::input(
+                input.to_string(),
+                format!("--track {number}: its video tracks are numbered from 1 to {count}"),
+            )
+        });
     }
-}
-
-pub(super) type Opened = std::result::Result<ffmpeg::format::context::Input, OpenFailure>;
-
-fn open_path(path: &Path, watch: &Watch) -> Opened {
-    explain::check_file(path).map_err(OpenFailure::Ours)?;
-    let asked = watch.clone();
-    let interrupt = move || asked.gives_up();
-    if pipe::is_fifo(path) {
-        let reader = PipeReader::open(path).map_err(|e| OpenFailure::Ours(explain::unreadable(&e)))?;
-        let io = StreamIo::from_read(reader)?;
-        return Ok(ffmpeg::format::input_from_stream_with_interrupt(io, None, None, interrupt)?);
-    }
-    match path.to_str() {
-        // `file:` keeps a colon in a name from being read as a protocol.
-        Some(name) if !name.contains(['%', '\0']) => {
-            let url = PathBuf::from(format!("file:{name}"));
-            Ok(ffmpeg::format::input_with_interrupt_and_dictionary(&url, interrupt, Dictionary::new())?)
-        }
-        // Names that FFmpeg would take for a pattern, or can't take at all: it gets the open file instead.
-        _ => {
-            let file = std::fs::File::open(path).map_err(|e| OpenFailure::Ours(explain::unreadable(&e)))?;
-            Ok(ffmpeg::format::input_from_stream_with_interrupt(
-                StreamIo::from_read_seek(file)?,
-                None,
-                None,
-                interrupt,
-            )?)
-        }
-    }
-}
-
-fn open_stdin(watch: &Watch) -> Opened {
-    let name = Path::new("/dev/stdin");
-    if std::io::stdin().is_terminal() {
-        return Err(OpenFailure::Ours("nothing is piped in: use it as `… | startle analyze -`".into()));
-    }
-    if std::fs::metadata(name).is_ok_and(|meta| meta.is_file()) {
-        return open_path(name, watch);
-    }
-    let io = match PipeReader::open(name) {
-        Ok(reader) if pipe::is_fifo(name) => StreamIo::from_read(reader)?,
-        _ => StreamIo::from_read(std::io::stdin())?,
-    };
-    let asked = watch.clone();
-    Ok(ffmpeg::format::input_from_stream_with_interrupt(io, None, None, move || asked.gives_up())?)
-}
-
-fn open_url(url: &str, options: &OpenOptions, watch: &Watch) -> Opened {
-    if url.contains('\0') {
-        return Err(OpenFailure::Ours("the address holds a zero byte".into()));
-    }
-    ffmpeg::format::network::init();
-    let microseconds = options.timeout.as_micros().to_string();
-    let mut dictionary = Dictionary::new();
-    dictionary.set("rw_timeout", &microseconds);
-    if url.starts_with("rtsp") {
-        dictionary.set("timeout", &microseconds);
-        match options.rtsp_transport {
-            RtspTransport::Auto => dictionary.set("rtsp_flags", "prefer_tcp"),
-            RtspTransport::Tcp => dictionary.set("rtsp_transport", "tcp"),
-            RtspTransport::Udp => dictionary.set("rtsp_transport", "udp"),
-        }
-    }
-    let asked = watch.clone();
-    Ok(ffmpeg::format::input_with_interrupt_and_dictionary(url, move || asked.gives_up(), dictionary)?)
-}
-
-/// FFmpeg's choice among the video streams, cover art left out.
-fn best_video(context: &ffmpeg::format::context::Input) -> Option<Stream<'_>> {
-    let is_film = |stream: &Stream| {
-        stream.parameters().medium() == ffmpeg::media::Type::Video
-            && !stream.disposition().contains(Disposition::ATTACHED_PIC)
-    };
     let area = |stream: &Stream| {
         let (width, height) = raw::stream_size(stream);
         i64::from(width) * i64::from(height)
     };
     let best = context.streams().best(ffmpeg::media::Type::Video).filter(is_film);
-    best.or_else(|| context.streams().filter(is_film).max_by_key(area))
+    best.or_else(|| films().max_by_key(area)).ok_or_else(|| explain::no_video(input, context))
 }
 
-fn stream_facts(context: &ffmpeg::format::context::Input, stream: &Stream) -> StreamFacts {
+/// How many pictures a second.
+struct Rate {
+    /// 0 when not known.
+    fps: f64,
+    /// Neither the container nor the stream has a clock: the rate, which was asked for or assumed, is all there is.
+    made_up: bool,
+    note: Option<String>,
+}
+
+/// The rate that a stream states; that of one which states none is asked for (`--fps`) or assumed.
+fn rate(context: &Context, stream: &Stream, asked: Option<f64>) -> std::result::Result<Rate, String> {
+    let known = |rate: Rational, highest: f64| Some(f64::from(rate)).filter(|fps| (LOWEST_FPS..=highest).contains(fps));
+    let fps =
+        known(stream.avg_frame_rate(), HIGHEST_FPS).or_else(|| known(stream.rate(), HIGHEST_GUESS)).unwrap_or(0.0);
+    // FFmpeg rounds the rates of such streams to twelfths.
+    let is = |rate: f64| (fps / rate - 1.0).abs() < 0.01;
+    let assumed = (fps / NO_RATE_FPS - 1.0).abs() < 1e-4;
+    match asked {
+        _ if !raw::takes_rate(context) => match asked {
+            Some(_) => Err("has times of its own: --fps is for streams that state no rate".into()),
+            None => Ok(Rate { fps, made_up: false, note: None }),
+        },
+        Some(asked) if is(asked) => Ok(Rate { fps: asked, made_up: true, note: None }),
+        Some(_) => {
+            Err(format!("states its own rate, {fps:.3} pictures a second: --fps is for streams that state none"))
+        }
+        None if assumed => {
+            let note =
+                format!("states no frame rate: {DEFAULT_FPS} pictures a second are assumed (--fps says another)");
+            Ok(Rate { fps: DEFAULT_FPS, made_up: true, note: Some(note) })
+        }
+        None => Ok(Rate { fps, made_up: false, note: None }),
+    }
+}
+
+fn stream_facts(context: &Context, stream: &Stream, rate: Rate) -> StreamFacts {
     let orientation = stream
         .side_data()
         .find(|data| data.kind() == StreamData::DisplayMatrix)
         .and_then(|data| Orientation::from_matrix(data.data()))
         .unwrap_or_default();
-    let known = |rate: Rational, highest: f64| Some(f64::from(rate)).filter(|fps| (LOWEST_FPS..=highest).contains(fps));
-    let fps = known(stream.avg_frame_rate(), HIGHEST_FPS).or_else(|| known(stream.rate(), HIGHEST_GUESS));
     let (ends_at, length) = stated_end(context);
-    let mut notes = Vec::new();
-    let others = context.streams().filter(|s| s.parameters().medium() == ffmpeg::media::Type::Video).count();
-    if others > 1 {
-        notes.push(format!("{others} video streams: stream {} is analysed", stream.index()));
+    let mut notes: Vec<String> = rate.note.into_iter().collect();
+    let films = context.streams().filter(is_film).count();
+    if films > 1 {
+        let number = context.streams().filter(is_film).take_while(|film| film.index() <= stream.index()).count();
+        notes.push(format!("{films} video streams: number {number} is analyzed (--track takes another)"));
     }
     StreamFacts {
         parameters: stream.parameters(),
         time_base: stream.time_base(),
         display: Display { sample_aspect: believable_aspect(raw::stream_aspect(stream)), orientation },
-        fps: fps.unwrap_or(0.0),
+        fps: rate.fps,
+        clockless: rate.made_up,
+        pushed: false,
+        trusted: !rate.made_up && !raw::clock_may_jump(context),
+        starts_at: raw::container_start(context)
+            .and_then(|ticks| MediaTime::from_ticks(ticks, 1, raw::CONTAINER_TICKS)),
         duration_s: length.map(MediaTime::secs_f64),
         codec: stream.parameters().id().name(),
         ends_at,
@@ -316,7 +301,7 @@ fn stream_facts(context: &ffmpeg::format::context::Input, stream: &Stream) -> St
 }
 
 /// Where the container says that it ends, on its own clock, and how long it says that it is.
-fn stated_end(context: &ffmpeg::format::context::Input) -> (Option<MediaTime>, Option<MediaTime>) {
+fn stated_end(context: &Context) -> (Option<MediaTime>, Option<MediaTime>) {
     let ticks = |ticks: i64| MediaTime::from_ticks(ticks, 1, raw::CONTAINER_TICKS);
     let start = raw::container_start(context).unwrap_or(0);
     match raw::container_length(context) {
@@ -345,9 +330,13 @@ impl Images {
                 options.image_fps
             )));
         }
+        // The images' own rate, whatever --fps says of other inputs.
+        let options = &OpenOptions { fps: None, track: None, ..options.clone() };
         let (container, mut facts) = Container::open(&Input::Images(sequence.clone()), options)?;
         facts.time_base = Rational(IMAGE_TICKS, ticks as i32);
         facts.fps = options.image_fps;
+        (facts.clockless, facts.starts_at) = (false, None);
+        facts.notes.clear();
         let span = sequence.files.last().map_or(0, |last| last.number - sequence.files[0].number + 1);
         facts.duration_s = Some(span as f64 / options.image_fps);
         facts.ends_at = None;

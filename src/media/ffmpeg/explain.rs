@@ -3,7 +3,7 @@
 //! FFmpeg says "Invalid data found when processing input" of a text file, of half a recording and of an encrypted one;
 //! here the likely cause is told apart by looking at the file.
 
-use super::Decoding;
+use super::{Decoding, OpenOptions};
 use crate::error::{Error, Result};
 use crate::media::open::{CAMERA, Input};
 use ffmpeg_next as ffmpeg;
@@ -17,6 +17,8 @@ use std::time::Duration;
 
 /// How much of a file is looked at to tell what it is.
 const LOOK: u64 = 4096;
+/// The same for what stands further inside, such as the index of an MP4.
+const FAR_LOOK: u64 = 4 << 20;
 
 /// Checks what can be checked before FFmpeg is asked; the error is a reason.
 pub(super) fn check_file(path: &Path) -> std::result::Result<(), String> {
@@ -47,12 +49,18 @@ pub(super) fn unreadable(error: &io::Error) -> String {
 }
 
 /// Why FFmpeg could not open it.
-pub(super) fn not_opened(input: &Input, error: ffmpeg::Error, timeout: Duration) -> Error {
+pub(super) fn not_opened(input: &Input, error: ffmpeg::Error, options: &OpenOptions) -> Error {
+    const NO_MEMORY: ffmpeg::Error = ffmpeg::Error::Other { errno: ffmpeg::error::ENOMEM };
     let reason = match input {
-        Input::Url(url) if url.starts_with(CAMERA) => {
+        _ if error == NO_MEMORY => format!(
+            "holds more than {} streams, or asks for more memory than it may have: allow more with --max-streams and \
+             --max-pixels",
+            options.limits.streams
+        ),
+        Input::Url(url) | Input::Secret(url) if url.starts_with(CAMERA) => {
             format!("can't be captured ({error}): is it a camera, and does nobody else use it?")
         }
-        Input::Url(_) => network_reason(error, timeout),
+        Input::Url(url) | Input::Secret(url) => network_reason(url, error, options.timeout),
         Input::Stdin => format!("what was piped in is not a video that FFmpeg can read from a pipe ({error})"),
         Input::File(path) => file_reason(path, error),
         Input::Images(sequence) => {
@@ -62,7 +70,7 @@ pub(super) fn not_opened(input: &Input, error: ffmpeg::Error, timeout: Duration)
     Error::input(input.to_string(), reason)
 }
 
-fn network_reason(error: ffmpeg::Error, timeout: Duration) -> String {
+fn network_reason(url: &str, error: ffmpeg::Error, timeout: Duration) -> String {
     use ffmpeg::error::{ECONNREFUSED, EHOSTUNREACH, EIO, ENETUNREACH, ETIMEDOUT};
     let seconds = timeout.as_secs_f64();
     match error {
@@ -79,11 +87,55 @@ fn network_reason(error: ffmpeg::Error, timeout: Duration) -> String {
         ffmpeg::Error::ProtocolNotFound => {
             "this build of FFmpeg doesn't speak this protocol (see `ffmpeg -protocols`)".into()
         }
+        _ if is_http_mp4(url) => format!("can't be opened as a video ({error}): {INDEX_LAST}"),
         _ => format!("can't be opened as a video ({error})"),
     }
 }
 
+/// What may be wrong with an MP4 on a server.
+const INDEX_LAST: &str = "an MP4 whose index comes last needs a server that answers range requests; download it first, or \
+                          write it with `-movflags +faststart`";
+
+fn is_http_mp4(url: &str) -> bool {
+    let path = url.split(['?', '#']).next().unwrap_or(url).to_lowercase();
+    path.starts_with("http") && [".mp4", ".mov", ".m4v"].iter().any(|ending| path.ends_with(ending))
+}
+
+/// What a file is, where FFmpeg's own word would mislead, by looking at it.
+fn looks_like(input: &Input) -> Option<String> {
+    let Input::File(path) = input else { return None };
+    if !path.is_file() {
+        return None;
+    }
+    let mut head = Vec::new();
+    File::open(path).and_then(|file| file.take(FAR_LOOK).read_to_end(&mut head)).ok()?;
+    let begins = |text: &str| head.trim_ascii_start().starts_with(text.as_bytes());
+    let holds = |bytes: &[u8]| head.windows(bytes.len()).any(|window| window == bytes);
+    let words = if begins("#EXTM3U") {
+        "is a playlist: call it .m3u8 if its pieces lie beside it, or give its address"
+    } else if begins("ffconcat") {
+        "is a list of files: call it .ffconcat if they lie beside it"
+    } else if begins("v=0") {
+        "is a session description (SDP), which makes FFmpeg open network ports: give the stream's own address (rtsp://, rtp://)"
+    } else if holds(b"<MPD") && begins("<") {
+        "is a DASH manifest, which names addresses: give its own address (https://…)"
+    } else if head.starts_with(b"RIFF")
+        && head.get(8..16) == Some(b"WEBPVP8X")
+        && head.get(20).is_some_and(|f| f & 2 != 0)
+    {
+        "is an animated WebP, which this FFmpeg can't decode: convert it to GIF or MP4"
+    } else if head.get(4..8) == Some(b"ftyp") && (holds(b"encv") || holds(b"pssh")) {
+        "is encrypted (Common Encryption): decrypt it first"
+    } else {
+        return None;
+    };
+    Some(words.into())
+}
+
 fn file_reason(path: &Path, error: ffmpeg::Error) -> String {
+    if let Some(words) = looks_like(&Input::File(path.to_owned())) {
+        return words;
+    }
     let mut head = Vec::new();
     let looked = File::open(path).and_then(|file| file.take(LOOK).read_to_end(&mut head));
     if looked.is_err() || head.is_empty() {
@@ -153,12 +205,13 @@ pub(super) fn no_decoder(input: &Input, codec: &str, decoding: Decoding, error: 
 /// Why there is not one frame.
 pub(super) fn no_frame(input: &Input, faults: u64, last: Option<ffmpeg::Error>) -> Error {
     let cause = last.map_or_else(|| "the stream is empty".to_owned(), |error| error.to_string());
-    Error::input(
-        input.to_string(),
-        format!(
-            "no frame of it could be decoded ({faults} faults; FFmpeg's word: {cause}): the file is damaged, or cut off at its start"
-        ),
-    )
+    let suspicion = looks_like(input).map(|words| format!("it {words}"));
+    let suspicion = suspicion.unwrap_or_else(|| match input {
+        Input::Url(url) | Input::Secret(url) if is_http_mp4(url) => INDEX_LAST.into(),
+        _ => "the file is damaged, or cut off at its start".into(),
+    });
+    let faults = format!("{faults} faults; FFmpeg's word: {cause}");
+    Error::input(input.to_string(), format!("no frame of it could be decoded ({faults}): {suspicion}"))
 }
 
 #[cfg(test)]

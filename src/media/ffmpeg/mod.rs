@@ -15,9 +15,13 @@ mod decode;
 mod demux;
 mod device;
 mod explain;
+mod opening;
 mod pipe;
+mod playlist;
 mod raw;
 mod tap;
+mod tone;
+mod trust;
 mod watch;
 mod whole;
 
@@ -27,6 +31,7 @@ use super::{FrameSource, GapReason, Picture, Step, VideoInfo};
 use crate::error::{Error, Result};
 use crate::units::{MediaTime, Stop};
 pub use clip::{ClipSource, ClipWriter, Container, Sealed, measure, seal};
+pub use convert::ColourRule;
 use convert::{Converter, Display};
 use demux::Packets;
 pub use device::Decoding;
@@ -35,8 +40,9 @@ use ffmpeg_next::format::Pixel;
 use ffmpeg_next::frame::Video;
 use std::collections::VecDeque;
 use std::sync::{Arc, Once};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 pub use tap::{Cut, PacketTap, Piece, Reached, TapLimits};
+pub use trust::Limits;
 use whole::{Next, WholeFrames};
 
 /// Frame rate assumed when the container states none: FFmpeg's own default.
@@ -78,14 +84,27 @@ pub struct OpenOptions {
     /// Where to decode. A GPU that is not there is an error; a codec that the GPU has no decoder for is decoded by the
     /// processor, and [`VideoInfo::notes`] says so.
     pub decoding: Decoding,
-    /// Limit of one network operation (connect, read).
+    /// Limit of one operation (connect, read) of a network or a disk.
     pub timeout: Duration,
     /// Images per second of an image sequence.
     pub image_fps: f64,
+    /// Pictures per second of a stream that states no rate of its own; `None`: 25, with a note.
+    pub fps: Option<f64>,
+    /// Which of several video tracks to take, counted from 1; `None`: FFmpeg's choice.
+    pub track: Option<u16>,
+    /// How much the input may take.
+    pub limits: Limits,
+    /// Whether it is watched as it happens: times then count from its first frame, and frames without a usable time are
+    /// placed as they come.
+    pub live: bool,
+    /// Whether the server of a URL may send on to another host.
+    pub other_hosts: bool,
     /// How an RTSP camera's pictures travel.
     pub rtsp_transport: RtspTransport,
     /// Keeps the last packets of the video stream.
     pub tap: Option<Arc<PacketTap>>,
+    /// How YUV becomes RGB.
+    pub colours: ColourRule,
 }
 
 impl Default for OpenOptions {
@@ -97,11 +116,20 @@ impl Default for OpenOptions {
             decoding: Decoding::default(),
             timeout: Duration::from_secs(10),
             image_fps: DEFAULT_FPS,
+            fps: None,
+            track: None,
+            limits: Limits::default(),
+            live: false,
+            other_hosts: true,
             rtsp_transport: RtspTransport::default(),
             tap: None,
+            colours: ColourRule::default(),
         }
     }
 }
+
+/// Sound that begins longer before the picture than this is a fault of the container.
+const LONGEST_LEAD: MediaTime = MediaTime::from_nanos(3600 * 1_000_000_000);
 
 /// A frame whose end is not yet known.
 struct Held {
@@ -128,6 +156,10 @@ pub struct FfmpegSource {
     queue: VecDeque<Step>,
     finished: bool,
     tap: Option<Arc<PacketTap>>,
+    clockless: bool,
+    pushed: bool,
+    /// When it was opened, if frames are watched as they come.
+    live_since: Option<Instant>,
 }
 
 impl FfmpegSource {
@@ -146,7 +178,11 @@ impl FfmpegSource {
             Next::End(error) => return Err(explain::no_frame(input, frames.faults(), error.or(frames.last_error()))),
         };
         let mut own_notes = facts.notes;
-        own_notes.extend(facts.display.notes(&frame));
+        if facts.pushed {
+            own_notes.clear();
+            own_notes.push("pictures without times: placed as they came".into());
+        }
+        own_notes.extend(facts.display.notes(&frame, options.colours));
         if options.decoding != Decoding::Cpu && options.decoding.on_gpu(facts.codec).is_none() {
             own_notes.push(format!("decoded by the processor: FFmpeg has no NVDEC decoder for {}", facts.codec));
         }
@@ -155,8 +191,12 @@ impl FfmpegSource {
             own_notes.push(format!("faults before the first good frame: {}", frames.faults()));
         }
         let fps = if facts.fps > 0.0 { facts.fps } else { DEFAULT_FPS };
-        let mut timeline = Timeline::new(MediaTime::from_secs_f64(1.0 / fps));
-        timeline.place(stamp);
+        let lead = facts.starts_at.zip(stamp.raw).map(|(start, first)| first.since(start));
+        let start =
+            lead.filter(|lead| !options.live && (MediaTime::ZERO..=LONGEST_LEAD).contains(lead)).unwrap_or_default();
+        let mut timeline = Timeline::new(MediaTime::from_secs_f64(1.0 / fps), start, facts.trusted && !options.live);
+        let live_since = (options.live && input.url().is_some()).then(Instant::now);
+        timeline.place(Stamp { arrived: live_since.map(since), ..stamp });
         let (width, height) = facts.display.size(&frame);
         let info = VideoInfo {
             width,
@@ -173,16 +213,25 @@ impl FfmpegSource {
             own_notes,
             frames,
             timeline,
-            converter: Converter::new(),
+            converter: Converter::new(options.colours),
             display: facts.display,
             shape: (width, height, frame.format()),
             ends_at: facts.ends_at,
-            held: Some(Held { frame, time: MediaTime::ZERO }),
+            held: Some(Held { frame, time: start }),
             shown: None,
             queue: VecDeque::new(),
             finished: false,
             tap: options.tap.clone(),
+            clockless: facts.clockless,
+            pushed: facts.pushed,
+            live_since,
         })
+    }
+
+    /// Whether its pictures come from a network as they are taken, without times: the time of their arrival is the best that
+    /// is known (`ByArrival` of the pipeline).
+    pub const fn is_pushed(&self) -> bool {
+        self.pushed
     }
 
     /// Decodes until the held frame's end is known, and queues it with what follows it.
@@ -207,7 +256,7 @@ impl FfmpegSource {
     fn admit(&mut self, frame: Video, stamp: Stamp) -> bool {
         let (width, height) = self.display.size(&frame);
         let shape = (width, height, frame.format());
-        let place = self.timeline.place(stamp);
+        let place = self.timeline.place(Stamp { arrived: self.live_since.map(since), ..stamp });
         let Place::At { time, previous_end, jump } = place else {
             if place == Place::Repeated
                 && shape == self.shape
@@ -277,12 +326,15 @@ impl FfmpegSource {
     }
 
     fn refresh_notes(&mut self) {
-        let Mended { missing, repeated, late, resets } = self.timeline.mended();
+        let Mended { missing, repeated, late, resets, stuck } = self.timeline.mended();
+        // That a stream has no clock is said once.
+        let missing = if self.clockless { 0 } else { missing };
         let counted = [
             (self.frames.faults(), "faults while reading or decoding"),
             (missing, "frames without a timestamp (placed one frame after the one before)"),
             (repeated, "frames with a repeated timestamp (the later one is shown)"),
             (late, "frames out of order (not shown)"),
+            (stuck, "frames whose clock stood still (placed at the usual rate, or as they came)"),
             (resets, "times the clock was set anew (time goes on from there)"),
         ];
         self.info.notes.clone_from(&self.own_notes);
@@ -327,6 +379,10 @@ impl FrameSource for FfmpegSource {
             tap.place(timestamp, time);
         }
     }
+}
+
+fn since(opened: Instant) -> MediaTime {
+    MediaTime::from_secs_f64(opened.elapsed().as_secs_f64())
 }
 
 fn pixel_name(format: Pixel) -> &'static str {

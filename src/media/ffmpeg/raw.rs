@@ -7,6 +7,7 @@
 use ffmpeg_next as ffmpeg;
 use ffmpeg_next::ffi;
 use ffmpeg_next::software::scaling;
+use std::ffi::{CStr, CString};
 
 /// Times in the container's header count in this many ticks a second.
 pub(super) const CONTAINER_TICKS: i32 = ffi::AV_TIME_BASE;
@@ -102,6 +103,106 @@ pub(super) fn container_length(input: &ffmpeg::format::context::Input) -> Option
 pub(super) fn stream_aspect(stream: &ffmpeg::Stream) -> ffmpeg::Rational {
     // SAFETY: the stream is live as long as the context it borrows.
     unsafe { (*stream.as_ptr()).sample_aspect_ratio.into() }
+}
+
+/// Names of all formats that FFmpeg reads; one that has several names gives them with commas between.
+pub(super) fn demuxers() -> Vec<&'static str> {
+    let mut names = Vec::new();
+    let mut place = std::ptr::null_mut();
+    loop {
+        // SAFETY: the place is FFmpeg's own, begun with null; formats and their names are static.
+        let name = unsafe {
+            let format = ffi::av_demuxer_iterate(&raw mut place);
+            if format.is_null() {
+                return names;
+            }
+            CStr::from_ptr((*format).name)
+        };
+        names.extend(name.to_str());
+    }
+}
+
+/// Whether the format has no clock, so that its reader has to be told how many pictures a second there are.
+pub(super) fn takes_rate(input: &ffmpeg::format::context::Input) -> bool {
+    // SAFETY: the context is live; formats and their classes are static, and a pointer to the class's pointer stands for an
+    // object of it where options are only looked up.
+    unsafe {
+        let class = (*(*input.as_ptr()).iformat).priv_class;
+        let object = (&raw const class).cast_mut().cast();
+        let flags = ffi::AV_OPT_SEARCH_FAKE_OBJ;
+        !class.is_null() && !ffi::av_opt_find(object, c"framerate".as_ptr(), std::ptr::null(), 0, flags).is_null()
+    }
+}
+
+/// Whether the clock of this format may jump: broadcasts and what is joined of pieces.
+pub(super) fn clock_may_jump(input: &ffmpeg::format::context::Input) -> bool {
+    // SAFETY: the context is live; formats are static.
+    unsafe { (*(*input.as_ptr()).iformat).flags & ffi::AVFMT_TS_DISCONT != 0 }
+}
+
+/// Opens an address as a format of this name, whatever its content looks like.
+pub(super) fn open_as(
+    url: &str,
+    format: &CStr,
+    options: ffmpeg::Dictionary,
+    interrupt: impl FnMut() -> bool + Send + 'static,
+) -> Result<ffmpeg::format::context::Input, ffmpeg::Error> {
+    let url = CString::new(url).map_err(|_| ffmpeg::Error::InvalidData)?;
+    // SAFETY: formats are static; the context is made here, closed on every failure (by FFmpeg itself when it can't be
+    // opened) and else handed to its owner together with the guard of what it calls; the options are taken and given back.
+    unsafe {
+        let format = ffi::av_find_input_format(format.as_ptr());
+        let mut context = ffi::avformat_alloc_context();
+        if format.is_null() || context.is_null() {
+            ffi::avformat_free_context(context);
+            return Err(ffmpeg::Error::DemuxerNotFound);
+        }
+        let interrupt = ffmpeg::util::interrupt::new(Box::new(interrupt));
+        (*context).interrupt_callback = interrupt.interrupt;
+        let mut options = options.disown();
+        let opened = ffi::avformat_open_input(&raw mut context, url.as_ptr(), format, &raw mut options);
+        drop(ffmpeg::Dictionary::own(options));
+        if opened < 0 {
+            return Err(opened.into());
+        }
+        let found = ffi::avformat_find_stream_info(context, std::ptr::null_mut());
+        if found < 0 {
+            ffi::avformat_close_input(&raw mut context);
+            return Err(found.into());
+        }
+        Ok(ffmpeg::format::context::Input::wrap_with_interrupt(context, interrupt.guard))
+    }
+}
+
+/// Where what was opened really came from, after all that its server sent on to; `None` where there is no such thing.
+pub(super) fn location(input: &ffmpeg::format::context::Input) -> Option<String> {
+    // SAFETY: the context and its reader are live; a reader with a class has options; the text is ours to free.
+    unsafe {
+        let reader = (*input.as_ptr()).pb;
+        if reader.is_null() || (*reader).av_class.is_null() {
+            return None;
+        }
+        let mut value = std::ptr::null_mut();
+        let found = ffi::av_opt_get(reader.cast(), c"location".as_ptr(), ffi::AV_OPT_SEARCH_CHILDREN, &raw mut value);
+        if found < 0 || value.is_null() {
+            return None;
+        }
+        let text = CStr::from_ptr(value.cast()).to_string_lossy().into_owned();
+        ffi::av_free(value.cast());
+        Some(text)
+    }
+}
+
+/// The largest piece of memory, bytes, that FFmpeg may ask for at once, in the whole process.
+pub(super) fn limit_allocations(bytes: u64) {
+    // SAFETY: it sets a number.
+    unsafe { ffi::av_max_alloc(usize::try_from(bytes).unwrap_or(usize::MAX)) }
+}
+
+/// The largest picture, pixels, that a decoder takes, in mid-stream too.
+pub(super) fn limit_pixels(context: &mut ffmpeg::codec::Context, pixels: u64) {
+    // SAFETY: the context is live; this is a plain field.
+    unsafe { (*context.as_mut_ptr()).max_pixels = i64::try_from(pixels).unwrap_or(i64::MAX) }
 }
 
 /// Width and height that the container or the stream's header states, pixels; 0 when not known.

@@ -2,28 +2,33 @@
 //!
 //! Rules, in order: `-` is standard input; `scheme://…` is a URL; an existing file is itself; an existing folder is the
 //! videos in it or, when it has none, its images as one sequence; `name%04d.png` is a numbered sequence;
-//! `* ? [` make a glob, whose images, when it matches nothing else, are one sequence. Folders aren't searched deeper:
-//! `folder/**/*.mp4` does that.
+//! `* ? [` make a glob, whose images, when it matches nothing else, are one sequence. Folders are searched deeper where
+//! that is asked for; `folder/**/*.mp4` does so too.
 //!
-//! Invariant: the order is that of the arguments and, within one, natural (`clip2` before `clip10`), so a run over the
+//! Invariant: each real file is taken once, whatever links lead to it; the order is that of the arguments and, within one, natural (`clip2` before `clip10`), so a run over the
 //! same files is the same run on every machine; what was named twice is taken once.
 
 mod name;
 mod order;
+mod walk;
 
+pub(crate) use name::usable;
 pub use name::{redacted, unique_slugs};
 pub use order::natural_order;
 
 use crate::error::{Error, Result};
-use std::collections::HashSet;
+use crate::units::Stop;
+use std::collections::{BTreeMap, HashSet};
+use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 /// Endings of video files, lower case; a folder gives these (a file named on its own may be called anything).
-const VIDEO_ENDINGS: [&str; 35] = [
-    "3g2", "3gp", "asf", "avi", "divx", "dv", "f4v", "flv", "gif", "h264", "h265", "hevc", "ivf", "m2t", "m2ts", "m2v",
-    "m4v", "mjpeg", "mjpg", "mkv", "mov", "mp4", "mpeg", "mpg", "mts", "mxf", "nut", "ogm", "ogv", "rm", "ts", "vob",
-    "webm", "wmv", "y4m",
+const VIDEO_ENDINGS: [&str; 39] = [
+    "264", "265", "3g2", "3gp", "asf", "avc", "avi", "dav", "divx", "dv", "f4v", "flv", "gif", "h264", "h265", "hevc",
+    "ivf", "m2t", "m2ts", "m2v", "m4v", "mjpeg", "mjpg", "mkv", "mov", "mp4", "mpeg", "mpg", "mts", "mxf", "nut",
+    "ogm", "ogv", "rm", "ts", "vob", "webm", "wmv", "y4m",
 ];
 /// Endings of images that can be frames of a sequence, lower case.
 const IMAGE_ENDINGS: [&str; 17] = [
@@ -61,6 +66,8 @@ pub enum Input {
     Stdin,
     /// Anything with a scheme that FFmpeg opens.
     Url(String),
+    /// The same, of which only the scheme and the host may ever be shown.
+    Secret(String),
 }
 
 impl Input {
@@ -69,7 +76,15 @@ impl Input {
         match self {
             Self::File(path) => Some(path),
             Self::Images(sequence) => Some(&sequence.label),
-            Self::Stdin | Self::Url(_) => None,
+            Self::Stdin | Self::Url(_) | Self::Secret(_) => None,
+        }
+    }
+
+    /// The URL of a stream, with its secrets.
+    pub fn url(&self) -> Option<&str> {
+        match self {
+            Self::Url(url) | Self::Secret(url) => Some(url),
+            Self::File(_) | Self::Images(_) | Self::Stdin => None,
         }
     }
 
@@ -99,6 +114,7 @@ impl fmt::Display for Input {
             Self::Images(sequence) => write!(f, "{}", sequence.label.display()),
             Self::Stdin => write!(f, "standard input"),
             Self::Url(url) => write!(f, "{}", name::redacted(url)),
+            Self::Secret(url) => write!(f, "{}", name::origin(url)),
         }
     }
 }
@@ -106,50 +122,109 @@ impl fmt::Display for Input {
 /// Scheme of a camera at this machine (Video for Linux): `v4l2:///dev/video0`, which `/dev/video0` stands for.
 pub const CAMERA: &str = "v4l2://";
 
-/// All inputs that the arguments name, each once, in a fixed order.
+/// How folders are searched.
+#[derive(Debug, Clone, Default)]
+pub struct Search {
+    /// Whether the folders of a folder are searched too.
+    pub recursive: bool,
+    /// Ends a long search.
+    pub stop: Stop,
+}
+
+/// What the arguments name.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// The inputs, each once.
+    pub inputs: Vec<Input>,
+    /// Visible files of named folders that are no videos, and folders in them that were not searched.
+    pub passed_over: (usize, usize),
+}
+
+/// All inputs that the arguments name, each once, in a fixed order; folders are not searched deeper.
 ///
 /// # Errors
-/// [`Error::Input`] for the first argument that names nothing usable.
-pub fn expand(arguments: &[String]) -> Result<Vec<Input>> {
-    let mut seen = HashSet::new();
-    let mut inputs = Vec::new();
+/// As [`expand_in`].
+pub fn expand<S: AsRef<OsStr>>(arguments: &[S]) -> Result<Vec<Input>> {
+    Ok(expand_in(arguments, &Search::default())?.inputs)
+}
+
+/// As [`expand`], with a say in how folders are searched.
+///
+/// # Errors
+/// [`Error::Input`] for the first argument that names nothing usable; [`Error::Stopped`] when stopped meanwhile.
+pub fn expand_in<S: AsRef<OsStr>>(arguments: &[S], search: &Search) -> Result<Found> {
+    let (mut seen, mut files) = (HashSet::new(), HashSet::new());
+    let mut all = Found::default();
     for argument in arguments {
-        for input in parse(argument)? {
-            if seen.insert(input.clone()) {
-                inputs.push(input);
+        let found = look(argument.as_ref(), search)?;
+        all.passed_over.0 += found.passed_over.0;
+        all.passed_over.1 += found.passed_over.1;
+        for input in found.inputs {
+            let real = match &input {
+                Input::File(path) => walk::identity(path),
+                _ => None,
+            };
+            if seen.insert(input.clone()) && real.is_none_or(|real| files.insert(real)) {
+                all.inputs.push(input);
             }
         }
     }
-    if inputs.iter().filter(|input| **input == Input::Stdin).count() > 0 && inputs.len() > 1 {
+    if all.inputs.len() > 1 && all.inputs.contains(&Input::Stdin) {
         return Err(Error::input(
             "-",
             "standard input can only be analysed alone: name the other inputs in another run",
         ));
     }
-    Ok(inputs)
+    Ok(all)
 }
 
 /// The inputs that one argument names; at least one.
 ///
 /// # Errors
-/// As [`expand`].
+/// As [`expand_in`].
 pub fn parse(argument: &str) -> Result<Vec<Input>> {
-    if argument.is_empty() {
+    Ok(look(OsStr::new(argument), &Search::default())?.inputs)
+}
+
+fn look(argument: &OsStr, search: &Search) -> Result<Found> {
+    let one = |input| Ok(Found { inputs: vec![input], ..Found::default() });
+    // What is not Unicode can only be a name.
+    let Some(text) = argument.to_str() else { return look_for_path(argument, search) };
+    if text.is_empty() {
         return Err(Error::input("''", "an empty name: name a file, a folder, a glob, a URL or `-`"));
     }
-    if argument == "-" {
-        return Ok(vec![Input::Stdin]);
+    if text == "-" {
+        return one(Input::Stdin);
     }
-    if argument.starts_with("/dev/video") {
-        return Ok(vec![Input::Url(format!("{CAMERA}{argument}"))]);
+    if text.starts_with("/dev/video") {
+        return one(Input::Url(format!("{CAMERA}{text}")));
     }
-    if let Some(path) = argument.strip_prefix("file://").or_else(|| argument.strip_prefix("file:")) {
-        return parse_path(path);
+    if let Some(path) = text.strip_prefix("file://") {
+        let path = path.strip_prefix("localhost").unwrap_or(path);
+        // A name that is there as it stands needs no decoding.
+        let decoded = if Path::new(path).exists() { path.into() } else { percent_decoded(path) };
+        return look_for_path(&decoded, search);
     }
-    if is_url(argument) {
-        return Ok(vec![Input::Url(argument.to_owned())]);
+    if let Some(path) = text.strip_prefix("file:") {
+        return look_for_path(OsStr::new(path), search);
     }
-    parse_path(argument)
+    if is_url(text) {
+        return one(Input::Url(text.to_owned()));
+    }
+    look_for_path(argument, search)
+}
+
+/// A path with its `%20` and the like as the bytes that they stand for.
+fn percent_decoded(path: &str) -> OsString {
+    let digit = |byte: Option<&u8>| byte.and_then(|b| char::from(*b).to_digit(16));
+    let (bytes, mut out) = (path.as_bytes(), Vec::with_capacity(path.len()));
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
+        let code = digit(bytes.get(at + 1)).zip(digit(bytes.get(at + 2))).filter(|_| byte == b'%');
+        out.push(code.map_or(byte, |(high, low)| (high * 16 + low) as u8));
+        at += if code.is_some() { 3 } else { 1 };
+    }
+    OsString::from_vec(out)
 }
 
 /// `scheme://`, where the scheme is letters, digits, `+`, `-`, `.` after a letter.
@@ -161,48 +236,53 @@ fn is_url(argument: &str) -> bool {
     })
 }
 
-fn parse_path(argument: &str) -> Result<Vec<Input>> {
+fn look_for_path(argument: &OsStr, search: &Search) -> Result<Found> {
     let path = Path::new(argument);
+    let shown = path.to_string_lossy();
+    let found = |inputs| Ok(Found { inputs, ..Found::default() });
     match std::fs::metadata(path) {
-        Ok(meta) if meta.is_dir() => in_folder(path),
-        Ok(_) => Ok(vec![Input::File(path.to_owned())]),
-        Err(_) if Pattern::of(argument).is_some() => numbered(argument),
-        Err(_) if argument.contains(['*', '?', '[']) => matching(argument),
+        Ok(meta) if meta.is_dir() => in_folder(path, search),
+        Ok(_) => found(vec![Input::File(path.to_owned())]),
+        Err(_) if Pattern::of(&shown).is_some() => found(numbered(&shown)?),
+        Err(_) if shown.contains(['*', '?', '[']) => found(matching(&shown, search)?),
         Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => {
-            Err(Error::input(argument, "no permission to look there: check the owner and mode of its folders"))
+            Err(Error::input(shown, "no permission to look there: check the owner and mode of its folders"))
         }
-        Err(_) => Err(Error::input(argument, "no such file or folder: check the spelling and where you are")),
+        Err(_) => Err(Error::input(shown, "no such file or folder: check the spelling and where you are")),
     }
 }
 
-/// The videos of a folder or, without any, its images as one sequence.
-fn in_folder(folder: &Path) -> Result<Vec<Input>> {
-    let files = list(folder)?;
-    let chosen = videos_or_sequence(folder, files)?;
-    if chosen.is_empty() {
+/// The videos of a folder (and of the folders in it, where that is asked for) or, without any, its images as one sequence.
+fn in_folder(folder: &Path, search: &Search) -> Result<Found> {
+    let depth = if search.recursive { usize::MAX } else { 0 };
+    let walked = walk::files(folder, depth, &search.stop)?;
+    let mut by_folder: BTreeMap<PathBuf, Vec<PathBuf>> = BTreeMap::new();
+    let total = walked.files.len();
+    for file in walked.files {
+        by_folder.entry(file.parent().unwrap_or(folder).to_owned()).or_default().push(file);
+    }
+    let mut inputs = Vec::new();
+    for (folder, files) in by_folder {
+        inputs.extend(videos_or_sequence(&folder, files)?);
+    }
+    inputs.sort_by(|a, b| natural_order(a.path().unwrap_or(folder), b.path().unwrap_or(folder)));
+    if inputs.is_empty() {
+        let deeper = match walked.left_out {
+            0 => "name another",
+            _ => "look into the folders in it with --recursive, or with a glob such as `folder/**/*.mp4`",
+        };
         return Err(Error::input(
             folder.display().to_string(),
-            "a folder without a video or an image: name another, or look deeper with a glob such as `folder/**/*.mp4`",
+            format!("a folder without a video or an image: {deeper}"),
         ));
     }
-    Ok(chosen)
+    let taken: usize = inputs.iter().map(|input| if let Input::Images(s) = input { s.files.len() } else { 1 }).sum();
+    Ok(Found { inputs, passed_over: (total - taken, walked.left_out) })
 }
 
 /// The plain, visible files of a folder in natural order.
 fn list(folder: &Path) -> Result<Vec<PathBuf>> {
-    let fail = |e: std::io::Error| {
-        Error::input(folder.display().to_string(), format!("the folder can't be read ({e}): check its owner and mode"))
-    };
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(fail)? {
-        let path = entry.map_err(fail)?.path();
-        let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-        if !hidden && path.is_file() {
-            files.push(path);
-        }
-    }
-    files.sort_by(|a, b| natural_order(a, b));
-    Ok(files)
+    Ok(walk::files(folder, 0, &Stop::new())?.files)
 }
 
 /// The videos among the files; without any, the images as one sequence.
@@ -211,7 +291,7 @@ fn videos_or_sequence(label: &Path, files: Vec<PathBuf>) -> Result<Vec<Input>> {
         let videos = files.into_iter().filter(|file| has_ending(file, &VIDEO_ENDINGS));
         return Ok(videos.map(Input::File).collect());
     }
-    let images: Vec<PathBuf> = files.into_iter().filter(|file| has_ending(file, &IMAGE_ENDINGS)).collect();
+    let images: Vec<PathBuf> = files.into_iter().filter(|file| is_image(file)).collect();
     if images.is_empty() {
         return Ok(Vec::new());
     }
@@ -239,15 +319,12 @@ fn one_kind(label: &Path, files: Vec<ImageFile>) -> Result<ImageSequence> {
 }
 
 /// What a glob matches: all of it but hidden files and folders; images alone are one sequence.
-fn matching(pattern: &str) -> Result<Vec<Input>> {
-    let paths = glob::glob(pattern)
-        .map_err(|e| Error::input(pattern, format!("not a glob: {} at character {}", e.msg, e.pos + 1)))?;
-    let mut files: Vec<PathBuf> = paths.filter_map(std::result::Result::ok).filter(|path| path.is_file()).collect();
-    files.sort_by(|a, b| natural_order(a, b));
+fn matching(pattern: &str, search: &Search) -> Result<Vec<Input>> {
+    let files = walk::matching(pattern, &search.stop)?;
     if files.is_empty() {
         return Err(Error::input(pattern, "the glob matches no file: check it with `ls`, and quote it for the shell"));
     }
-    if files.iter().all(|file| has_ending(file, &IMAGE_ENDINGS)) {
+    if files.iter().all(|file| is_image(file)) {
         return videos_or_sequence(Path::new(pattern), files);
     }
     Ok(files.into_iter().map(Input::File).collect())
@@ -294,6 +371,11 @@ fn numbered(argument: &str) -> Result<Vec<Input>> {
         return Err(nothing());
     }
     Ok(vec![Input::Images(one_kind(Path::new(argument), files)?)])
+}
+
+/// Whether a file is called like an image.
+pub(crate) fn is_image(path: &Path) -> bool {
+    has_ending(path, &IMAGE_ENDINGS)
 }
 
 fn ending(path: &Path) -> String {
@@ -370,7 +452,7 @@ mod tests {
         assert_eq!(parse("rtsp://cam/1").unwrap(), [Input::Url("rtsp://cam/1".into())]);
         assert!(parse("no/such/file.mp4").unwrap_err().to_string().contains("no such file"));
         assert!(parse("").is_err());
-        assert!(expand(&["-".into(), "rtsp://cam/1".into()]).unwrap_err().to_string().contains("alone"));
+        assert!(expand(&["-", "rtsp://cam/1"]).unwrap_err().to_string().contains("alone"));
         let empty = folder_with(&["readme.txt"]);
         assert!(parse(empty.path().to_str().unwrap()).unwrap_err().to_string().contains("without a video"));
     }

@@ -6,33 +6,82 @@ use std::path::{Component, Path, PathBuf};
 
 /// Longest slug, in bytes: file systems allow 255, and reports add endings and numbers.
 const LONGEST_SLUG: usize = 120;
-/// Words that mark a query parameter as secret, wherever they stand in its name.
-const SECRET_WORDS: [&str; 10] =
-    ["token", "key", "auth", "pass", "pwd", "secret", "sig", "credential", "session", "policy"];
+/// Words that mark what follows a name as secret, wherever they stand in the name.
+const SECRET_WORDS: [&str; 19] = [
+    "token", "key", "auth", "pas", "pwd", "pw", "secret", "sig", "cred", "sess", "policy", "login", "streamid",
+    "nonce", "code", "hash", "jwt", "sid", "user",
+];
+/// What may stand between pairs of names and values within a part of a path.
+const BETWEEN: [char; 7] = ['_', ';', ',', ':', '!', '|', '='];
+/// A part of a path at least this long, of letters and digits mixed, is taken for a key.
+const KEY_LENGTH: usize = 20;
 /// What stands in a secret's place.
 const HIDDEN: &str = "***";
 
-/// The URL without user name, password and the values of query parameters that look secret.
+/// The URL without what may be secret: when in doubt, all up to the last `@`; the values of names that look secret, in
+/// the path and in the query; parts of a path that look like keys, and the last one of RTMP, which is the stream's key.
 pub fn redacted(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let authority_end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let (authority, tail) = rest.split_at(authority_end);
-    let host = match authority.rsplit_once('@') {
-        Some((_, host)) => format!("{HIDDEN}@{host}"),
-        None => authority.to_owned(),
-    };
-    let (before, query) = tail.split_once('?').map_or((tail, None), |(before, query)| (before, Some(query)));
-    let query = query.map(|query| {
-        let parameters: Vec<String> = query.split('&').map(redacted_parameter).collect();
-        format!("?{}", parameters.join("&"))
-    });
-    format!("{scheme}://{host}{before}{}", query.unwrap_or_default())
+    let (user, rest) = rest.rsplit_once('@').map_or(("", rest), |(_, rest)| ("***@", rest));
+    let (path, query) = rest.split_once('?').map_or((rest, None), |(path, query)| (path, Some(query)));
+    let mut parts: Vec<String> = path.split('/').map(redacted_part).collect();
+    if scheme.to_lowercase().starts_with("rtmp")
+        && let [_, _, .., key] = &mut parts[..]
+    {
+        HIDDEN.clone_into(key);
+    }
+    // The host is no key, however long.
+    if let Some(host) = path.split('/').next() {
+        host.clone_into(&mut parts[0]);
+    }
+    let query = query.map(|query| query.split('&').map(without_values).collect::<Vec<_>>().join("&"));
+    format!("{scheme}://{user}{}{}", parts.join("/"), query.map_or(String::new(), |query| format!("?{query}")))
 }
 
-fn redacted_parameter(parameter: &str) -> String {
-    let Some((name, _)) = parameter.split_once('=') else { return parameter.to_owned() };
-    let lower = name.to_lowercase();
-    if SECRET_WORDS.iter().any(|word| lower.contains(word)) { format!("{name}={HIDDEN}") } else { parameter.to_owned() }
+/// Scheme and host of a URL: all of one that was kept out of the settings on purpose.
+pub(super) fn origin(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return HIDDEN.into() };
+    let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
+    format!("{scheme}://{}", rest.split(['/', '?', '#', ':']).next().unwrap_or(rest))
+}
+
+fn redacted_part(part: &str) -> String {
+    let stem = part.split('.').next().unwrap_or(part);
+    let has = |kind: fn(&u8) -> bool| stem.bytes().any(|b| kind(&b));
+    let plain = stem.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    if stem.len() >= KEY_LENGTH && plain && has(u8::is_ascii_digit) && has(u8::is_ascii_alphabetic) {
+        return HIDDEN.into();
+    }
+    without_values(part)
+}
+
+/// A part of a path or a query, up to the value of the first name that looks secret.
+fn without_values(part: &str) -> String {
+    for (at, _) in part.match_indices('=') {
+        let name = part[..at].rsplit(BETWEEN).next().unwrap_or(part).to_lowercase();
+        if SECRET_WORDS.iter().any(|word| name.contains(word)) {
+            return format!("{}{HIDDEN}", &part[..=at]);
+        }
+    }
+    part.to_owned()
+}
+
+/// The URL as FFmpeg understands it: where the password holds what ends a host's name (`/`, `?`, `#`), or an `@`, these
+/// are written as `%` codes.
+pub(crate) fn usable(url: &str) -> String {
+    let whole = || url.to_owned();
+    let Some((scheme, rest)) = url.split_once("://") else { return whole() };
+    let first = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    // A port is digits; what else follows a colon is the beginning of a password.
+    let password = first.split_once(':').is_some_and(|(_, word)| !word.bytes().all(|b| b.is_ascii_digit()));
+    let Some((user, host)) = rest.rsplit_once('@').filter(|_| password && !first.starts_with('[')) else {
+        return whole();
+    };
+    let code = |c: char| match c {
+        '/' | '?' | '#' | '@' => format!("%{:02X}", u32::from(c)),
+        c => c.to_string(),
+    };
+    format!("{scheme}://{}@{host}", user.chars().map(code).collect::<String>())
 }
 
 /// See [`Input::slug`].
@@ -49,7 +98,8 @@ pub(super) fn slug(input: &Input) -> String {
             parent.map_or_else(|| stem(&sequence.label), |name| Some(name.to_string_lossy().into_owned()))
         }
         Input::Stdin => Some("stdin".to_owned()),
-        Input::Url(url) => Some(url_name(url)),
+        Input::Url(url) => Some(url_name(&redacted(url))),
+        Input::Secret(url) => Some(url_name(&origin(url))),
     };
     plain(&name.unwrap_or_default())
 }
@@ -126,8 +176,32 @@ mod tests {
             shown("https://host/v.mp4?id=7&X-Amz-Signature=abc&access_token=q"),
             "https://host/v.mp4?id=7&X-Amz-Signature=***&access_token=***"
         );
-        assert_eq!(shown("https://host/a@b.mp4"), "https://host/a@b.mp4");
+        assert_eq!(shown("https://host/a@b.mp4"), "https://***@b.mp4", "it may be a password with a slash");
+        for password in ["pa/ss", "pa?ss", "pa#ss", "p/a@s?s"] {
+            let url = format!("rtsp://admin:{password}@cam:554/live");
+            assert_eq!(shown(&url), "rtsp://***@cam:554/live");
+            assert!(!Input::Url(url).slug().contains("ss"));
+        }
+        let path = "rtsp://cam/user=admin_password=tlJwpbo6_channel=1_stream=0.sdp?real_stream";
+        assert_eq!(shown(path), "rtsp://cam/user=***?real_stream");
+        assert_eq!(
+            shown("http://cam/v.cgi?loginuse=me&loginpas=x&pw=y&a=1"),
+            "http://cam/v.cgi?loginuse=***&loginpas=***&pw=***&a=1"
+        );
+        assert_eq!(shown("rtmp://a.rtmp.host/live2/abcd-efgh"), "rtmp://a.rtmp.host/live2/***");
+        assert_eq!(shown("srt://h:1?streamid=#!::u=me,r=a/b?c"), "srt://h:1?streamid=***");
+        assert_eq!(shown("https://h/hls/9f86d081884c7d659a2feaa0/index.m3u8"), "https://h/hls/***/index.m3u8");
+        let hidden = Input::Secret("rtsp://u:p@cam:554/1".into());
+        assert_eq!((hidden.to_string(), hidden.slug()), ("rtsp://cam".into(), "cam".into()));
         assert_eq!(shown("srt://host:1?passphrase=x&latency=3"), "srt://host:1?passphrase=***&latency=3");
+    }
+
+    #[test]
+    fn passwords_with_slashes_reach_ffmpeg_as_codes() {
+        assert_eq!(usable("rtsp://admin:pa/s?s#@1@cam:554/x"), "rtsp://admin:pa%2Fs%3Fs%23%401@cam:554/x");
+        for same in ["rtsp://cam:554/a@b", "rtsp://u:p@cam/x", "http://[::1]:80/a@b", "udp://239.0.0.1:1234", "x"] {
+            assert_eq!(usable(same), same);
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The sections of `bundle.toml`.
 
-use crate::clip::ResizeRule;
+use crate::clip::{ClipSpec, ResizeRule};
 use crate::model::jepa::Widths;
 use serde::{Deserialize, Serialize};
 
@@ -186,6 +186,9 @@ pub struct SelfTest {
     pub seed: u32,
     /// Largest relative difference allowed.
     pub tolerance_rel: f64,
+    /// Frames of the noise where they are fewer than a clip has: the contexts are then those of `surprise`.
+    #[serde(default)]
+    pub frames: Option<u32>,
     /// The window surprise for each context length; of a model that predicts features.
     #[serde(default)]
     pub surprise: Vec<Expected>,
@@ -195,6 +198,15 @@ pub struct SelfTest {
     /// Of a model of objects; the energies alone may be calm, since in noise there is nothing to see.
     #[serde(default)]
     pub stages: Option<ExpectedStages>,
+}
+
+impl SelfTest {
+    /// The clip of the test, where the model's clips are `spec`.
+    pub fn clip(&self, spec: &ClipSpec) -> ClipSpec {
+        let Some(frames_per_clip) = self.frames else { return spec.clone() };
+        let context_lengths = self.surprise.iter().map(|expected| expected.context).collect();
+        ClipSpec { frames_per_clip, context_lengths, ..spec.clone() }
+    }
 }
 
 /// Mean absolute values of what a model of objects gives in the self-test, which are known in advance.

@@ -71,6 +71,9 @@ impl ObjectsSection {
         if manifest.family != FAMILY || manifest.conditioning.is_some() || manifest.graphs.target_encoder.is_some() {
             return Err(format!("[objects] is of the family {FAMILY}, without conditioning and target encoder"));
         }
+        if manifest.mask_token.is_some() || manifest.self_test.frames.is_some() {
+            return Err("[objects] has no mask_token and no self_test.frames; leave them out".into());
+        }
         if manifest.self_test.stages.is_none() {
             return Err("self_test.stages is missing".into());
         }

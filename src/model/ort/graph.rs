@@ -1,7 +1,7 @@
 //! One ONNX graph, loaded: its session, what it takes and gives, and the time spent in it.
 
 use super::library::Runtime;
-use super::{Device, Interrupt, cuda, placement};
+use super::{Device, Interrupt, cuda, placement, words};
 use crate::error::{Error, Result};
 use crate::model::bundle::ModelBundle;
 use crate::model::objects::ObjectsSection;
@@ -48,9 +48,9 @@ impl Graph {
         engines: Option<&Path>,
     ) -> Result<Self> {
         let mut builder = builder(runtime, device, threads, engines)?;
-        let session = builder
-            .commit_from_file(dir.join(file))
-            .map_err(|error| Error::bundle(dir, format!("{file} can't be loaded on {device}: {error}")))?;
+        let session = builder.commit_from_file(dir.join(file)).map_err(|error| {
+            Error::bundle(dir, format!("{file} can't be loaded on {device}: {}", words::of_load(&error.to_string())))
+        })?;
         Ok(Self::new(session))
     }
 
@@ -143,7 +143,7 @@ impl Graph {
 
 /// What a failed call means: it may have been told to end.
 fn failed(error: &::ort::Error, stop: &Interrupt) -> Error {
-    if stop.pulled() { Error::Stopped } else { Error::Inference(error.to_string()) }
+    if stop.pulled() { Error::Stopped } else { Error::Inference(words::of_run(&error.to_string())) }
 }
 
 /// The contract of the manifest (DESIGN: model bundles).

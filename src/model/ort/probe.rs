@@ -1,10 +1,10 @@
 //! Whether a device really works: a tiny graph is run on it and the answer is looked at.
 
 use super::library::Runtime;
-use super::proto::{self, Element};
 use super::{Device, Interrupt, graph};
 use crate::error::{Error, Result};
 use crate::model::manifest::Precision;
+use crate::model::onnx::proto::{self, Element};
 use crate::model::tensor::noise;
 use std::time::Instant;
 

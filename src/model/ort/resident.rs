@@ -5,12 +5,12 @@
 
 use super::graph::{Graph, builder};
 use super::library::Runtime;
-use super::proto::{self, Element};
 use super::{Device, Interrupt, tensor};
 use crate::error::{Error, Result};
 use crate::model::distance::LAYER_NORM_EPS;
 use crate::model::jepa::{HeldQuestion, Widths};
 use crate::model::network::internal;
+use crate::model::onnx::proto::{self, Element};
 use crate::model::tensor::PixelBatch;
 use ::ort::memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, MemoryType};
 use ::ort::value::{DynValue, PrimitiveTensorElementType, Tensor};

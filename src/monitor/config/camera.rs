@@ -64,6 +64,8 @@ pub struct Camera {
     pub stall: Duration,
     /// How the pictures of an RTSP camera travel.
     pub rtsp_transport: RtspTransport,
+    /// Whether its server may send on to another host.
+    pub follow_redirects: bool,
     /// After an event none opens for so long.
     pub cool_down: MediaTime,
     /// Spikes closer than this are one event.
@@ -92,6 +94,7 @@ pub(super) struct Settings {
     warm_up_s: Option<Seconds>,
     stall_s: Option<Seconds>,
     rtsp_transport: Option<RtspTransport>,
+    follow_redirects: Option<bool>,
     cool_down_s: Option<Seconds>,
     merge_s: Option<Seconds>,
     region: Option<Vec<Polygon>>,
@@ -114,6 +117,7 @@ pub(super) struct WrittenCamera {
     warm_up_s: Option<Seconds>,
     stall_s: Option<Seconds>,
     rtsp_transport: Option<RtspTransport>,
+    follow_redirects: Option<bool>,
     cool_down_s: Option<Seconds>,
     merge_s: Option<Seconds>,
     region: Option<Vec<Polygon>>,
@@ -138,6 +142,7 @@ impl WrittenCamera {
             schedule: self.schedule.clone().or(defaults.schedule),
             warm_up_s: self.warm_up_s.or(defaults.warm_up_s),
             rtsp_transport: self.rtsp_transport.or(defaults.rtsp_transport),
+            follow_redirects: self.follow_redirects.or(defaults.follow_redirects),
             stall_s: self.stall_s.or(defaults.stall_s),
             cool_down_s: self.cool_down_s.or(defaults.cool_down_s),
             merge_s: self.merge_s.or(defaults.merge_s),
@@ -170,6 +175,7 @@ impl Settings {
             schedule: self.schedule.unwrap_or_default().0,
             stall: Duration::from_secs_f64(seconds(self.stall_s, DEFAULT_STALL_S)),
             rtsp_transport: self.rtsp_transport.unwrap_or_default(),
+            follow_redirects: self.follow_redirects.unwrap_or(false),
             cool_down: time(self.cool_down_s, 0.0),
             merge: time(self.merge_s, DEFAULT_MERGE_S),
             region: self.region.unwrap_or_default().into_iter().map(|p| p.0).collect(),
@@ -215,7 +221,7 @@ fn one_input(name: &str) -> Result<Input, String> {
 /// A URL that must not be shown, not even in part.
 fn secret_input(url: &str) -> Result<Input, String> {
     match parse(url).ok().as_deref() {
-        Some([Input::Url(url)]) => Ok(Input::Url(url.clone())),
+        Some([Input::Url(url)]) => Ok(Input::Secret(url.clone())),
         _ => Err("what is there is not a URL such as rtsp://camera/stream".into()),
     }
 }

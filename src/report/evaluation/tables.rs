@@ -67,10 +67,15 @@ pub fn metrics(evaluation: &Evaluation) -> Table {
         std::iter::once(name.to_owned()).chain(scorers.iter().map(|s| cell(s))).collect::<Vec<_>>()
     };
     let pairwise = |statistic: String| {
-        line(&format!("pairwise, {statistic}"), &|s| share(s.accuracy_by(&statistic).map(|p| p.value)))
+        let by = |s: &ScorerRow| s.accuracy.iter().find(|a| a.statistic == statistic).cloned();
+        let half = line(&format!("pairwise, {statistic}"), &|s| share(by(s).map(|a| a.share.value)));
+        let tied =
+            scorers.iter().filter_map(|s| by(s)).any(|a| a.ties_wrong.is_some_and(|wrong| wrong < a.share.value));
+        let wrong = line(&format!("pairwise, {statistic}, ties wrong"), &|s| share(by(s).and_then(|a| a.ties_wrong)));
+        std::iter::once(half).chain(tied.then_some(wrong)).collect::<Vec<_>>()
     };
     let blocks = [
-        statistics(&scorers).into_iter().map(pairwise).collect(),
+        statistics(&scorers).into_iter().flat_map(pairwise).collect(),
         video_rows(&line),
         slot_rows(&line),
         event_rows(&line),
@@ -82,10 +87,16 @@ pub fn metrics(evaluation: &Evaluation) -> Table {
     let scorers = evaluation.scorers.iter().map(|s| words::short_scorer(s).to_owned());
     Table {
         title: "Every metric, all violations".into(),
-        note: "Percent, unless a unit is given. Videos are ranked by their headline maximum. Slots within 0.5 s after an \
-               onset are positive, later ones of that video are left out. Scorers without a calibrated baseline have no \
-               events; the false alarms at a fixed recall need none."
-            .into(),
+        note: format!(
+            "Percent, unless a unit is given. In pairwise accuracy a tie counts {}. Videos are ranked by their headline \
+             maximum. Slots within 0.5 s after an onset are positive, later ones of that video are left out. Scorers without \
+             a calibrated baseline have no events; the false alarms at a fixed recall need none.",
+            if evaluation.ties_are_wrong() {
+                "as wrong, as in the published code"
+            } else {
+                "half; where there are ties, a second row counts them as wrong, as the published code does"
+            }
+        ),
         columns: std::iter::once("metric".to_owned()).chain(scorers).collect(),
         rows: blocks.concat(),
         rules,

@@ -1,0 +1,175 @@
+//! From a checkpoint of Hugging Face to a verified bundle, without Python and without a copy of the weights.
+//!
+//! The bundle is a folder with the graphs, which are small, and with the checkpoint's own weight files under a second name
+//! (a hard link: ONNX Runtime refuses symbolic ones, and the bundle outlives the cache it came from). Invariant: a bundle
+//! appears under its name only when every tensor was what the configuration promises, ONNX Runtime has loaded the graphs,
+//! and they gave finite numbers; a failure leaves nothing behind.
+
+mod manifest;
+
+use self::manifest::Draft;
+use super::bundle::{MANIFEST, ModelBundle};
+use super::checkpoint::{Checkpoint, Tensors};
+use super::mask_token::MaskToken;
+use super::network::internal;
+use super::networks::vjepa2;
+use super::ort::{self, RuntimeOptions};
+use crate::clip::ResizeRule;
+use crate::error::{Error, Result};
+use std::path::{Path, PathBuf};
+
+/// What the bundle is to be; what is `None` is taken from the checkpoint.
+#[derive(Debug, Clone, Default)]
+pub struct AddOptions {
+    /// The bundle's name and folder.
+    pub name: String,
+    /// The folder that the bundle's folder is made in.
+    pub into: PathBuf,
+    /// Where the checkpoint came from, in words.
+    pub origin: String,
+    /// Licence of the weights.
+    pub license: Option<String>,
+    /// Side of the model's picture, pixels.
+    pub crop: Option<u32>,
+    /// Frames of a clip.
+    pub frames: Option<u32>,
+    /// Frames per second of the model's clock.
+    pub fps: Option<f64>,
+    /// Context lengths, frames.
+    pub contexts: Vec<u32>,
+    /// Frames between windows.
+    pub stride: Option<u32>,
+    /// Slots predicted after the context.
+    pub horizon: Option<u32>,
+    /// How a picture becomes the model's square.
+    pub resize: Option<ResizeRule>,
+    /// The mask token that the predictor asks with.
+    pub mask_token: Option<usize>,
+    /// Replace a bundle of this name.
+    pub force: bool,
+}
+
+/// A bundle that was made.
+#[derive(Debug)]
+pub struct Added {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// Bytes of weights, and how many of them had to be copied.
+    pub weights: u64,
+    /// See `weights`.
+    pub copied: u64,
+    /// Its tensors.
+    pub tensors: usize,
+    /// The mask token.
+    pub mask_token: Option<MaskToken>,
+}
+
+/// Makes a bundle.
+///
+/// # Errors
+/// [`Error::Input`] when the checkpoint is not what it says, [`Error::Config`] when it is not of a kind that startle
+/// writes or an option does not fit it, [`Error::Output`] when the bundle can't be written, and as
+/// [`super::ort::open`].
+pub fn add(checkpoint: &Checkpoint, options: &AddOptions, runtime: &RuntimeOptions) -> Result<Added> {
+    let folder = options.into.join(&options.name);
+    if options.name.is_empty() || Path::new(&options.name).components().count() != 1 || options.name.starts_with('.') {
+        return Err(Error::Config(format!("--name {:?} is no name of a folder", options.name)));
+    }
+    if folder.exists() && !options.force {
+        let reason = "is there already; `startle models remove` it, name another one with --name, or give --force";
+        return Err(Error::bundle(folder, reason));
+    }
+    let parts = Parts::of(checkpoint, options)?;
+    let fail = |error| Error::output(&options.into, error);
+    std::fs::create_dir_all(&options.into).map_err(fail)?;
+    let work =
+        tempfile::Builder::new().prefix(&format!(".{}.", options.name)).tempdir_in(&options.into).map_err(fail)?;
+    let copied = parts.write(checkpoint, work.path())?;
+    let draft = Draft::new(checkpoint, options, &parts, work.path())?;
+    // What the graphs give is not known yet; loading asks for a figure.
+    draft.write(work.path(), 1.0)?;
+    let (outcome, _) = ort::verify(&ModelBundle::load(work.path())?, runtime)?;
+    let [figure] = &outcome.0[..] else { return Err(internal("the self-test has one context".into())) };
+    draft.write(work.path(), figure.found)?;
+    open_to_all(work.path()).map_err(fail)?;
+    if folder.exists() {
+        remove(&folder)?;
+    }
+    std::fs::rename(work.keep(), &folder).map_err(|error| Error::output(&folder, error))?;
+    let weights = parts.tensors.values().map(|stored| stored.place.length).sum();
+    Ok(Added { folder, weights, copied, tensors: parts.tensors.len(), mask_token: parts.mask_token })
+}
+
+/// Removes a bundle: the files that its manifest names, and the folder if nothing else is in it. Gives the bytes of the
+/// names that went; those of weights are free once no other name is left.
+///
+/// # Errors
+/// [`Error::Bundle`] when it is no bundle, [`Error::Output`] when a file can't be removed.
+pub fn remove(folder: &Path) -> Result<u64> {
+    let manifest = super::manifest::Manifest::read(folder)?;
+    let mut names: Vec<&str> = manifest.files().into_iter().map(|(file, _)| file).collect();
+    names.push(MANIFEST);
+    names.sort_unstable();
+    names.dedup();
+    if let Some(name) = names.iter().find(|name| Path::new(name).components().count() != 1) {
+        return Err(Error::bundle(folder, format!("names a file outside of it: {name}; remove it by hand")));
+    }
+    let mut bytes = 0;
+    for name in names {
+        let path = folder.join(name);
+        bytes += std::fs::metadata(&path).map_or(0, |data| data.len());
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(Error::output(path, error)),
+            _ => {}
+        }
+    }
+    std::fs::remove_dir(folder).map_err(|error| Error::output(folder, error))?;
+    Ok(bytes)
+}
+
+/// What a bundle is made of, beside the weights.
+pub(super) struct Parts {
+    config: vjepa2::Config,
+    tensors: Tensors,
+    mask_token: Option<MaskToken>,
+    graphs: Vec<(&'static str, Vec<u8>)>,
+}
+
+impl Parts {
+    fn of(checkpoint: &Checkpoint, options: &AddOptions) -> Result<Self> {
+        let fail = |reason: String| Error::Config(format!("{}: {reason}", checkpoint.folder().display()));
+        if checkpoint.model_type() != vjepa2::FAMILY {
+            return Err(fail(format!(
+                "model_type {:?} in its config.json; startle writes bundles of {:?}. V-JEPA 1, 2.1 and 2-AC come as .pt files, \
+                 for which there is the Python exporter (models/README.md)",
+                checkpoint.model_type(),
+                vjepa2::FAMILY
+            )));
+        }
+        let config = vjepa2::Config::read(&checkpoint.config, options.crop)?;
+        let tensors = checkpoint.exactly(&vjepa2::expected(&config), vjepa2::rename)?;
+        let values = checkpoint.values(&tensors[vjepa2::MASK_TOKENS])?;
+        let token =
+            MaskToken::choose(options.mask_token.unwrap_or(0), &values, config.pred_hidden_size).map_err(fail)?;
+        let graphs = vec![
+            ("encoder", vjepa2::encoder(&config, &tensors)),
+            ("predictor", vjepa2::predictor(&config, &tensors, token.index)),
+        ];
+        Ok(Self { config, tensors, mask_token: Some(token), graphs })
+    }
+
+    /// Puts graphs and weights into `folder`; gives the bytes of weights that were copied.
+    fn write(&self, checkpoint: &Checkpoint, folder: &Path) -> Result<u64> {
+        for (name, graph) in &self.graphs {
+            let path = folder.join(format!("{name}.onnx"));
+            std::fs::write(&path, graph).map_err(|error| Error::output(&path, error))?;
+        }
+        checkpoint.files.iter().map(|(name, file)| file.put(&folder.join(name))).sum()
+    }
+}
+
+/// A temporary folder is its maker's alone; a bundle is as other folders are.
+fn open_to_all(folder: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755))
+}
