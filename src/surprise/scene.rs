@@ -78,7 +78,9 @@ impl Thing {
         let &[present, x, y, half_width, half_height, red, green, blue, probability, ref shapes @ ..] = numbers else {
             return None;
         };
-        let (centre, half, colour) = ([x, y], [half_width, half_height], [red, green, blue]);
+        // A size that was extrapolated may come out below nothing.
+        let half = [half_width, half_height].map(|half| half.max(0.0));
+        let (centre, colour) = ([x, y], [red, green, blue]);
         let thing = Self { centre, half, colour, probability, shapes: shapes.try_into().ok()? };
         (present >= PRESENT).then_some(thing)
     }
