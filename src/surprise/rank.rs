@@ -42,7 +42,7 @@ impl Rank {
             let energy = energies[count - reaching];
             let tied = count - energies.partition_point(|e| *e < energy);
             if knots.last().is_none_or(|last| energy > last.0) {
-                knots.push((energy, -(tied as f64 / count as f64).log10() as f32));
+                knots.push((energy, (count as f64 / tied as f64).log10() as f32));
             }
         }
         Self { part, knots, slope: slope(&energies) }

@@ -75,8 +75,13 @@ pub struct Thing {
 impl Thing {
     /// From [`THING`] numbers; `None` where nothing is present.
     pub fn read(numbers: &[f32]) -> Option<Self> {
-        let &[present, x, y, w, h, r, g, b, probability, s0, s1, s2, s3] = numbers else { return None };
-        let thing = Self { centre: [x, y], half: [w, h], colour: [r, g, b], probability, shapes: [s0, s1, s2, s3] };
+        let &[present, x, y, half_width, half_height, red, green, blue, probability, ref shapes @ ..] = numbers else {
+            return None;
+        };
+        // A size that was extrapolated may come out below nothing.
+        let half = [half_width, half_height].map(|half| half.max(0.0));
+        let (centre, colour) = ([x, y], [red, green, blue]);
+        let thing = Self { centre, half, colour, probability, shapes: shapes.try_into().ok()? };
         (present >= PRESENT).then_some(thing)
     }
 

@@ -206,5 +206,10 @@ pub(super) mod tests {
         paint(&mut heat, 4, &thing(1.2, -0.3, RED), 2.0);
         assert_eq!(heat.iter().filter(|v| **v > 0.0).count(), 1);
         assert_eq!(heat[3], 2.0);
+        // Smaller than nothing, as an extrapolated size may be.
+        let mut numbers = [0.3; 13];
+        (numbers[0], numbers[3], numbers[4]) = (1.0, -0.4, -0.4);
+        paint(&mut heat, 4, &Thing::read(&numbers).unwrap(), 1.0);
+        assert_eq!(heat[5], 1.0);
     }
 }

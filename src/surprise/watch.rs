@@ -12,6 +12,8 @@ use std::collections::VecDeque;
 /// Powers of ten that make a difference in how rare a moment is: eight times as many, where events open on a stream's own
 /// past, are one moment in a hundred. (Most lawful moments have no energy at all, so their own spread says nothing.)
 const LEAST_RARITY: f32 = 0.25;
+/// Signs so long before an event's onset belong to it, nanoseconds: what it takes evidence to add up.
+const LEAD_NANOS: i64 = 400_000_000;
 /// Slots whose signs are remembered for the account of an event.
 const REMEMBERED: usize = 128;
 
@@ -190,11 +192,16 @@ impl Watch {
         }
     }
 
-    /// Says what happened, from the strongest sign at the peak and what else was seen from onset to end.
+    /// Says what happened, from the strongest sign and what else was seen from just before the onset to the end. Evidence
+    /// adds up, so the strongest sign comes before the peak and at times before the onset.
     fn accounted(&self, found: Found) -> Found {
-        let (from, to) = (found.detection.onset, found.detection.end);
-        let during = self.signs.iter().filter(|(start, _)| (from..to).contains(start)).flat_map(|(_, signs)| signs);
-        let account = found.peak.signs.first().map(|main| Account::of(main, during));
+        let (from, to) = (found.detection.onset.nanos() - LEAD_NANOS, found.detection.end);
+        let during = || {
+            let within = |(start, _): &&(MediaTime, Vec<Sign>)| start.nanos() >= from && *start < to;
+            self.signs.iter().filter(within).flat_map(|(_, signs)| signs)
+        };
+        let main = during().chain(found.peak.signs.first()).max_by(|a, b| a.rank.total_cmp(&b.rank));
+        let account = main.map(|main| Account::of(main, during()));
         Found { account, ..found }
     }
 
