@@ -101,6 +101,11 @@ fn encoders_of_pictures_are_bundles_that_expect_a_straight_line() {
         let odd = AddOptions { crop: Some(33), force: true, ..AddOptions::default() };
         let error = try_add(&source, &dir.path().join(name), odd).unwrap_err().to_string();
         assert_says(&error, &["33×33 pixels does not divide into patches of 8×8", "--crop"]);
+        let token = AddOptions { mask_token: Some(0), force: true, ..AddOptions::default() };
+        assert_says(
+            &try_add(&source, &dir.path().join(name), token).unwrap_err().to_string(),
+            &["--mask-token", "none"],
+        );
     }
 }
 

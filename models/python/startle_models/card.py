@@ -157,7 +157,7 @@ def mask_token(weights: Weights, index: int) -> dict[str, dict]:
     if lengths[used] == 0 and any(lengths):
         others = ", ".join(str(i) for i, length in enumerate(lengths) if length)
         reason = f"mask token {used} is zero and token {others} is not, so it was never trained"
-        raise CheckpointError(f"{reason}; choose that one with --mask-index")
+        raise CheckpointError(f"{reason}; choose that one with --mask-token")
     return {"mask_token": {"index": used, "lengths": lengths}}
 
 

@@ -279,7 +279,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     source.add_argument("--target-key", choices=ENCODER_KEYS, default="target_encoder")
     source.add_argument("--target-arch", choices=sorted(ARCHITECTURES), help="its shape (default: the model's)")
     source.add_argument("--target-config", type=Path, help="its shape as JSON")
-    source.add_argument("--mask-index", type=int, default=0, help="mask token, modulo their number (default: 0; one that is zero is refused)")
+    source.add_argument("--mask-token", dest="mask_index", type=int, default=0, help="mask token, modulo their number (default: 0; one that is zero is refused)")
     clip = p.add_argument_group("clip and pixels")
     clip.add_argument("--crop", type=int, help="side of the picture in pixels (default: the configuration's)")
     clip.add_argument("--frames", type=int, help="frames per clip (default: the configuration's)")

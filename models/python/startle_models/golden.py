@@ -52,7 +52,7 @@ CASES = (
             pred_hidden_size=48, pred_num_attention_heads=3, pred_num_hidden_layers=2, pred_num_mask_tokens=3,
         ),
         seed=11,
-        options=("--fps", "10", "--contexts", "4,8,12", "--stride", "2", "--resize", "shorter-side", "--mask-index", "1"),
+        options=("--fps", "10", "--contexts", "4,8,12", "--stride", "2", "--resize", "shorter-side", "--mask-token", "1"),
     ),
     Case(
         "tiny-target",

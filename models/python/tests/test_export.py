@@ -156,7 +156,7 @@ def test_a_graph_that_disagrees_is_not_let_through(sources, tmp_path, capsys, mo
 
 def test_another_mask_token_can_be_chosen(sources, exported, tmp_path):
     assert bundle.read_manifest(exported)["mask_token"]["index"] == 0
-    m = run(sources / "hf", tmp_path / "other", "--mask-index", "2")
+    m = run(sources / "hf", tmp_path / "other", "--mask-token", "2")
     assert m["self_test"]["surprise"] != bundle.read_manifest(exported)["self_test"]["surprise"]
     assert m["parity"]["predictor_max_rel"] < 5e-6
 
@@ -166,7 +166,7 @@ def test_a_mask_token_that_was_never_trained_is_refused(tmp_path, capsys):
     tokens = WEIGHTS.predictor[name].clone()
     tokens[1:] = 0
     source = save_hugging_face(replace(WEIGHTS, predictor=WEIGHTS.predictor | {name: tokens}), tmp_path / "hf")
-    assert export.main([str(source), "--out", str(tmp_path / "one"), "--mask-index", "1"]) == 1
+    assert export.main([str(source), "--out", str(tmp_path / "one"), "--mask-token", "1"]) == 1
     assert "mask token 1 is zero and token 0 is not" in capsys.readouterr().err
     m = run(source, tmp_path / "zero")
     assert m["mask_token"]["index"] == 0 and m["mask_token"]["lengths"][1:] == [0, 0]

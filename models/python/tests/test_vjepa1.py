@@ -212,7 +212,7 @@ def test_bundle_says_where_it_comes_from(paper):
 
 def test_encoder_key_and_mask_token_are_the_ones_asked_for(source, tmp_path):
     pixels = torch.randn(1, 8, 3, 24, 24, generator=torch.Generator().manual_seed(7))
-    run(source, tmp_path / "plain", "--mask-index", "1")
+    run(source, tmp_path / "plain", "--mask-token", "1")
     session, places = bundle.Session(tmp_path / "plain"), torch.arange(SLOTS * AREA)
     whole = encode(STATE["target_encoder"], pixels[0], places)
     assert far(session.encode(pixels.numpy())[0], whole) < TOLERANCE

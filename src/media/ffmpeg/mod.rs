@@ -6,7 +6,7 @@
 //!
 //! Invariants: one frame is decoded ahead, so that a frame's end is the next frame's time; memory does not grow with
 //! the length of the video; a picture that the decoder had to make up is never shown; nothing here waits where
-//! [`Stop`] can't reach it (a name look-up is the exception: the system's resolver can't be interrupted).
+//! [`crate::units::Stop`] can't reach it (a name look-up is the exception: the system's resolver can't be interrupted).
 
 mod capture;
 mod clip;
@@ -16,6 +16,7 @@ mod demux;
 mod device;
 mod explain;
 mod opening;
+mod options;
 mod pipe;
 mod playlist;
 mod raw;
@@ -29,7 +30,7 @@ use super::open::Input;
 use super::timeline::{Jump, Mended, Place, Stamp, Timeline};
 use super::{FrameSource, GapReason, Picture, Step, VideoInfo};
 use crate::error::{Error, Result};
-use crate::units::{MediaTime, Stop};
+use crate::units::MediaTime;
 pub use clip::{ClipSource, ClipWriter, Container, Sealed, measure, seal};
 pub use convert::ColourRule;
 use convert::{Converter, Display};
@@ -38,95 +39,16 @@ pub use device::Decoding;
 use ffmpeg_next as ffmpeg;
 use ffmpeg_next::format::Pixel;
 use ffmpeg_next::frame::Video;
+pub use options::{OpenOptions, RtspTransport};
 use std::collections::VecDeque;
 use std::sync::{Arc, Once};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 pub use tap::{Cut, PacketTap, Piece, Reached, TapLimits};
 pub use trust::Limits;
 use whole::{Next, WholeFrames};
 
 /// Frame rate assumed when the container states none: FFmpeg's own default.
 const DEFAULT_FPS: f64 = 25.0;
-
-/// How an RTSP camera's pictures travel.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum RtspTransport {
-    /// Over TCP where the camera can: packets lost on UDP are smeared pictures, and smeared pictures are surprise.
-    #[default]
-    Auto,
-    /// Over TCP or not at all.
-    Tcp,
-    /// Over UDP.
-    Udp,
-}
-
-impl std::str::FromStr for RtspTransport {
-    type Err = String;
-
-    fn from_str(text: &str) -> std::result::Result<Self, String> {
-        match text {
-            "auto" => Ok(Self::Auto),
-            "tcp" => Ok(Self::Tcp),
-            "udp" => Ok(Self::Udp),
-            _ => Err(format!("{text} is not auto, tcp or udp")),
-        }
-    }
-}
-
-/// How to open an input.
-#[derive(Debug, Clone)]
-pub struct OpenOptions {
-    /// Ends every blocked read.
-    pub stop: Stop,
-    /// Decoder threads on the processor, at least 1.
-    pub threads: usize,
-    /// Where to decode. A GPU that is not there is an error; a codec that the GPU has no decoder for is decoded by the
-    /// processor, and [`VideoInfo::notes`] says so.
-    pub decoding: Decoding,
-    /// Limit of one operation (connect, read) of a network or a disk.
-    pub timeout: Duration,
-    /// Images per second of an image sequence.
-    pub image_fps: f64,
-    /// Pictures per second of a stream that states no rate of its own; `None`: 25, with a note.
-    pub fps: Option<f64>,
-    /// Which of several video tracks to take, counted from 1; `None`: FFmpeg's choice.
-    pub track: Option<u16>,
-    /// How much the input may take.
-    pub limits: Limits,
-    /// Whether it is watched as it happens: times then count from its first frame, and frames without a usable time are
-    /// placed as they come.
-    pub live: bool,
-    /// Whether the server of a URL may send on to another host.
-    pub other_hosts: bool,
-    /// How an RTSP camera's pictures travel.
-    pub rtsp_transport: RtspTransport,
-    /// Keeps the last packets of the video stream.
-    pub tap: Option<Arc<PacketTap>>,
-    /// How YUV becomes RGB.
-    pub colours: ColourRule,
-}
-
-impl Default for OpenOptions {
-    /// Two decoder threads (more add latency, not much speed, next to inference), ten seconds, 25 images per second.
-    fn default() -> Self {
-        Self {
-            stop: Stop::new(),
-            threads: 2,
-            decoding: Decoding::default(),
-            timeout: Duration::from_secs(10),
-            image_fps: DEFAULT_FPS,
-            fps: None,
-            track: None,
-            limits: Limits::default(),
-            live: false,
-            other_hosts: true,
-            rtsp_transport: RtspTransport::default(),
-            tap: None,
-            colours: ColourRule::default(),
-        }
-    }
-}
 
 /// Sound that begins longer before the picture than this is a fault of the container.
 const LONGEST_LEAD: MediaTime = MediaTime::from_nanos(3600 * 1_000_000_000);

@@ -13,7 +13,7 @@ use super::checkpoint::Checkpoint;
 use super::mask_token::MaskToken;
 use super::network::internal;
 use super::networks::{self, Made};
-use super::ort::{self, RuntimeOptions};
+use super::ort::{RuntimeOptions, verify};
 use crate::clip::ResizeRule;
 use crate::error::{Error, Result};
 use std::path::{Path, PathBuf};
@@ -88,7 +88,7 @@ pub fn add(checkpoint: &Checkpoint, options: &AddOptions, runtime: &RuntimeOptio
     let draft = Draft::new(checkpoint, options, &made, work.path())?;
     // What the graphs give is not known yet; loading asks for a figure.
     draft.write(work.path(), 1.0)?;
-    let (outcome, _) = ort::verify(&ModelBundle::load(work.path())?, runtime)?;
+    let (outcome, _) = verify(&ModelBundle::load(work.path())?, runtime)?;
     let [figure] = &outcome.0[..] else { return Err(internal("the self-test has one context".into())) };
     draft.write(work.path(), figure.found)?;
     open_to_all(work.path()).map_err(fail)?;

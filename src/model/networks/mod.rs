@@ -70,6 +70,10 @@ pub(super) struct Facts {
 pub(super) fn make(checkpoint: &Checkpoint, crop: Option<u32>, mask_token: Option<usize>) -> Result<Made> {
     match checkpoint.model_type() {
         vjepa2::FAMILY => vjepa2::make(checkpoint, crop, mask_token),
+        dinov2::MODEL_TYPE | dinov3::MODEL_TYPE if mask_token.is_some() => Err(Error::Config(format!(
+            "{}: --mask-token: an encoder of pictures asks with none; leave it out",
+            checkpoint.folder().display()
+        ))),
         dinov2::MODEL_TYPE => dinov2::make(checkpoint, crop),
         dinov3::MODEL_TYPE => dinov3::make(checkpoint, crop),
         other => Err(Error::Config(format!(
