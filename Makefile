@@ -5,7 +5,7 @@ CARGO ?= cargo
 PYTHON := .venv/bin/python
 DEMO := samples/colour_0_impossible.mp4
 
-.PHONY: help demo test test-rust test-python lint setup setup-tests build fuzz bench soak model benchmark bundle clean
+.PHONY: help demo test test-rust test-python models-check lint setup setup-tests build fuzz bench soak model benchmark bundle clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 20
@@ -20,6 +20,10 @@ test-rust: setup ## The Rust tests alone
 
 test-python: setup-tests ## The exporter's, the world's and the trainer's tests alone
 	cd models/python && OMP_NUM_THREADS=1 ../../$(PYTHON) -m pytest -q tests
+
+models-check: setup-tests ## startle models add: against transformers, the exporter, and a hub on this machine
+	$(CARGO) test --locked --test models_add --test paper_pixels
+	cd models/python && OMP_NUM_THREADS=1 ../../$(PYTHON) -m pytest -q tests/test_models_add.py
 
 lint: setup ## Formatting and lints
 	$(CARGO) fmt --check

@@ -1,7 +1,7 @@
 //! `startle models add`: from a checkpoint of Hugging Face to a bundle, and every way in which that is refused.
 //!
-//! `tests/data/checkpoints/vjepa2` is a small V-JEPA 2 with random weights and the surprise that
-//! `transformers.VJEPA2Model` gives (`python -m startle_models.golden_checkpoint`).
+//! `tests/data/checkpoints` holds small models with random weights and the surprise that the classes of `transformers` give
+//! (`python -m startle_models.golden_checkpoint`).
 //! Needs ONNX Runtime (`make test` sets it up); without it these tests fail and say so.
 
 #[path = "models_add/hub.rs"]
@@ -41,6 +41,18 @@ fn surprises(folder: &Path) -> Vec<(u32, f64)> {
     scored.contexts.iter().map(|c| (c.context, c.surprise())).collect()
 }
 
+/// That a bundle gives, for every context, the surprise that lies beside its checkpoint.
+fn assert_surprise_of_transformers(source: &Path, folder: &Path) {
+    let text = std::fs::read_to_string(source.join("expected.json")).unwrap();
+    let expected: serde_json::Value = serde_json::from_str(&text).unwrap();
+    for (context, found) in surprises(folder) {
+        let expected = expected["surprise"][context.to_string()].as_f64().unwrap();
+        let difference = (found - expected).abs() / expected;
+        println!("context {context}: {found:.9}, transformers {expected:.9}, relative difference {difference:.1e}");
+        assert!(difference <= 1e-6, "context {context}: {found} and {expected}");
+    }
+}
+
 fn assert_says(text: &str, words: &[&str]) {
     for word in words {
         assert!(text.contains(word), "{text:?} does not say {word:?}");
@@ -54,14 +66,7 @@ fn a_folder_is_a_bundle_with_the_surprise_of_transformers_and_no_copy_of_the_wei
     assert_eq!((added.copied, added.tensors), (0, 75));
     let inode = |path: PathBuf| std::fs::metadata(path).unwrap().ino();
     assert_eq!(inode(added.folder.join("model.safetensors")), inode(committed().join("model.safetensors")));
-    let text = std::fs::read_to_string(committed().join("expected.json")).unwrap();
-    let expected: serde_json::Value = serde_json::from_str(&text).unwrap();
-    for (context, found) in surprises(&added.folder) {
-        let expected = expected["surprise"][context.to_string()].as_f64().unwrap();
-        let difference = (found - expected).abs() / expected;
-        println!("context {context}: {found:.9}, transformers {expected:.9}, relative difference {difference:.1e}");
-        assert!(difference <= 1e-6, "context {context}: {found} and {expected}");
-    }
+    assert_surprise_of_transformers(&committed(), &added.folder);
     let bundle = ModelBundle::load(&added.folder).unwrap();
     let outcome = startle::model::self_test::run(&bundle, &mut load(&bundle)).unwrap();
     assert!(outcome.passed() && outcome.0.len() == 1, "{outcome:?}");
@@ -71,6 +76,32 @@ fn a_folder_is_a_bundle_with_the_surprise_of_transformers_and_no_copy_of_the_wei
     assert!(remove(&added.folder).unwrap() > 100_000);
     assert!(!added.folder.exists() && committed().join("model.safetensors").is_file());
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn encoders_of_pictures_are_bundles_that_expect_a_straight_line() {
+    let dir = place();
+    for (name, tensors) in [("dinov2", 43), ("dinov3", 43)] {
+        let source = data("checkpoints").join(name);
+        let added = try_add(&source, &dir.path().join(name), AddOptions::default()).unwrap();
+        let bundle = ModelBundle::load(&added.folder).unwrap();
+        assert_eq!((bundle.manifest().family.as_str(), added.mask_token), ("frames", None));
+        assert_eq!((bundle.spec().crop_size, bundle.spec().tubelet_size, bundle.spec().frames_per_clip), (32, 1, 3));
+        assert_surprise_of_transformers(&source, &added.folder);
+        assert!(added.tensors.abs_diff(tensors) < 3, "{name}: {} tensors", added.tensors);
+        let longer = AddOptions {
+            frames: Some(5),
+            contexts: vec![2, 3],
+            horizon: Some(2),
+            force: true,
+            ..AddOptions::default()
+        };
+        let longer = try_add(&source, &dir.path().join(name), longer).unwrap();
+        assert_eq!(surprises(&longer.folder).len(), 2);
+        let odd = AddOptions { crop: Some(33), force: true, ..AddOptions::default() };
+        let error = try_add(&source, &dir.path().join(name), odd).unwrap_err().to_string();
+        assert_says(&error, &["33×33 pixels does not divide into patches of 8×8", "--crop"]);
+    }
 }
 
 #[test]

@@ -32,7 +32,7 @@ pub struct ModelsArgs {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Make a bundle of a V-JEPA 2 model of Hugging Face, from its folder or the hub; the weights are not copied.
+    /// Make a bundle of a V-JEPA 2, DINOv2 or DINOv3 of Hugging Face, from its folder or the hub; weights are not copied.
     Add(Box<AddArgs>),
     /// Remove a bundle.
     Remove {

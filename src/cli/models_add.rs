@@ -18,7 +18,7 @@ use std::time::Instant;
 #[derive(Debug, Args)]
 pub struct AddArgs {
     /// A folder with config.json and safetensors files, or a model of the Hugging Face hub (OWNER/NAME), which is
-    /// downloaded into the hub's own cache (HF_HOME; HF_HUB_OFFLINE is honoured).
+    /// downloaded into the hub's own cache (`HF_HOME`; `HF_HUB_OFFLINE` is honoured).
     source: String,
     /// The bundle's name [default: that of the folder or model].
     #[arg(long)]

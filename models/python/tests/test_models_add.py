@@ -11,7 +11,7 @@ import pytest
 import torch
 from small import CONFIG, WEIGHTS, clips, run
 
-from startle_models import bundle, parity, reference
+from startle_models import bundle, golden_checkpoint, parity, reference
 
 REPOSITORY = Path(__file__).parents[3]
 PROGRAM = Path(os.environ.get("STARTLE_PROGRAM", REPOSITORY / "target" / "debug" / "startle"))
@@ -60,3 +60,20 @@ def test_graphs_are_those_of_transformers_and_of_the_exporter(tmp_path):
         for length, error in session.errors(pixels.numpy()).items():
             assert np.abs(error - errors[length]).max() <= 1e-5 * errors[length].max()
     assert len(list((tmp_path / "shards").glob("*.safetensors"))) > 1
+
+
+def test_encoders_of_pictures_are_those_of_transformers(tmp_path):
+    generator = torch.Generator().manual_seed(2)
+    for name, (model, others) in golden_checkpoint.image_models().items():
+        golden_checkpoint.image(tmp_path / name, model, others)
+        session = bundle.Session(add(tmp_path / name, tmp_path / f"{name}-out"))
+        pixels = torch.randn(2, 4, 3, golden_checkpoint.SIDE, golden_checkpoint.SIDE, generator=generator)
+        tokens = golden_checkpoint.picture_tokens(model, others, pixels)
+        encoder = parity.relative(session.encode(pixels.numpy()), tokens.flatten(1, 2))
+        places = np.broadcast_to(np.arange(4 * tokens.shape[2]), (2, 4 * tokens.shape[2])).copy()
+        cut, normed = 2 * tokens.shape[2], reference.targets(tokens[:, :2])
+        found = session.predict(tokens[:, :2].flatten(1, 2).numpy(), places[:, :cut].copy(), places[:, cut:].copy())
+        before, last = normed.unbind(1)
+        due = torch.stack([last + (last - before), last + 2 * (last - before)], 1).flatten(1, 2)
+        print(f"{name}: encoder {encoder:.1e}, predictor {parity.relative(found, due):.1e} relative to transformers")
+        assert encoder <= 1e-6 and parity.relative(found, due) <= 1e-6

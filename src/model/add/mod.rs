@@ -9,10 +9,10 @@ mod manifest;
 
 use self::manifest::Draft;
 use super::bundle::{MANIFEST, ModelBundle};
-use super::checkpoint::{Checkpoint, Tensors};
+use super::checkpoint::Checkpoint;
 use super::mask_token::MaskToken;
 use super::network::internal;
-use super::networks::vjepa2;
+use super::networks::{self, Made};
 use super::ort::{self, RuntimeOptions};
 use crate::clip::ResizeRule;
 use crate::error::{Error, Result};
@@ -79,13 +79,13 @@ pub fn add(checkpoint: &Checkpoint, options: &AddOptions, runtime: &RuntimeOptio
         let reason = "is there already; `startle models remove` it, name another one with --name, or give --force";
         return Err(Error::bundle(folder, reason));
     }
-    let parts = Parts::of(checkpoint, options)?;
+    let made = networks::make(checkpoint, options.crop, options.mask_token)?;
     let fail = |error| Error::output(&options.into, error);
     std::fs::create_dir_all(&options.into).map_err(fail)?;
     let work =
         tempfile::Builder::new().prefix(&format!(".{}.", options.name)).tempdir_in(&options.into).map_err(fail)?;
-    let copied = parts.write(checkpoint, work.path())?;
-    let draft = Draft::new(checkpoint, options, &parts, work.path())?;
+    let copied = put(&made, checkpoint, work.path())?;
+    let draft = Draft::new(checkpoint, options, &made, work.path())?;
     // What the graphs give is not known yet; loading asks for a figure.
     draft.write(work.path(), 1.0)?;
     let (outcome, _) = ort::verify(&ModelBundle::load(work.path())?, runtime)?;
@@ -96,8 +96,8 @@ pub fn add(checkpoint: &Checkpoint, options: &AddOptions, runtime: &RuntimeOptio
         remove(&folder)?;
     }
     std::fs::rename(work.keep(), &folder).map_err(|error| Error::output(&folder, error))?;
-    let weights = parts.tensors.values().map(|stored| stored.place.length).sum();
-    Ok(Added { folder, weights, copied, tensors: parts.tensors.len(), mask_token: parts.mask_token })
+    let weights = made.tensors.values().map(|stored| stored.place.length).sum();
+    Ok(Added { folder, weights, copied, tensors: made.tensors.len(), mask_token: made.mask_token })
 }
 
 /// Removes a bundle: the files that its manifest names, and the folder if nothing else is in it. Gives the bytes of the
@@ -127,45 +127,13 @@ pub fn remove(folder: &Path) -> Result<u64> {
     Ok(bytes)
 }
 
-/// What a bundle is made of, beside the weights.
-pub(super) struct Parts {
-    config: vjepa2::Config,
-    tensors: Tensors,
-    mask_token: Option<MaskToken>,
-    graphs: Vec<(&'static str, Vec<u8>)>,
-}
-
-impl Parts {
-    fn of(checkpoint: &Checkpoint, options: &AddOptions) -> Result<Self> {
-        let fail = |reason: String| Error::Config(format!("{}: {reason}", checkpoint.folder().display()));
-        if checkpoint.model_type() != vjepa2::FAMILY {
-            return Err(fail(format!(
-                "model_type {:?} in its config.json; startle writes bundles of {:?}. V-JEPA 1, 2.1 and 2-AC come as .pt files, \
-                 for which there is the Python exporter (models/README.md)",
-                checkpoint.model_type(),
-                vjepa2::FAMILY
-            )));
-        }
-        let config = vjepa2::Config::read(&checkpoint.config, options.crop)?;
-        let tensors = checkpoint.exactly(&vjepa2::expected(&config), vjepa2::rename)?;
-        let values = checkpoint.values(&tensors[vjepa2::MASK_TOKENS])?;
-        let token =
-            MaskToken::choose(options.mask_token.unwrap_or(0), &values, config.pred_hidden_size).map_err(fail)?;
-        let graphs = vec![
-            ("encoder", vjepa2::encoder(&config, &tensors)),
-            ("predictor", vjepa2::predictor(&config, &tensors, token.index)),
-        ];
-        Ok(Self { config, tensors, mask_token: Some(token), graphs })
+/// Puts graphs and weights into `folder`; gives the bytes of weights that were copied.
+fn put(made: &Made, checkpoint: &Checkpoint, folder: &Path) -> Result<u64> {
+    for (name, graph) in &made.graphs {
+        let path = folder.join(format!("{name}.onnx"));
+        std::fs::write(&path, graph).map_err(|error| Error::output(&path, error))?;
     }
-
-    /// Puts graphs and weights into `folder`; gives the bytes of weights that were copied.
-    fn write(&self, checkpoint: &Checkpoint, folder: &Path) -> Result<u64> {
-        for (name, graph) in &self.graphs {
-            let path = folder.join(format!("{name}.onnx"));
-            std::fs::write(&path, graph).map_err(|error| Error::output(&path, error))?;
-        }
-        checkpoint.files.iter().map(|(name, file)| file.put(&folder.join(name))).sum()
-    }
+    checkpoint.files.iter().map(|(name, file)| file.put(&folder.join(name))).sum()
 }
 
 /// A temporary folder is its maker's alone; a bundle is as other folders are.

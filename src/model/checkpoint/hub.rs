@@ -16,6 +16,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use ureq::http::{HeaderMap, Response};
+use ureq::tls::{RootCerts, TlsConfig};
 use ureq::{Agent, Body};
 
 /// Who waits longer than this for a connection or an answer has none.
@@ -34,6 +35,7 @@ pub struct Hub {
     cache: PathBuf,
     token: Option<String>,
     offline: bool,
+    agent: Agent,
 }
 
 /// A model of the hub on this machine.
@@ -99,6 +101,7 @@ impl Hub {
             token: set("HF_TOKEN").or_else(kept).filter(|token| !token.is_empty()),
             offline: set("HF_HUB_OFFLINE").is_some_and(truth),
             cache: set("HF_HUB_CACHE").map_or_else(|| home.join("hub"), PathBuf::from),
+            agent: agent(),
         })
     }
 
@@ -112,9 +115,8 @@ impl Hub {
         if self.offline {
             return cached(&home, id, revision);
         }
-        let agent = agent();
         let url = format!("{}/api/models/{id}/revision/{revision}", self.endpoint);
-        let mut answer = self.get(&agent, &url, 0).map_err(|reason| refused(id, &reason))?;
+        let mut answer = self.get(&url, 0).map_err(|reason| refused(id, &reason))?;
         let text = answer.body_mut().read_to_string().map_err(|e| refused(id, &e.to_string()))?;
         let listing: Listing = serde_json::from_str(&text).map_err(|e| refused(id, &format!("{url}: {e}")))?;
         let there = |name: &str| listing.siblings.iter().any(|sibling| sibling.rfilename == name);
@@ -122,7 +124,7 @@ impl Hub {
             return Err(refused(id, "its revision is no commit"));
         }
         let folder = home.join("snapshots").join(&listing.sha);
-        let mut bring = |name: &str| self.bring(&agent, (&home, id, &listing.sha), name, stop, &mut *tell);
+        let mut bring = |name: &str| self.bring((&home, id, &listing.sha), name, stop, &mut *tell);
         let mut names = vec!["config.json"];
         names.extend(PROCESSORS.into_iter().filter(|name| there(name)));
         names.push(if there(INDEX) { INDEX } else { SINGLE });
@@ -136,14 +138,7 @@ impl Hub {
     }
 
     /// Brings one file into the cache, unless it is there.
-    fn bring(
-        &self,
-        agent: &Agent,
-        (home, id, sha): (&Path, &str, &str),
-        name: &str,
-        stop: &Stop,
-        tell: Tell<'_>,
-    ) -> Result<()> {
+    fn bring(&self, (home, id, sha): (&Path, &str, &str), name: &str, stop: &Stop, tell: Tell<'_>) -> Result<()> {
         let link = home.join("snapshots").join(sha).join(name);
         if link.is_file() {
             return Ok(());
@@ -153,10 +148,10 @@ impl Hub {
         }
         let url = format!("{}/{id}/resolve/{sha}/{name}", self.endpoint);
         let fail = |reason: String| refused(id, &format!("{name}: {reason}"));
-        let stated = self.stated(agent, &url).map_err(fail)?;
+        let stated = self.stated(&url).map_err(fail)?;
         let blob = home.join("blobs").join(&stated.etag);
         if !blob.is_file() {
-            self.download(agent, &url, (&blob, &stated), stop, &mut |done| tell(name, done, stated.bytes)).map_err(
+            self.download(&url, (&blob, &stated), stop, &mut |done| tell(name, done, stated.bytes)).map_err(
                 |error| match error {
                     Error::Input { reason, .. } => fail(reason),
                     other => other,
@@ -170,17 +165,17 @@ impl Hub {
     }
 
     /// What the hub states of a file: it does so before it sends one on to where the bytes lie.
-    fn stated(&self, agent: &Agent, url: &str) -> Result<Stated, String> {
+    fn stated(&self, url: &str) -> Result<Stated, String> {
         let mut url = url.to_owned();
         for _ in 0..TURNS {
-            let answer = self.authorised(agent.head(&url)).call().map_err(|error| error.to_string())?;
+            let answer = self.authorised(self.agent.head(&url)).call().map_err(|error| error.to_string())?;
             let headers = answer.headers();
             let linked = text(headers, "x-linked-etag");
             let etag = linked.clone().or_else(|| text(headers, "etag"));
             let bytes = text(headers, "x-linked-size").or_else(|| text(headers, "content-length"));
             match (answer.status().as_u16(), text(headers, "location")) {
                 (300..400, Some(place)) if linked.is_none() && place.starts_with('/') => {
-                    url = format!("{}{place}", self.endpoint)
+                    url = format!("{}{place}", self.endpoint);
                 }
                 (200..400, _) => {
                     let etag = etag.unwrap_or_default().trim_start_matches("W/").trim_matches('"').to_owned();
@@ -199,7 +194,6 @@ impl Hub {
     /// Downloads a blob, or the rest of it.
     fn download(
         &self,
-        agent: &Agent,
         url: &str,
         (blob, stated): (&Path, &Stated),
         stop: &Stop,
@@ -215,7 +209,7 @@ impl Hub {
             done = 0;
         }
         if done < stated.bytes {
-            let mut answer = self.get(agent, url, done).map_err(|reason| Error::input("", reason))?;
+            let mut answer = self.get(url, done).map_err(|reason| Error::input("", reason))?;
             if done > 0 && answer.status() != 206 {
                 file.set_len(0).map_err(fail)?;
                 done = 0;
@@ -243,8 +237,8 @@ impl Hub {
     }
 
     /// The answer to a GET, from byte `first` on.
-    fn get(&self, agent: &Agent, url: &str, first: u64) -> Result<Response<Body>, String> {
-        let mut request = self.authorised(agent.get(url).config().max_redirects(TURNS as u32).build());
+    fn get(&self, url: &str, first: u64) -> Result<Response<Body>, String> {
+        let mut request = self.authorised(self.agent.get(url).config().max_redirects(TURNS as u32).build());
         if first > 0 {
             request = request.header("Range", format!("bytes={first}-"));
         }
@@ -267,6 +261,7 @@ fn agent() -> Agent {
         .max_redirects_will_error(false)
         .timeout_connect(Some(PATIENCE))
         .timeout_recv_response(Some(PATIENCE))
+        .tls_config(TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build())
         .user_agent(concat!("startle/", env!("CARGO_PKG_VERSION")))
         .build()
         .into()

@@ -48,9 +48,17 @@ pub(super) struct Processor {
     pub image_std: Option<[f64; 3]>,
     #[serde(default)]
     pub size: Option<serde_json::Value>,
+    #[serde(default)]
+    pub crop_size: Option<serde_json::Value>,
 }
 
 impl Processor {
+    /// Side of the square that is cut out, or that the picture is made.
+    pub fn side(&self) -> Option<u32> {
+        let of = |size: &Option<serde_json::Value>| size.as_ref()?.get("height")?.as_u64();
+        of(&self.crop_size).or_else(|| of(&self.size)).and_then(|side| u32::try_from(side).ok())
+    }
+
     /// Pixels of the shorter side before the crop.
     pub fn shortest_edge(&self) -> Option<u32> {
         let edge = self.size.as_ref()?.get("shortest_edge")?.as_u64()?;

@@ -6,11 +6,98 @@
 //! `models/python/startle_models` defines the same networks for checkpoints of other kinds; the tests hold the two
 //! equal.
 
+mod dinov2;
+mod dinov3;
+mod image;
 mod net;
 mod rotary;
-pub(super) mod vjepa2;
+mod vjepa2;
 
-use super::checkpoint::Shapes;
+use super::checkpoint::{Checkpoint, Shapes, Tensors};
+use super::mask_token::MaskToken;
+use crate::error::{Error, Result};
+use serde_json::Value;
+
+/// The family of encoders of single pictures.
+pub(super) const FRAMES: &str = "frames";
+
+/// A network as graphs, and what a bundle says of it.
+pub(super) struct Made {
+    pub facts: Facts,
+    /// The tensors of the checkpoint, by their usual names.
+    pub tensors: Tensors,
+    pub mask_token: Option<MaskToken>,
+    /// By the graph's name in a manifest.
+    pub graphs: Vec<(&'static str, Vec<u8>)>,
+}
+
+/// What a bundle says of a network; the clip is what is usual, and options may ask for another.
+#[derive(Debug, Clone)]
+pub(super) struct Facts {
+    pub family: &'static str,
+    pub description: &'static str,
+    /// What the tests hold the graphs to.
+    pub reference: &'static str,
+    /// Sides of the picture and of a patch, pixels.
+    pub crop: u32,
+    /// See `crop`.
+    pub patch: u32,
+    /// Frames of a slot and of a clip.
+    pub tubelet: u32,
+    /// See `tubelet`.
+    pub frames: u32,
+    /// Context lengths in frames; empty: a quarter, a half and three quarters of the clip.
+    pub contexts: Vec<u32>,
+    /// Slots predicted; `None`: to the end.
+    pub horizon: Option<u32>,
+    /// Frames per second.
+    pub fps: f64,
+    /// Features of a token.
+    pub dim: usize,
+    /// For counting operations, where that is known.
+    pub architecture: Option<Value>,
+    /// Slots of the self-test: the last is predicted from the others.
+    pub test_slots: u32,
+    /// Rows of the card: what, and how large.
+    pub rows: Vec<(&'static str, String)>,
+}
+
+/// The network of a checkpoint; `crop` and `mask_token` are other ones than usual.
+///
+/// # Errors
+/// [`Error::Config`] when it is of a kind that startle does not write, [`Error::Input`] when its tensors are not those
+/// that it promises.
+pub(super) fn make(checkpoint: &Checkpoint, crop: Option<u32>, mask_token: Option<usize>) -> Result<Made> {
+    match checkpoint.model_type() {
+        vjepa2::FAMILY => vjepa2::make(checkpoint, crop, mask_token),
+        dinov2::MODEL_TYPE => dinov2::make(checkpoint, crop),
+        dinov3::MODEL_TYPE => dinov3::make(checkpoint, crop),
+        other => Err(Error::Config(format!(
+            "{}: model_type {other:?} in its config.json; startle writes bundles of {:?}, {:?} and {:?}. V-JEPA 1, 2.1 and \
+             2-AC come as .pt files, for which there is the Python exporter (models/README.md)",
+            checkpoint.folder().display(),
+            vjepa2::FAMILY,
+            dinov2::MODEL_TYPE,
+            dinov3::MODEL_TYPE
+        ))),
+    }
+}
+
+/// Whether a width divides into heads.
+fn check_heads(width: usize, heads: usize) -> Result<(), String> {
+    if heads == 0 || width == 0 || !width.is_multiple_of(heads) || width / heads < 6 {
+        return Err(format!("a width of {width} does not divide into {heads} heads of 6 features or more"));
+    }
+    Ok(())
+}
+
+/// Whether an encoder of pictures is of the kind that is written here.
+fn check_image(activation: &str, (channels, patch): (usize, usize)) -> Result<(), String> {
+    if channels != 3 || patch == 0 || activation != "gelu" {
+        return Err(format!("{channels} channels and activation {activation:?}; startle writes 3 and \"gelu\""));
+    }
+    Ok(())
+}
 
 /// Adds the shapes of a linear layer.
 fn linear(shapes: &mut Shapes, name: &str, (inputs, outputs): (usize, usize), bias: bool) {

@@ -6,18 +6,25 @@
 
 use super::net::{Attended, Kind, Net};
 use super::rotary::{Rotary, Table};
-use super::{linear, norm};
+use super::{Facts, Made, linear, norm};
 use crate::error::{Error, Result};
-use crate::model::checkpoint::{Shapes, Tensors};
+use crate::model::checkpoint::{Checkpoint, Shapes, Tensors};
+use crate::model::mask_token::MaskToken;
 use crate::model::onnx::Value;
 use crate::model::onnx::proto::{Element, Size};
 use serde::Deserialize;
+use serde_json::json;
 
 /// The family's name in `config.json` and in manifests.
-pub(in crate::model) const FAMILY: &str = "vjepa2";
+pub(super) const FAMILY: &str = "vjepa2";
 
 /// The predictor's mask tokens.
-pub(in crate::model) const MASK_TOKENS: &str = "predictor.embeddings.mask_tokens";
+const MASK_TOKENS: &str = "predictor.embeddings.mask_tokens";
+
+/// Frames per second that it was trained at.
+const FPS: f64 = 4.0;
+/// Slots of the self-test: a context and a target, quick with a billion weights on a processor.
+const TEST_SLOTS: u32 = 2;
 
 const PATCH: &str = "encoder.embeddings.patch_embeddings.proj";
 const EMBED: &str = "predictor.embeddings.predictor_embeddings";
@@ -25,24 +32,24 @@ const EMBED: &str = "predictor.embeddings.predictor_embeddings";
 /// The shape of a model: the fields of `VJEPA2Config` that matter here, with its defaults.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default)]
-pub(in crate::model) struct Config {
-    pub crop_size: usize,
-    pub patch_size: usize,
-    pub tubelet_size: usize,
-    pub frames_per_clip: usize,
-    pub in_chans: usize,
-    pub hidden_size: usize,
-    pub num_attention_heads: usize,
-    pub num_hidden_layers: usize,
-    pub mlp_ratio: f64,
-    pub layer_norm_eps: f32,
-    pub qkv_bias: bool,
-    pub hidden_act: String,
-    pub pred_hidden_size: usize,
-    pub pred_num_attention_heads: usize,
-    pub pred_num_hidden_layers: usize,
-    pub pred_num_mask_tokens: usize,
-    pub pred_mlp_ratio: f64,
+struct Config {
+    crop_size: usize,
+    patch_size: usize,
+    tubelet_size: usize,
+    frames_per_clip: usize,
+    in_chans: usize,
+    hidden_size: usize,
+    num_attention_heads: usize,
+    num_hidden_layers: usize,
+    mlp_ratio: f64,
+    layer_norm_eps: f32,
+    qkv_bias: bool,
+    hidden_act: String,
+    pred_hidden_size: usize,
+    pred_num_attention_heads: usize,
+    pred_num_hidden_layers: usize,
+    pred_num_mask_tokens: usize,
+    pred_mlp_ratio: f64,
 }
 
 impl Default for Config {
@@ -74,7 +81,7 @@ impl Config {
     ///
     /// # Errors
     /// [`Error::Config`] when its numbers are not understood or do not fit together.
-    pub fn read(json: &serde_json::Value, crop: Option<u32>) -> Result<Self> {
+    fn read(json: &serde_json::Value, crop: Option<u32>) -> Result<Self> {
         let fail = |reason: String| Error::Config(format!("config.json: {reason}"));
         let mut config: Self = serde_json::from_value(json.clone()).map_err(|error| fail(error.to_string()))?;
         config.crop_size = crop.map_or(config.crop_size, |crop| crop as usize);
@@ -107,7 +114,7 @@ impl Config {
     }
 
     /// Patches along a side of the picture.
-    pub const fn grid(&self) -> usize {
+    const fn grid(&self) -> usize {
         self.crop_size / self.patch_size
     }
 
@@ -119,14 +126,59 @@ impl Config {
         Kind { width: self.pred_hidden_size, heads: self.pred_num_attention_heads, epsilon: self.layer_norm_eps }
     }
 
+    fn facts(&self) -> Facts {
+        let size = |layers: usize, kind: Kind| format!("{layers} layers, width {}, {} heads", kind.width, kind.heads);
+        Facts {
+            family: FAMILY,
+            description: "V-JEPA 2 world model: encoder and predictor.",
+            reference: "`transformers.VJEPA2Model`",
+            crop: self.crop_size as u32,
+            patch: self.patch_size as u32,
+            tubelet: self.tubelet_size as u32,
+            frames: self.frames_per_clip as u32,
+            contexts: Vec::new(),
+            horizon: None,
+            fps: FPS,
+            dim: self.hidden_size,
+            architecture: Some(json!({
+                "hidden_size": self.hidden_size,
+                "num_hidden_layers": self.num_hidden_layers,
+                "mlp_ratio": self.mlp_ratio,
+                "pred_hidden_size": self.pred_hidden_size,
+                "pred_num_hidden_layers": self.pred_num_hidden_layers,
+                "pred_mlp_ratio": self.pred_mlp_ratio,
+            })),
+            test_slots: TEST_SLOTS,
+            rows: vec![
+                ("encoder", size(self.num_hidden_layers, self.encoder_kind())),
+                ("predictor", size(self.pred_num_hidden_layers, self.predictor_kind())),
+            ],
+        }
+    }
+
     /// Numbers in a patch of all frames of a slot.
     const fn patch_values(&self) -> usize {
         self.in_chans * self.tubelet_size * self.patch_size * self.patch_size
     }
 }
 
+/// The network of a checkpoint.
+///
+/// # Errors
+/// As [`super::make`]; also when the mask token was never trained.
+pub(super) fn make(checkpoint: &Checkpoint, crop: Option<u32>, mask_token: Option<usize>) -> Result<Made> {
+    let config = Config::read(&checkpoint.config, crop)?;
+    let tensors = checkpoint.exactly(&expected(&config), rename)?;
+    let values = checkpoint.values(&tensors[MASK_TOKENS])?;
+    let token = MaskToken::choose(mask_token.unwrap_or(0), &values, config.pred_hidden_size)
+        .map_err(|reason| Error::Config(format!("{}: {reason}", checkpoint.folder().display())))?;
+    let graphs =
+        vec![("encoder", encoder(&config, &tensors)), ("predictor", predictor(&config, &tensors, token.index))];
+    Ok(Made { facts: config.facts(), tensors, mask_token: Some(token), graphs })
+}
+
 /// Every tensor's name and sizes.
-pub(in crate::model) fn expected(config: &Config) -> Shapes {
+fn expected(config: &Config) -> Shapes {
     let (c, mut shapes) = (config, Shapes::new());
     let kernel = vec![c.hidden_size, c.in_chans, c.tubelet_size, c.patch_size, c.patch_size];
     shapes.insert(format!("{PATCH}.weight"), kernel);
@@ -157,12 +209,12 @@ fn layers(shapes: &mut Shapes, network: &str, (count, width, ratio): (usize, usi
 }
 
 /// The usual name of a tensor: early conversions wrote `attention.attention.` for what is now `attention.`.
-pub(in crate::model) fn rename(name: &str) -> String {
+fn rename(name: &str) -> String {
     name.replace(".attention.attention.", ".attention.")
 }
 
 /// `pixel_values [B, T, 3, S, S]`, normalised → `tokens [B, T/tubelet · grid², D]`, the last layer norm included.
-pub(in crate::model) fn encoder(config: &Config, tensors: &Tensors) -> Vec<u8> {
+fn encoder(config: &Config, tensors: &Tensors) -> Vec<u8> {
     let (c, kind) = (config, config.encoder_kind());
     let side = Size::Is(c.crop_size);
     let mut net = Net::new(tensors);
@@ -252,7 +304,7 @@ fn rest(net: &mut Net<'_>, name: &str, x: &Value, found: &Value, kind: Kind) -> 
 
 /// `context [B, Nc, D]`, `context_pos [B, Nc]`, `target_pos [B, Nt]` → `prediction [B, Nt, D]`; it asks with the mask token
 /// `mask`.
-pub(in crate::model) fn predictor(config: &Config, tensors: &Tensors, mask: usize) -> Vec<u8> {
+fn predictor(config: &Config, tensors: &Tensors, mask: usize) -> Vec<u8> {
     let (c, kind) = (config, config.predictor_kind());
     let mut net = Net::new(tensors);
     let [batch, known, unknown] = ["batch", "context_tokens", "target_tokens"].map(Size::Free);

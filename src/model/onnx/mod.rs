@@ -65,6 +65,11 @@ impl Builder {
         self.floats(&[], &[value])
     }
 
+    /// An optional input that is left out.
+    pub const fn nothing() -> Value {
+        Value(String::new())
+    }
+
     /// A constant row of integers.
     pub fn integers(&mut self, values: &[i64]) -> Value {
         let name = self.name("constant");

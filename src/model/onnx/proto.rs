@@ -146,6 +146,11 @@ pub(in crate::model) fn float(name: &str, value: f32) -> Vec<u8> {
     [text(1, name), vec![2 << 3 | 5], value.to_le_bytes().to_vec(), number(20, 1)].concat()
 }
 
+/// An attribute that is a word.
+pub(in crate::model) fn string(name: &str, value: &str) -> Vec<u8> {
+    [text(1, name), text(4, value), number(20, 3)].concat()
+}
+
 fn tensor(name: &str, element: Element, dims: &[usize], raw: &[u8]) -> Vec<u8> {
     let dims: Vec<u8> = dims.iter().flat_map(|&size| number(1, size as u64)).collect();
     [dims, number(2, element as u64), text(8, name), field(9, raw)].concat()
