@@ -150,7 +150,7 @@ fn verify_external(dir: &Path, graph: &GraphEntry) -> Result<()> {
     match external::unlisted(&dir.join(&graph.file), &listed) {
         Ok(None) => Ok(()),
         Ok(Some(name)) => Err(fail(format!(
-            "{} takes weights from {name}, which {MANIFEST} does not list under `external`: export the bundle again",
+            "{} takes weights from {name}, which {MANIFEST} does not list under `external`: make the bundle again",
             graph.file
         ))),
         Err(error) => Err(fail(format!("can't read {}: {error}", graph.file))),

@@ -118,9 +118,6 @@ impl Baseline {
         if self.sample.iter().any(|v| !v.is_finite()) || !self.sample.is_sorted() {
             return fail("has a sample that is not finite and ascending");
         }
-        if !self.footing.is_sound() {
-            return fail("has a footing that is none");
-        }
         if !self.nuisances.is_sound() {
             return fail("has weights of motion, exposure and key frames that no footage gives");
         }
@@ -128,7 +125,11 @@ impl Baseline {
             return fail("has a tail that is none");
         }
         if !self.footing.is_sound() {
-            return fail("has ranks of energies that are not finite and ascending");
+            return fail(if self.footing.is_by_parts() {
+                "has ranks of energies that are not finite and ascending"
+            } else {
+                "has a footing that is none"
+            });
         }
         if self.thinned == 0 || !(self.slot_s.is_finite() && self.slot_s > 0.0) {
             return fail("has slots of no length");

@@ -56,17 +56,14 @@ impl Footing {
         matches!(self, Self::Parts(_))
     }
 
-    pub(super) fn is_sound(&self) -> bool {
-        match self {
-            Self::Parts(ranks) => ranks.iter().all(Rank::is_sound),
-            Self::Tokens(_) => true,
-        }
-    }
-
-    /// Whether every location and scale is a number, and no scale is zero.
+    /// Whether its numbers can be used: every location and scale a number and no scale zero, every rank finite and ascending.
     pub(super) fn is_sound(&self) -> bool {
         let sound = |(location, scale): (f32, f32)| location.is_finite() && scale.is_finite() && scale > 0.0;
-        self.0.iter().all(|foot| sound((foot.location, foot.scale)) && foot.cells.iter().copied().all(sound))
+        let is_foot = |foot: &Foot| sound((foot.location, foot.scale)) && foot.cells.iter().copied().all(sound);
+        match self {
+            Self::Tokens(feet) => feet.iter().all(is_foot),
+            Self::Parts(ranks) => ranks.iter().all(Rank::is_sound),
+        }
     }
 
     /// `(error − location) / scale` of the context, the horizon and (fixed cameras) the cell, floored at 0: an error
