@@ -48,7 +48,9 @@ fn every_stage_equals_pytorch() {
     let (bundle, mut network) = (bundle("tiny-object"), network());
     let (objects, count) = (bundle.manifest().things().unwrap(), bundle.spec().frames_per_clip as usize);
     let mut pixels = Vec::new();
-    noise_frames(bundle.spec(), 1).iter().for_each(|rgb| bundle.normalizer().append(rgb, &mut pixels));
+    for rgb in noise_frames(bundle.spec(), 1) {
+        bundle.normalizer().append(&rgb, &mut pixels);
+    }
     let golden = |name: &str| npy_f32(&format!("golden/tiny-object/{name}.npy"));
     let seen = network.see(&pixels, count).unwrap();
     close("tokens", &seen.tokens, &golden("tokens"));
@@ -162,7 +164,9 @@ fn what_does_not_follow_begins_anew() {
 }
 
 /// Says what can't be.
-struct Broken(OrtObjects, fn(&mut Step));
+struct Broken(OrtObjects, Fault);
+
+type Fault = fn(&mut Step);
 
 impl ObjectNetwork for Broken {
     fn see(&mut self, pictures: &[f32], count: usize) -> Result<Percepts> {
@@ -178,7 +182,7 @@ impl ObjectNetwork for Broken {
 #[test]
 fn numbers_that_can_not_be_stop_at_the_gate() {
     let film = clips(&Film::flying(0.0), 9, 0);
-    let faults: [(fn(&mut Step), &str); 4] = [
+    let faults: [(Fault, &str); 4] = [
         (|step| step.energy[3] = f32::NAN, "NaN"),
         (|step| step.energy[3] = -1.0, "-1"),
         (|step| step.seen[1] = f32::INFINITY, "not finite"),
