@@ -11,7 +11,7 @@ help: ## Show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 20
 
 demo: build ## Set up, build, analyze a sample with a violation in it, leave a report
-	target/release/startle analyze $(DEMO) --out reports/example
+	target/release/startle analyze $(DEMO) --out reports/demo
 
 test: setup-tests lint test-rust test-python ## Set up, then run every test
 

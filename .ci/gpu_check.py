@@ -179,7 +179,7 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     packing = commands.add_parser("pack")
     packing.add_argument("folder", type=Path)
-    packing.add_argument("--bundle", type=Path, nargs="+", default=[ROOT / "models/startle-s1", ROOT / "models/startle-s1-random"])
+    packing.add_argument("--bundle", type=Path, nargs="+", default=[ROOT / "models/startle-o1", ROOT / "models/startle-s1", ROOT / "models/startle-s1-random"])
     packing.add_argument("--runtime", type=Path, default=next(iter(sorted((ROOT / ".cache").glob("onnxruntime-*"))), ROOT / ".cache"))
     packing.add_argument("--sample", type=Path, default=ROOT / "samples/colour_0_impossible.mp4")
     packing.add_argument("--part-mb", type=int, default=50)

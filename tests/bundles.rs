@@ -309,7 +309,7 @@ fn without_onnx_runtime_the_program_says_how_to_get_it() {
 fn doctor_reports_each_part_and_fails_only_for_what_is_needed() {
     let (_, report, _) = output(&mut startle(&["doctor"]));
     assert_says(&report, &["libavcodec", "h264", "ONNX Runtime", "cpu: a test graph ran on CPUExecutionProvider"]);
-    assert_says(&report, &["cuda:0", "libcudart.so.13", "tiny-random", "self-test passed", "startle-s1"]);
+    assert_says(&report, &["cuda:0", "libcudart.so.13", "tiny-random", "self-test passed", "startle-o1"]);
     let missing = report.lines().filter(|line| line.starts_with("  MISSING")).count();
     assert_eq!(missing == 0, report.contains("Everything that is needed is there."), "{report}");
     let mut broken = startle(&["doctor"]);

@@ -289,7 +289,7 @@ fn the_bundled_model_finds_the_demo_s_violation_and_its_random_twin_does_not() {
     let label = labels.into_iter().find(|l| l["path"] == "colour_0_impossible.mp4").unwrap();
     let onset = label["onset_s"].as_f64().unwrap();
 
-    let found = run("startle-s1", "colour_0_impossible");
+    let found = run("startle-o1", "colour_0_impossible");
     assert_eq!(found.len(), 1, "{found:?}");
     let (from, to) = (found[0]["onset_s"].as_f64().unwrap(), found[0]["end_s"].as_f64().unwrap());
     assert!(from - 0.2 <= onset && onset <= to, "event {from}–{to} s, onset {onset} s");
@@ -298,6 +298,6 @@ fn the_bundled_model_finds_the_demo_s_violation_and_its_random_twin_does_not() {
     let overlap = |lo: usize, hi: usize| side(event, lo) < side(object, hi) && side(object, lo) < side(event, hi);
     assert!(overlap(0, 2) && overlap(1, 3), "{event} against {object}");
 
-    assert!(run("startle-s1", "colour_0_possible").is_empty());
+    assert!(run("startle-o1", "colour_0_possible").is_empty());
     assert!(run("models/startle-s1-random", "colour_0_impossible").is_empty());
 }

@@ -28,7 +28,8 @@ fn the_bundled_model_and_every_control_score_the_samples_in_one_run() {
     let dir = tempfile::tempdir().unwrap();
     let run = |extra: &[&str]| {
         let mut command = startle();
-        command.args(["evaluate", "samples", "--layout", "pairs", "--kinds", "vanish,colour", "--limit", "2"]);
+        command.args(["evaluate", "samples", "--model", "startle-s1", "--layout", "pairs"]);
+        command.args(["--kinds", "vanish,colour", "--limit", "2"]);
         command.args(["--jobs", "2", "--out"]).arg(dir.path()).args(extra).assert()
     };
     run(&["--random", RANDOM]).code(0).stdout(

@@ -42,7 +42,7 @@ fn the_bundled_model_resumes_skips_what_is_done_and_does_the_rest_again() {
     };
     run(&[]);
     let (a, b) = (out.join("a"), out.join("b"));
-    assert_eq!(result(&a)["model"]["name"], "startle-s1");
+    assert_eq!(result(&a)["model"]["name"], "startle-o1");
     let before = (stamp(&a), stamp(&b));
 
     run(&["--resume"]);

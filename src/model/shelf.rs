@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// The bundle that is used when none is named.
-pub const DEFAULT_BUNDLE: &str = "startle-s1";
+pub const DEFAULT_BUNDLE: &str = "startle-o1";
 
 /// Folders with bundles, separated as in `PATH`; they come first.
 pub const MODELS_ENV: &str = "STARTLE_MODELS";
