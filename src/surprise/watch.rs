@@ -14,6 +14,9 @@ use std::collections::VecDeque;
 const LEAST_RARITY: f32 = 0.25;
 /// Signs so long before an event's onset belong to it, nanoseconds: what it takes evidence to add up.
 const LEAD_NANOS: i64 = 400_000_000;
+/// An event begins with the first sign whose rank is this share of the strongest one's up to where the curve crosses the
+/// threshold.
+const BEGINS: f32 = 0.5;
 /// Slots whose signs are remembered for the account of an event.
 const REMEMBERED: usize = 128;
 
@@ -76,6 +79,9 @@ pub struct Watch {
     world: Option<World>,
     /// What spoke for an event lately, by the slot's start.
     signs: VecDeque<(MediaTime, Vec<Sign>)>,
+    /// When the event that is open began, and when the last one ended.
+    began: Option<MediaTime>,
+    ended: MediaTime,
 }
 
 /// The detector of slow violations.
@@ -128,7 +134,17 @@ impl Watch {
             left: Vec::new(),
         });
         let spikes = detector(thresholds.high, thresholds.low);
-        Self { judge, thresholds, spikes, peak: None, slow, world, signs: VecDeque::new() }
+        Self {
+            judge,
+            thresholds,
+            spikes,
+            peak: None,
+            slow,
+            world,
+            signs: VecDeque::new(),
+            began: None,
+            ended: MediaTime::from_nanos(i64::MIN),
+        }
     }
 
     /// Where events open and close, and what that promises.
@@ -164,12 +180,16 @@ impl Watch {
         let update = self.spikes.push((slot.start, slot.end), score.filter(|_| !strange));
         let mut events = Vec::new();
         if let Some(detection) = update.closed {
-            events.extend(found(detection, EventKind::Spike, self.peak.take()));
+            events.extend(self.closed(detection));
         }
         if update.is_peak {
             self.peak = Some((slot.clone(), verdict));
         }
-        let mut opened = update.opened.and_then(|d| found(d, EventKind::Spike, self.peak.clone()));
+        let mut opened = update.opened.and_then(|d| {
+            let onset = self.beginning(d.onset);
+            self.began = Some(onset);
+            found(Detection { onset, ..d }, EventKind::Spike, self.peak.clone())
+        });
         if let Some(slow) = &mut self.slow {
             if self.spikes.is_open() || strange {
                 events.extend(slow.end());
@@ -181,6 +201,25 @@ impl Watch {
         }
         let told = |found| self.accounted(found);
         Judged { verdict, events: events.into_iter().map(told).collect(), opened: opened.map(told) }
+    }
+
+    /// A spike that is over, from where it was told to begin.
+    fn closed(&mut self, detection: Detection) -> Option<Found> {
+        let onset = self.began.take().unwrap_or_else(|| self.beginning(detection.onset));
+        self.ended = detection.end;
+        found(Detection { onset, ..detection }, EventKind::Spike, self.peak.take())
+    }
+
+    /// Where what crosses the threshold at `onset` began: evidence adds up, so its first sign comes a little earlier.
+    fn beginning(&self, onset: MediaTime) -> MediaTime {
+        let lead = || {
+            let within = |start: MediaTime| start.nanos() >= onset.nanos() - LEAD_NANOS && start <= onset;
+            let rank = |signs: &[Sign]| signs.first().map_or(0.0, |sign| sign.rank);
+            self.signs.iter().filter(move |(start, _)| within(*start)).map(move |(start, signs)| (*start, rank(signs)))
+        };
+        let strongest = lead().map(|(_, rank)| rank).fold(0.0, f32::max);
+        let first = lead().find(|(_, rank)| *rank >= BEGINS * strongest).map_or(onset, |(start, _)| start);
+        first.max(self.ended).min(onset)
     }
 
     fn remember(&mut self, slot: &Slot) {
@@ -213,7 +252,7 @@ impl Watch {
 
     /// The segment is over: closes what is open. What follows is a new scene.
     pub fn end_segment(&mut self) -> Vec<Found> {
-        let spike = self.spikes.finish().and_then(|d| found(d, EventKind::Spike, self.peak.take()));
+        let spike = self.spikes.finish().and_then(|d| self.closed(d));
         let slow = self.slow.as_mut().and_then(SlowWatch::end);
         let events = spike.into_iter().chain(slow).map(|found| self.accounted(found)).collect();
         self.signs.clear();
