@@ -161,7 +161,10 @@ fn a_protocol_sets_frames_windows_and_contexts_and_is_recorded() {
     intphys_tree(&path("data"), 104);
     let run = |extra: &[&str]| {
         let mut command = startle();
-        command.args(["evaluate", "--protocol", "intphys", "--no-random", "--out"]).arg(path("out"));
+        command
+            .env("STARTLE_MODEL", "startle-s1")
+            .args(["evaluate", "--protocol", "intphys", "--no-random", "--out"])
+            .arg(path("out"));
         command.arg(path("data")).args(extra).assert()
     };
     run(&[]).code(1).stderr(predicate::str::contains("224×224 pixels, the model takes 48×48"));
@@ -191,7 +194,7 @@ fn a_protocol_sets_frames_windows_and_contexts_and_is_recorded() {
 }
 
 #[test]
-fn the_bundled_model_serves_the_contexts_of_a_protocol_that_it_was_not_made_for() {
+fn the_bundled_v_jepa_serves_the_contexts_of_a_protocol_that_it_was_not_made_for() {
     let dir = tempfile::tempdir().unwrap();
     // 48 frames at every 10th of 30 a second, and two windows more.
     for (scene, outcome) in [("a", "Possible"), ("b", "Impossible")] {
@@ -203,7 +206,8 @@ fn the_bundled_model_serves_the_contexts_of_a_protocol_that_it_was_not_made_for(
         fs::write(dir.path().join("metadata.csv"), table + &row).unwrap();
     }
     let mut command = startle();
-    command.args(["evaluate", "--protocol", "intphys2", "--any-crop", "--no-random", "--device", "cpu", "--out"]);
+    command.args(["evaluate", "--protocol", "intphys2", "--model", "startle-s1", "--any-crop", "--no-random"]);
+    command.args(["--device", "cpu", "--out"]);
     command.arg(dir.path().join("out")).arg(dir.path()).assert().code(0);
     let (key, found) = cases(&dir.path().join("out"));
     assert!(key["settings"]["protocol differs"].as_str().unwrap().contains("shorter contexts"));

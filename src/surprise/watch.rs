@@ -9,9 +9,10 @@ use super::{
 use crate::units::MediaTime;
 use std::collections::VecDeque;
 
-/// Powers of ten that make a difference in how rare a moment is: eight times as many, where events open on a stream's own
-/// past, are one moment in a hundred. (Most lawful moments have no energy at all, so their own spread says nothing.)
-const LEAST_RARITY: f32 = 0.25;
+/// Powers of ten that make a difference in how rare a moment is, of evidence that fades from slot to slot: eight times as
+/// many, where events open on a stream's own past, are one moment in two thousand, or a few in a row that are rarer than one
+/// in ten. (Most lawful moments have no energy at all, so their own spread says nothing.)
+const LEAST_RARITY: f32 = 0.08;
 /// Signs so long before an event's onset belong to it, nanoseconds: what it takes evidence to add up.
 const LEAD_NANOS: i64 = 400_000_000;
 /// An event begins with the first sign whose rank is this share of the strongest one's up to where the curve crosses the
