@@ -11,7 +11,7 @@ use indicatif::MultiProgress;
 use sha2::{Digest, Sha256};
 use startle::media::ffmpeg::Decoding;
 use startle::media::open::Input;
-use startle::model::bundle::{ModelBundle, sha256_file};
+use startle::model::bundle::{ModelBundle, hex, sha256_file};
 use startle::pipeline::{DetectionSettings, run_all};
 use startle::record::RunConfig;
 use startle::report::json;
@@ -272,8 +272,7 @@ fn prepare<'a>(args: &'a AnalyzeArgs, jobs: usize, stop: &Stop) -> Result<Setup<
 
 /// Hash of what a calibration holds, however its file is laid out.
 fn fingerprint(baseline: &Baseline) -> Result<String> {
-    let digest = Sha256::digest(baseline.to_json()?);
-    Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(&Sha256::digest(baseline.to_json()?)))
 }
 
 /// A table of actions in the result: its path and the start of its sha256, so that `--resume` knows another one.

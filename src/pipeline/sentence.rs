@@ -136,13 +136,13 @@ mod tests {
 
     #[test]
     fn events_read_as_sentences() {
+        use PartKind::{Colour, Missing, Moved, New, Shape, Size};
         let ball = [0.9, 0.1, 0.0, 0.0];
         let (left, right) = (thing(0.1, 0.5, RED, ball), thing(0.9, 0.2, RED, ball));
         let blue = Thing { colour: BLUE, ..left };
         let small = Thing { half: [0.05, 0.05], ..left };
         let unsure = thing(0.5, 0.5, [0.9, 0.6, 0.1], [0.4, 0.3, 0.3, 0.0]);
         let cube = Thing { shapes: [0.0, 1.0, 0.0, 0.0], ..left };
-        use PartKind::{Colour, Missing, Moved, New, Shape, Size};
         for (kind, expected, seen, sentence) in [
             (Missing, Some(left), None, "A red ball expected at the left was not seen."),
             (Missing, None, None, "Something that was expected was not seen."),

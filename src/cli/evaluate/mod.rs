@@ -205,7 +205,7 @@ fn score_all(setup: &Setup<'_>, log: &Log, todo: &[Case]) -> Result<Vec<End>> {
             let end = one(setup, log, (panel, &footings), case, &stop);
             match &end {
                 End::Failed(failure) => bar.suspend(|| {
-                    eprintln!("startle: {}", crate::cli::plain(&format!("{}: {}", failure.id, failure.reason)))
+                    eprintln!("startle: {}", crate::cli::plain(&format!("{}: {}", failure.id, failure.reason)));
                 }),
                 End::Fatal(_) => stop.request(),
                 End::Scored(_) | End::Stopped => {}

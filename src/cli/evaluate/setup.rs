@@ -12,7 +12,7 @@ use startle::evaluate::{COPY, Case, RANDOM};
 use startle::media::ffmpeg::OpenOptions;
 use startle::media::open::{Input, expand};
 use startle::model::WindowErrors;
-use startle::model::bundle::{ModelBundle, sha256_file};
+use startle::model::bundle::{ModelBundle, hex, sha256_file};
 use startle::model::shelf;
 use startle::pipeline::{DetectionSettings, Open, score_windows};
 use startle::record::RunConfig;
@@ -20,7 +20,6 @@ use startle::surprise::{Baseline, Learner};
 use startle::units::Stop;
 use startle::{Error, Result};
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 /// What the settings say of a scorer that is not in the run.
@@ -191,12 +190,7 @@ fn footing_words(normal: &[Input]) -> Result<String> {
             hash.update(sha256_file(file).map_err(unreadable)?);
         }
     }
-    let mut words = format!("learnt from {} normal videos, ", normal.len());
-    for byte in &hash.finalize()[..8] {
-        // Writing to a string can't fail.
-        let _ = write!(words, "{byte:02x}");
-    }
-    Ok(words)
+    Ok(format!("learnt from {} normal videos, {}", normal.len(), hex(&hash.finalize()[..8])))
 }
 
 /// The papers' videos are uncut, and their code looks for no cuts.

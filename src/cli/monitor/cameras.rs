@@ -149,21 +149,23 @@ impl<'a> Yard<'a> {
             pace: pace(self.args, camera),
             stall: camera.stall,
             warm_up: camera.warm_up.unwrap_or(usual),
-            detection: DetectionSettings {
-                top_fraction: self.args.top,
-                watch: WatchOptions {
-                    rule: camera.threshold.rule(),
-                    merge: camera.merge,
-                    min_duration: MediaTime::ZERO,
-                    cool_down: camera.cool_down,
-                },
-            },
+            detection: self.detection(camera),
             baseline,
             past,
             fps: camera.fps,
             region: camera.region.clone(),
             on_duty: on_duty(camera.schedule.clone()),
         })
+    }
+
+    fn detection(&self, camera: &Camera) -> DetectionSettings {
+        let watch = WatchOptions {
+            rule: camera.threshold.rule(),
+            merge: camera.merge,
+            min_duration: MediaTime::ZERO,
+            cool_down: camera.cool_down,
+        };
+        DetectionSettings { top_fraction: self.args.top, watch }
     }
 
     /// What the camera has shown in earlier runs; what can't be used is told, and it begins anew.

@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn a_call_that_goes_too_deep_is_ended() {
         fn down(watch: &Watch, levels: usize) -> bool {
-            let pad = black_box([0_u8; 32 << 10]);
+            let pad = black_box([0_u8; 16 << 10]);
             let deep = if levels == 0 { watch.gives_up() } else { down(watch, levels - 1) };
             black_box(pad);
             deep
@@ -98,7 +98,7 @@ mod tests {
         let called = || {
             let watch = Watch::new(Stop::new(), None);
             watch.arm();
-            assert!(!down(&watch, 4) && down(&watch, 60));
+            assert!(!down(&watch, 8) && down(&watch, 120));
         };
         std::thread::Builder::new().stack_size(32 << 20).spawn(called).unwrap().join().unwrap();
     }
