@@ -61,12 +61,17 @@ fn a_camera_that_breaks_and_comes_back_is_told_of_by_webhook_and_broker_with_cli
 
     // The camera breaks where the film ends, after two loops: however late they are judged, no third one is sent.
     let (running, lines) = monitor(&["--config", config]);
-    let mut first = until(&lines, "the loss", |l| is_state(l, "waiting"));
+    let is_over = |l: &Value| l["type"] == "event" && l["phase"] == "over";
+    let mut first = until(&lines, "the first loop", is_over);
+    first.extend(until(&lines, "the second loop", is_over));
+    first.extend(until(&lines, "the loss", |l| is_state(l, "waiting")));
     let _again = rtsp_server(&video, port, None).unwrap();
     let lost = |l: &Value| l["type"] == "gap" && l["reason"] == "connection-lost";
     first.extend(until(&lines, "the return", lost));
     let back_s = first.last().unwrap()["end_s"].as_f64().unwrap();
-    let mut second = until(&lines, "the second loss", |l| is_state(l, "waiting"));
+    let mut second = until(&lines, "a loop after it", is_over);
+    second.extend(until(&lines, "another loop", is_over));
+    second.extend(until(&lines, "the second loss", |l| is_state(l, "waiting")));
     terminate(running);
     second.extend(lines.iter());
 
