@@ -5,7 +5,7 @@ CARGO ?= cargo
 PYTHON := .venv/bin/python
 DEMO := samples/colour_0_impossible.mp4
 
-.PHONY: help demo test test-rust test-python models-check lint setup setup-tests build fuzz bench soak model benchmark bundle clean
+.PHONY: help demo test test-rust test-python models-check lint setup setup-tests build fuzz bench soak model benchmark natural bundle clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 20
@@ -57,6 +57,12 @@ PAIRS ?= 50
 MODEL ?= models/startle-o1
 benchmark: setup-tests build ## The bundled model on held-out twins, beside its controls; writes reports/benchmark/
 	PAIRS=$(PAIRS) MODEL=$(MODEL) .ci/benchmark.sh
+
+natural: setup-tests build ## The bundled model on twins of real footage (FOOTAGE=DIR with a manifest.csv); reports/benchmark-natural/
+	cd models/python && ../../$(PYTHON) -m startle_models.natural_twins --footage $(abspath $(FOOTAGE)) \
+		--out ../checkpoints/natural
+	target/release/startle evaluate models/checkpoints/natural --layout pairs --model $(MODEL) --no-random \
+		--jobs $$(nproc) --max-false-alarms 30/hour --out reports/benchmark-natural
 
 bundle: setup-tests build ## Export and calibrate the bundled model from models/checkpoints/o1
 	.ci/bundle.sh
