@@ -232,14 +232,11 @@ impl Watch {
         }
     }
 
-    /// Says what happened, from the strongest sign and what else was seen from just before the onset to the end. Evidence
-    /// adds up, so the strongest sign comes before the peak and at times before the onset.
+    /// Says what happened, from the strongest sign and what else was seen from the onset to the end. Evidence adds up, so the
+    /// strongest sign comes before the peak.
     fn accounted(&self, found: Found) -> Found {
-        let (from, to) = (found.detection.onset.nanos() - LEAD_NANOS, found.detection.end);
-        let during = || {
-            let within = |(start, _): &&(MediaTime, Vec<Sign>)| start.nanos() >= from && *start < to;
-            self.signs.iter().filter(within).flat_map(|(_, signs)| signs)
-        };
+        let span = found.detection.onset..found.detection.end;
+        let during = || self.signs.iter().filter(|(start, _)| span.contains(start)).flat_map(|(_, signs)| signs);
         let main = during().chain(found.peak.signs.first()).max_by(|a, b| a.rank.total_cmp(&b.rank));
         let account = main.map(|main| Account::of(main, during()));
         Found { account, ..found }

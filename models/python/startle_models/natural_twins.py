@@ -67,7 +67,7 @@ def _jumped(video, empty, thing, frames, shift):
     return out
 
 
-def edit(kind: str, video, empty, thing, onset: int, rng):
+def edit(kind: str, video, empty, thing, onset: int):
     """Lawful and unlawful twin, or None where the edit would not show."""
     after = range(onset, len(video))
     if kind in ("freeze", "reverse"):
@@ -111,7 +111,7 @@ def twins(name: str, file: Path, out: Path):
     for kind in KINDS:
         for _ in range(6):
             onset = int(rng.uniform(*ONSET) * len(video))
-            pair = edit(kind, video, empty, _thing(mask, onset), onset, rng)
+            pair = edit(kind, video, empty, _thing(mask, onset), onset)
             if pair is not None:
                 break
         else:

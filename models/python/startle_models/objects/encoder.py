@@ -10,7 +10,7 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
-from .labels import ATTRIBUTES, CELLS, MAPS, SHAPES, SIDE
+from .labels import ATTRIBUTES, CELLS, MAPS, SHAPES
 
 THINGS = 12  # tokens of a picture
 HEADS = MAPS + 1 + 2 + 2 + 1 + 1 + 3 + SHAPES  # maps, heat, offset, size, share, nearness, colour, shape

@@ -7,7 +7,7 @@ import pathlib
 import torch
 
 from ..world import HIDDEN, VIOLATIONS, SceneSpec, frame_times, render, render_pairs, sample_pairs, sample_scenes, simulate
-from .clips import FPS, FRAMES, TOKENS, encode, known
+from .clips import FPS, FRAMES, encode, known
 from .labels import SIDE, label
 from .predictor import PARTS, tell
 
@@ -107,7 +107,7 @@ def auroc(high, low):
     return ((d > 0).float() + 0.5 * (d == 0).float()).mean().item()
 
 
-def table(net, folder, perception=None, names=None, show=("max", "sum3", "sum6", "parts3")):
+def table(net, folder, perception=None, show=("max", "sum3", "sum6", "parts3")):
     """Prints and gives the share of twins told apart by kind, for each score."""
     folder = pathlib.Path(folder)
 

@@ -8,7 +8,7 @@ import torch
 
 from ..world.bodies import Bodies, objects, screens, solids
 from ..world.render import _cast, _size_classes, _windows
-from ..world.room import Canvas, Eye, Grid, _surfaces, grid_directions
+from ..world.room import Eye, Grid, _surfaces, grid_directions
 from ..world.state import N_OBJECTS, PLAIN, Look, Trajectory
 from ..world.view import project
 

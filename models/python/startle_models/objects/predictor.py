@@ -141,7 +141,7 @@ class Predictor(nn.Module):
         cell = (y * BIRTH).floor() * BIRTH + (x * BIRTH).floor()
         coming = birth.flatten(1).gather(1, cell.long())
         seen = {"met": m, "obs": obs, "was": was, "alive": p["alive"], "life": p["life"], "fresh": fresh,
-                "coming": coming, "tokens": tokens, "births": birth, "new": new, "cell": cell}
+                "tokens": tokens, "cell": cell}
         energy = energies(seen)
         miss = (p["miss"] * MISS_KEEP + energy["missing"]) * (1 - m) * p["alive"]
         drift = p["drift"] * DRIFT_KEEP + energy["drift_now"]
@@ -246,7 +246,7 @@ def energies(seen):
 def tell(seen):
     """Energies [B,N+K,P], and rows [B,N+K,ROW] of what was expected and what was seen."""
     energy, tokens, met, was = seen["energy"], seen["tokens"], seen["met"], seen["was"][:, :, 0]
-    n, k = met.shape[1], tokens.shape[1]
+    k = tokens.shape[1]
     none = torch.zeros_like(met)
     files = torch.cat([none if part == "new" else energy[part].clamp(min=0) for part in PARTS], -1)
     others = F.pad(seen["arrival"][..., None], (PARTS.index("new"), len(PARTS) - PARTS.index("new") - 1))
