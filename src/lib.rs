@@ -13,7 +13,7 @@
 //! 8 report │ dataset │ monitor
 //! 7 pipeline │ evaluate
 //! 6 media/{open,ffmpeg} │ model/{bundle,tensor,jepa,ort,persistence,…} │ record
-//! 5 model (trait)
+//! 5 model (trait) │ store
 //! 4 surprise
 //! 3 clip
 //! 2 media (trait)
@@ -21,9 +21,9 @@
 //! 0 error
 //! ```
 //!
-//! Invariant: floors 0–5 are pure: no I/O, threads, clocks or global state. Foreign crates stay in one room each:
+//! Invariant: floors 0–5 but for [`store`] are pure: no I/O, threads, clocks or global state. Foreign crates stay in one room each:
 //! `ffmpeg_next` in [`media::ffmpeg`], `ort` in [`model::ort`], `plotters` in `report/plot*.rs`, threads and channels
-//! in [`pipeline`] (and those that write and send in `monitor/evidence` and `monitor/deliver`), `axum` and `tokio` in
+//! in [`pipeline`] (and those that write, send and tell in `monitor`), `axum` and `tokio` in
 //! [`serve`], `clap` and printing in the binary's `cli`.
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, clippy::dbg_macro))]
 
@@ -38,6 +38,7 @@ pub mod pipeline;
 pub mod record;
 pub mod report;
 pub mod serve;
+pub mod store;
 pub mod surprise;
 pub mod units;
 

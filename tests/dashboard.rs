@@ -49,7 +49,7 @@ fn user() -> String {
 
 fn agent(ca: Option<&Path>) -> Agent {
     use ureq::tls::{Certificate, RootCerts, TlsConfig};
-    let mut config = Agent::config_builder().http_status_as_error(false).timeout_global(Some(Duration::from_secs(10)));
+    let mut config = Agent::config_builder().http_status_as_error(false).timeout_global(Some(Duration::from_mins(2)));
     if let Some(ca) = ca {
         let certificate = Certificate::from_pem(&fs::read(ca).unwrap()).unwrap();
         let roots = RootCerts::new_with_certs(&[certificate]);
@@ -80,7 +80,7 @@ impl Desk {
         let desk = Self { url: format!("{scheme}://localhost:{port}"), agent: agent(ca), _running: Running(child) };
         let begun = Instant::now();
         while !desk.agent.get(format!("{}/readyz", desk.url)).call().is_ok_and(|r| r.status() == 200) {
-            assert!(begun.elapsed() < Duration::from_secs(30), "it is not ready");
+            assert!(begun.elapsed() < Duration::from_mins(5), "it is not ready");
             std::thread::sleep(Duration::from_millis(100));
         }
         desk
@@ -112,7 +112,7 @@ impl Desk {
             if let Some(event) = events.as_array().unwrap().iter().find(|e| !e["clip"].is_null()) {
                 return event.clone();
             }
-            assert!(begun.elapsed() < Duration::from_secs(40), "no event with a clip: {events}");
+            assert!(begun.elapsed() < Duration::from_mins(5), "no event with a clip: {events}");
             std::thread::sleep(Duration::from_millis(200));
         }
     }

@@ -9,7 +9,7 @@ use startle::monitor::deliver::{
     CommandSettings, Delivery, DeliverySettings, MqttSettings, Phases, Secret, Wanted, WebhookSettings,
 };
 use startle::monitor::{Camera, Heard, Listener};
-use startle::pipeline::live::{Incident, News, Phase, WallTimes};
+use startle::pipeline::live::{CameraId, Incident, News, Phase, WallTimes};
 use startle::record::{Event, HeatMap};
 use startle::surprise::EventKind;
 use std::fs;
@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_mins(5);
 
 /// Waits until something is so.
 fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
@@ -35,7 +35,7 @@ fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 /// Destinations under test, and what was said for people.
 struct Desk {
     delivery: Delivery,
-    camera: Camera,
+    camera: Arc<Camera>,
     said: Arc<Mutex<Vec<String>>>,
 }
 
@@ -49,7 +49,7 @@ impl Desk {
         let heard = Arc::clone(&said);
         let say = Arc::new(move |words: &str| heard.lock().unwrap().push(words.to_owned()));
         let delivery = Delivery::start(settings, folder, &["gate".into()], say).unwrap();
-        Self { delivery, camera: Camera::new("gate".into(), Input::Url("rtsp://gate".into())), said }
+        Self { delivery, camera: Arc::new(Camera::new("gate".into(), Input::Url("rtsp://gate".into()))), said }
     }
 
     fn alert(&mut self, id: u32, phase: Phase) {
@@ -71,7 +71,9 @@ impl Desk {
         let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000 + u64::from(id));
         let wall = WallTimes { onset: at, peak: at, end: at };
         let news = News::Incident(Box::new(Incident { phase, event, wall }));
-        self.delivery.take(Heard { index: 0, camera: &self.camera, news: &news, at, clip: None }).unwrap();
+        self.delivery
+            .take(Heard { id: CameraId::new(0), camera: &self.camera, news: &Arc::new(news), at, clip: None })
+            .unwrap();
     }
 
     fn said(&self) -> String {

@@ -4,12 +4,12 @@
 mod cameras;
 mod painted;
 
-use cameras::{Ending, Heard, Painted, camera, model, options, painted as scene, run};
+use cameras::{Ending, Heard, Painted, camera, model, numbered, options, painted as scene, run};
 use painted::{FPS, spec};
 use startle::Result;
 use startle::clip::ClipSpec;
 use startle::model::persistence::Persistence;
-use startle::pipeline::live::{Camera, Change, Host, News, Pace, Phase, watch};
+use startle::pipeline::live::{Camera, CameraId, Change, Host, News, Pace, Phase, watch};
 use startle::surprise::{Past, ThresholdRule};
 use startle::units::{MediaTime, Stop};
 use std::sync::Arc;
@@ -33,7 +33,7 @@ fn adaptive(frames: i64, teleport: i64, past: Past) -> Camera<'static> {
 /// What it told, and what it has learnt in the end.
 fn learn(camera: Camera<'static>) -> (Heard, Past) {
     let (mut heard, mut learnt) = (Heard::default(), None);
-    watch(vec![camera], &mut model(), &options(&Stop::new()), |_: usize, news: News| {
+    watch(numbered(vec![camera]), &mut model(), &options(&Stop::new()), |_: CameraId, news: News| {
         if let News::Learnt(past) = &news {
             learnt = Some((**past).clone());
         }
@@ -94,9 +94,9 @@ struct Changing {
 }
 
 impl Host<'static> for Changing {
-    fn news(&mut self, camera: usize, news: News) -> Result<()> {
+    fn news(&mut self, camera: CameraId, news: News) -> Result<()> {
         match news {
-            News::Moment(_) => self.points[camera] += 1,
+            News::Moment(_) => self.points[camera.number() as usize] += 1,
             News::Incident(incident) if incident.phase == Phase::Begun => self.begun += 1,
             News::Gap(gap) => panic!("camera {camera} was broken: {gap:?}"),
             _ => {}
@@ -114,7 +114,7 @@ impl Host<'static> for Changing {
         };
         if !self.added && self.points[0] > 10 {
             self.added = true;
-            return vec![Change::Remove(0), Change::Add(Box::new(endless()))];
+            return vec![Change::Remove(CameraId::new(0)), Change::Add(CameraId::new(1), Box::new(endless()))];
         }
         if self.gone.is_none() && self.points[1] > 20 {
             self.gone = Some(self.points[0]);
@@ -126,7 +126,7 @@ impl Host<'static> for Changing {
 /// So that the host can be looked at afterwards.
 struct Lent<'a>(&'a mut Changing);
 impl Host<'static> for Lent<'_> {
-    fn news(&mut self, camera: usize, news: News) -> Result<()> {
+    fn news(&mut self, camera: CameraId, news: News) -> Result<()> {
         self.0.news(camera, news)
     }
     fn changes(&mut self) -> Vec<Change<'static>> {
@@ -140,7 +140,7 @@ fn cameras_come_and_go_while_others_are_watched() {
     let first =
         camera(Pace::Live, |_, stop| Ok(scene(i64::MAX, i64::MAX, Duration::from_millis(1), Ending::End, stop)));
     let mut host = Changing { points: [0; 2], gone: None, begun: 0, added: false, stop: stop.clone() };
-    watch(vec![first], &mut model(), &options(&stop), Lent(&mut host)).unwrap();
+    watch(numbered(vec![first]), &mut model(), &options(&stop), Lent(&mut host)).unwrap();
     assert!(host.points[1] > 50 && host.begun == 0);
     let [first, _] = host.points;
     assert!(first <= host.gone.unwrap() + 10, "the first camera went on: {first}, {:?}", host.gone);
@@ -156,7 +156,7 @@ fn lag(spec: &ClipSpec) -> i64 {
     });
     let mut lags = Vec::new();
     let mut model = Persistence::new(spec.clone()).unwrap();
-    watch(vec![live], &mut model, &options(&stop), |_: usize, news: News| {
+    watch(numbered(vec![live]), &mut model, &options(&stop), |_: CameraId, news: News| {
         if let News::Moment(moment) = &news {
             let now = decoded.load(Ordering::Relaxed) as f64 / FPS as f64;
             let end = moment.point.t_s + spec.slot_s() / 2.0;

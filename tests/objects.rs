@@ -18,7 +18,7 @@ use startle::model::objects::{ObjectJepa, ObjectNetwork, Percepts, Step};
 use startle::model::ort::{self, OrtObjects, objects_on, open_objects};
 use startle::model::tensor::noise_frames;
 use startle::model::{Scorer, WindowErrors};
-use startle::pipeline::live::{News, Options, Pace, Phase, watch};
+use startle::pipeline::live::{CameraId, News, Options, Pace, Phase, watch};
 use startle::pipeline::{Copies, Job};
 use startle::record::PartKind;
 use startle::surprise::{Baseline, CurveKey, Learner};
@@ -291,10 +291,12 @@ fn cameras_share_the_model_agree_with_files_and_leave_nothing_behind() {
     let source = |at, stop| cameras::painted(240, at, Duration::ZERO, cameras::Ending::End, stop);
     let watched = teleports.map(|at| cameras::camera(Pace::Model, move |_, stop| Ok(source(at, stop))));
     let (mut model, mut curves, mut events) = (model(), vec![Vec::new(); 3], vec![Vec::new(); 3]);
-    watch(watched.into(), &mut model, &Options::new(Stop::new()), |camera: usize, news: News| {
+    watch(cameras::numbered(watched.into()), &mut model, &Options::new(Stop::new()), |camera: CameraId, news: News| {
         match news {
-            News::Moment(moment) => curves[camera].push(moment.point),
-            News::Incident(incident) if incident.phase == Phase::Over => events[camera].push(incident.event),
+            News::Moment(moment) => curves[camera.number() as usize].push(moment.point),
+            News::Incident(incident) if incident.phase == Phase::Over => {
+                events[camera.number() as usize].push(incident.event)
+            }
             _ => {}
         }
         Ok(())

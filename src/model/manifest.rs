@@ -222,7 +222,7 @@ impl Manifest {
         if let Some(objects) = &self.objects {
             hash.update(objects.identity());
         }
-        Ok(super::bundle::hex(&hash.finalize()))
+        Ok(crate::store::hex(&hash.finalize()))
     }
 }
 

@@ -2,19 +2,20 @@
 
 use super::{Camera, alert};
 use crate::error::Result;
-use crate::pipeline::live::News;
+use crate::pipeline::live::{CameraId, News};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 /// A piece of news.
 #[derive(Clone, Copy)]
 pub struct Heard<'a> {
-    /// The camera's index.
-    pub index: usize,
+    /// Which camera.
+    pub id: CameraId,
     /// Whose news it is.
-    pub camera: &'a Camera,
+    pub camera: &'a Arc<Camera>,
     /// What happened.
-    pub news: &'a News,
+    pub news: &'a Arc<News>,
     /// When it was told.
     pub at: SystemTime,
     /// Where the clip of an incident will be, if there will be one.
@@ -38,6 +39,11 @@ pub trait Listener {
     /// # Errors
     /// When nothing sensible can be done without it.
     fn take(&mut self, heard: Heard<'_>) -> Result<()>;
+
+    /// Nothing follows from this camera: what is kept of it in memory can go.
+    fn gone(&mut self, camera: CameraId) {
+        let _ = camera;
+    }
 
     /// Nothing follows: finishes what is begun, but takes no longer than `limit`.
     ///

@@ -2,13 +2,12 @@
 
 use super::{Heard, Listener};
 use crate::error::{Error, Result};
-use crate::model::bundle::hex;
 use crate::pipeline::live::News;
+use crate::store::{self, Durability, hex};
 use crate::surprise::{CurveKey, Past};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// The schema's name and version.
@@ -41,7 +40,7 @@ impl Memory {
     /// # Errors
     /// [`Error::Output`] when the folder can't be made.
     pub fn open(folder: &Path, key: CurveKey, contexts: Vec<u32>) -> Result<Self> {
-        fs::create_dir_all(folder).map_err(|e| Error::output(folder, e))?;
+        fs::create_dir_all(folder).and_then(|()| store::sweep(folder)).map_err(|e| Error::output(folder, e))?;
         Ok(Self { folder: folder.to_owned(), key, contexts })
     }
 
@@ -79,14 +78,7 @@ impl Memory {
         };
         let text = serde_json::to_string(&kept)
             .map_err(|e| Error::Internal { stage: "camera's memory", reason: e.to_string() })?;
-        let write = || -> std::io::Result<()> {
-            let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
-            file.write_all(text.as_bytes())?;
-            file.as_file().sync_all()?;
-            file.persist(&path).map_err(|e| e.error)?;
-            Ok(())
-        };
-        write().map_err(|e| Error::output(&path, e))
+        store::replace(&path, text.as_bytes(), Durability::PowerCut).map_err(|e| Error::output(&path, e))
     }
 
     /// A name that people know, and one that no other camera or source has.
@@ -101,7 +93,7 @@ impl Memory {
 
 impl Listener for Memory {
     fn take(&mut self, heard: Heard<'_>) -> Result<()> {
-        match heard.news {
+        match heard.news.as_ref() {
             News::Learnt(past) => self.keep(&heard.camera.name, &heard.camera.input.to_string(), past),
             _ => Ok(()),
         }

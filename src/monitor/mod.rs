@@ -7,10 +7,16 @@ pub mod evidence;
 mod hear;
 pub mod marks;
 mod memory;
+mod outbox;
 mod own;
 mod rotate;
 
 pub use config::{Camera, DashboardConfig, MonitorConfig, Schedule, Threshold};
 pub use hear::{Heard, Listener};
 pub use memory::Memory;
+pub use outbox::Outbox;
 pub use rotate::RotatingFile;
+use std::sync::Arc;
+
+/// Tells people something.
+pub type Say = Arc<dyn Fn(&str) + Send + Sync>;

@@ -1,22 +1,18 @@
 //! A folder that one program uses at a time.
 
 use crate::error::{Error, Result};
-use std::fs::{File, TryLockError};
+use crate::store;
+use std::fs::File;
 use std::path::Path;
 
 /// Makes a folder and keeps other programs from taking it for theirs as long as the file lives; `what` it is, in words.
 pub(super) fn lock(folder: &Path, name: &str, what: &str) -> Result<File> {
     std::fs::create_dir_all(folder).map_err(|e| Error::output(folder, e))?;
     let path = folder.join(name);
-    let file = File::options().create(true).append(true).open(&path).map_err(|e| Error::output(&path, e))?;
-    match file.try_lock() {
-        Err(TryLockError::WouldBlock) => {
-            let words = format!("is used by another startle: give each its own {what}, or end the other");
-            Err(Error::Config(format!("{}: {words}", folder.display())))
-        }
-        // Some network disks know no locks.
-        Ok(()) | Err(TryLockError::Error(_)) => Ok(file),
-    }
+    store::lock(&path).map_err(|e| Error::output(&path, e))?.ok_or_else(|| {
+        let words = format!("is used by another startle: give each its own {what}, or end the other");
+        Error::Config(format!("{}: {words}", folder.display()))
+    })
 }
 
 #[cfg(test)]

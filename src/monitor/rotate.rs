@@ -1,15 +1,24 @@
 //! A file of lines that does not grow for ever: past a size it becomes `NAME.1`, the one before `NAME.2`, …
+//!
+//! Invariant: a line is whole or not there, whatever the disk does; lines that can't be written wait, up to a number.
 
 use crate::error::{Error, Result};
+use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+/// Lines that wait for the disk; the oldest are lost.
+const MOST_WAITING: usize = 10_000;
+
 /// Appends lines to a file; keeps the last few.
 pub struct RotatingFile {
     path: PathBuf,
-    file: File,
+    /// `None`: to be opened.
+    file: Option<File>,
+    /// Length up to the last whole line.
     size: u64,
+    waiting: VecDeque<String>,
     limit: u64,
     keep: u32,
 }
@@ -21,15 +30,34 @@ impl RotatingFile {
     /// [`Error::Output`] when it can't be opened.
     pub fn open(path: &Path, limit: u64, keep: u32) -> Result<Self> {
         let (file, size) = append(path).map_err(|e| Error::output(path, e))?;
-        Ok(Self { path: path.to_owned(), file, size, limit, keep })
+        Ok(Self { path: path.to_owned(), file: Some(file), size, waiting: VecDeque::new(), limit, keep })
     }
 
-    /// Writes a line and its end at once; a line is never split over two files.
+    /// Writes a line and its end at once, after those that wait; a line is never split over two files.
     ///
     /// # Errors
-    /// [`Error::Output`] when it can't be written.
+    /// [`Error::Output`] when it can't be written now: it waits, and is tried with the next one.
     pub fn line(&mut self, text: &str) -> Result<()> {
-        self.write(text).map_err(|e| Error::output(&self.path, e))
+        if self.waiting.len() >= MOST_WAITING {
+            self.waiting.pop_front();
+        }
+        self.waiting.push_back(text.to_owned());
+        self.flush()
+    }
+
+    /// Writes the lines that wait.
+    ///
+    /// # Errors
+    /// [`Error::Output`] when they can't be written: how many wait.
+    pub fn flush(&mut self) -> Result<()> {
+        while let Some(line) = self.waiting.pop_front() {
+            if let Err(error) = self.write(&line) {
+                self.waiting.push_front(line);
+                let words = format!("{error}; {} lines wait for it", self.waiting.len());
+                return Err(Error::output(&self.path, std::io::Error::new(error.kind(), words)));
+            }
+        }
+        Ok(())
     }
 
     fn write(&mut self, text: &str) -> std::io::Result<()> {
@@ -37,7 +65,19 @@ impl RotatingFile {
         if self.size > 0 && self.size + length > self.limit {
             self.rotate()?;
         }
-        self.file.write_all(format!("{text}\n").as_bytes())?;
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => {
+                let (file, size) = append(&self.path)?;
+                self.size = size;
+                none.insert(file)
+            }
+        };
+        if let Err(error) = file.write_all(format!("{text}\n").as_bytes()) {
+            // What a full disk took of it is taken back, and written again later.
+            file.set_len(self.size)?;
+            return Err(error);
+        }
         self.size += length;
         Ok(())
     }
@@ -52,7 +92,7 @@ impl RotatingFile {
                 std::fs::rename(from, self.numbered(number + 1))?;
             }
         }
-        (self.file, self.size) = append(&self.path)?;
+        (self.file, self.size) = (None, 0);
         Ok(())
     }
 

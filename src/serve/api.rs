@@ -3,17 +3,20 @@
 use super::App;
 use super::assets::{OPENAPI, PAGE, asset};
 use super::auth::{Attempt, SESSION};
-use super::guard::{cookie, guard, refuse, set_cookie};
+use super::guard::{client, cookie, guard, refuse, set_cookie};
+use super::limit::{self, Limited};
 use super::metrics;
 use crate::error::Error;
+use crate::pipeline::live::CameraId;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Path, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post, put};
 use axum::{Json, Router, middleware};
-use axum_server::Handle;
 use axum_server::tls_rustls::{RustlsConfig, from_tcp_rustls};
+use axum_server::{Handle, Server};
+use hyper_util::rt::TokioTimer;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::convert::Infallible;
@@ -72,14 +75,21 @@ pub(super) async fn serve(app: Arc<App>, socket: TcpListener, tls: Option<Rustls
     // It ends when it is told to; a fault of one connection is that connection's alone.
     let _ = match tls {
         Some(tls) => match from_tcp_rustls(socket, tls) {
-            Ok(server) => server.handle(handle).serve(service).await,
+            Ok(server) => bounded(server).handle(handle).serve(service).await,
             Err(error) => Err(error),
         },
         None => match axum_server::from_tcp(socket) {
-            Ok(server) => server.handle(handle).serve(service).await,
+            Ok(server) => bounded(server).handle(handle).serve(service).await,
             Err(error) => Err(error),
         },
     };
+}
+
+/// With a limit on connections, and on how long a request's header may take.
+fn bounded<A>(server: Server<SocketAddr, A>) -> Server<SocketAddr, Limited<A>> {
+    let mut server = server.http1_only().map(|acceptor| Limited::new(acceptor, limit::room()));
+    server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(limit::HEADER);
+    server
 }
 
 /// Does what reads a disk or computes for long where it holds nobody up.
@@ -131,10 +141,12 @@ struct Credentials {
 async fn log_in(
     State(app): Shared,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
     Json(given): Json<Credentials>,
 ) -> Result<Response, Response> {
     let encrypted = app.encrypted;
-    let attempt = aside(move || app.auth.attempt(peer.ip(), &given.user, &given.password)).await?;
+    let from = client(peer.ip(), &headers);
+    let attempt = aside(move || app.auth.attempt(from, &given.user, &given.password)).await?;
     let fail = |e: Error| refuse(StatusCode::INTERNAL_SERVER_ERROR, &e.to_string());
     Ok(match attempt.map_err(fail)? {
         Attempt::In(token, session) => {
@@ -158,8 +170,8 @@ async fn log_out(State(app): Shared, headers: HeaderMap) -> Response {
     ([(header::SET_COOKIE, set_cookie("", 0, app.encrypted))], StatusCode::NO_CONTENT).into_response()
 }
 
-async fn curve(State(app): Shared, Path(index): Path<usize>) -> Response {
-    app.hub.curve(index).map_or_else(none, |curve| Json(curve).into_response())
+async fn curve(State(app): Shared, Path(id): Path<CameraId>) -> Response {
+    app.hub.curve(id).map_or_else(none, |curve| Json(curve).into_response())
 }
 
 /// News as they come.

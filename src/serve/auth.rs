@@ -6,7 +6,7 @@
 
 use super::lock;
 use crate::error::{Error, Result};
-use crate::model::bundle::hex;
+use crate::store::hex;
 use argon2::password_hash::SaltString;
 use argon2::{Argon2, PasswordHash, PasswordHasher, PasswordVerifier};
 use sha2::{Digest, Sha256};
@@ -156,6 +156,10 @@ impl Auth {
     /// Whether this is the token for `/metrics`.
     pub(super) fn is_metrics_token(&self, given: &str) -> bool {
         self.metrics_token.as_ref().is_some_and(|token| same(token, given))
+    }
+
+    pub(super) const fn has_metrics_token(&self) -> bool {
+        self.metrics_token.is_some()
     }
 
     /// How long an address must still wait.

@@ -11,12 +11,12 @@ use crate::error::{Error, Result};
 use crate::monitor::Heard;
 use crate::monitor::alert::{incident_id, rfc3339};
 use crate::pipeline::live::News;
+use crate::store::{self, Durability};
 use base64::Engine;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::SystemTime;
@@ -74,7 +74,7 @@ impl Events {
 
     /// Remembers an event of this run; gives it as it is listed.
     pub(super) fn take(&self, heard: Heard<'_>) -> Option<Value> {
-        let News::Incident(incident) = heard.news else { return None };
+        let News::Incident(incident) = heard.news.as_ref() else { return None };
         let id = incident_id(&heard.camera.name, incident);
         let (event, wall) = (&incident.event, incident.wall);
         let value = json!({
@@ -165,12 +165,8 @@ impl Events {
     fn write(&self, marks: &BTreeMap<String, Mark>) -> std::io::Result<()> {
         let folder = self.file.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(folder)?;
-        let mut new = tempfile::NamedTempFile::new_in(folder)?;
-        serde_json::to_writer_pretty(&mut new, &json!({"schema": SCHEMA, "marks": marks}))?;
-        new.write_all(b"\n")?;
-        new.as_file().sync_all()?;
-        new.persist(&self.file)?;
-        Ok(())
+        let text = serde_json::to_string_pretty(&json!({"schema": SCHEMA, "marks": marks}))?;
+        store::replace(&self.file, format!("{text}\n").as_bytes(), Durability::PowerCut)
     }
 
     /// An event with links in place of its picture, and its mark.

@@ -84,10 +84,23 @@ fn check(app: &App, peer: IpAddr, request: &Request) -> Option<Response> {
     (!proven).then(|| refuse(StatusCode::FORBIDDEN, "the header X-Startle-Csrf is missing or wrong: see /api/session"))
 }
 
-/// Whether `/metrics` is answered: with the token, with a login, or on this machine alone.
+/// Headers by which a proxy says whom it asks for.
+const PROXIED: [&str; 5] = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via"];
+
+/// Whom a request comes from: where a proxy on this machine passes it on, the address that the proxy saw. What stands before
+/// the last address of `X-Forwarded-For` came with the request, and anybody may have written it.
+pub(super) fn client(peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+    let text = |name: &str| headers.get_all(name).iter().next_back().and_then(|value| value.to_str().ok());
+    let told = text("x-forwarded-for").and_then(|list| list.rsplit(',').next()).or_else(|| text("x-real-ip"));
+    let told = told.and_then(|address| address.trim().parse().ok());
+    told.filter(|_| peer.to_canonical().is_loopback()).unwrap_or(peer)
+}
+
+/// Whether `/metrics` is answered: with the token, with a login, or, where no token is configured, on this machine alone.
 fn may_scrape(app: &App, peer: IpAddr, headers: &HeaderMap) -> Result<(), Box<Response>> {
-    let proxied = ["forwarded", "x-forwarded-for"].iter().any(|name| headers.contains_key(*name));
-    let here = peer.to_canonical().is_loopback() && app.listen.ip().is_loopback() && !proxied;
+    let proxied = PROXIED.iter().any(|name| headers.contains_key(*name));
+    let local = peer.to_canonical().is_loopback() && app.listen.ip().is_loopback() && !proxied;
+    let here = local && !app.auth.has_metrics_token();
     let bearer = headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok()?.strip_prefix("Bearer "));
     let logged_in = app.auth.is_needed() && app.auth.session(cookie(headers).as_deref()).is_some();
     if here || logged_in || bearer.is_some_and(|token| app.auth.is_metrics_token(token)) {
@@ -139,6 +152,21 @@ pub(super) fn set_cookie(token: &str, seconds: u64, encrypted: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_proxy_on_this_machine_says_whom_it_asks_for_and_nobody_else_does() {
+        let (here, stranger) = (IpAddr::from([127, 0, 0, 1]), IpAddr::from([192, 0, 2, 7]));
+        let headers = |pairs: &[(&'static str, &'static str)]| {
+            pairs.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect()
+        };
+        let forwarded = headers(&[("x-forwarded-for", "10.9.9.9, 192.0.2.7")]);
+        assert_eq!(
+            (client(here, &forwarded), client(stranger, &headers(&[("x-real-ip", "10.0.0.1")]))),
+            (stranger, stranger)
+        );
+        assert_eq!(client(here, &headers(&[("x-real-ip", "192.0.2.7")])), stranger);
+        assert_eq!((client(here, &headers(&[])), client(here, &headers(&[("x-real-ip", "?")]))), (here, here));
+    }
 
     #[test]
     fn names_of_other_sites_are_no_loopback_names() {

@@ -6,7 +6,7 @@
 use crate::clip::{ModelFrame, jpeg_base64};
 use crate::monitor::Heard;
 use crate::monitor::alert::rfc3339;
-use crate::pipeline::live::{Health, Histogram, Meters, Moment, News, Phase, State};
+use crate::pipeline::live::{CameraId, Health, Histogram, Meters, Moment, News, Phase, State};
 use crate::record::HeatMap;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, VecDeque};
@@ -25,8 +25,7 @@ pub(super) type Told = (&'static str, Arc<str>);
 
 /// Everything that is live.
 pub(super) struct Hub {
-    /// By index: cameras are heard of in any order.
-    cameras: Mutex<BTreeMap<usize, Camera>>,
+    cameras: Mutex<BTreeMap<CameraId, Camera>>,
     tell: broadcast::Sender<Told>,
     pub(super) meters: Arc<Meters>,
     /// From a frame's arrival to the alert.
@@ -73,33 +72,33 @@ impl Hub {
         let _ = self.tell.send((what, value.to_string().into()));
     }
 
-    pub(super) fn cameras(&self) -> MutexGuard<'_, BTreeMap<usize, Camera>> {
+    pub(super) fn cameras(&self) -> MutexGuard<'_, BTreeMap<CameraId, Camera>> {
         self.cameras.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes a piece of news; gives the events that are to be remembered.
     pub(super) fn take(&self, heard: Heard<'_>) {
         let mut cameras = self.cameras();
-        let camera = cameras.entry(heard.index).or_insert_with(|| Camera::new(heard.camera));
-        match heard.news {
+        let camera = cameras.entry(heard.id).or_insert_with(|| Camera::new(heard.camera));
+        match heard.news.as_ref() {
             News::Moment(moment) => {
                 if let Ok(waited) = heard.at.duration_since(moment.arrived) {
                     self.verdict_latency.add(waited);
                 }
                 let point = camera.moment(moment, heard.at);
                 if self.viewers() > 0 {
-                    self.tell("moment", &json!({"camera": heard.index, "point": point}));
+                    self.tell("moment", &json!({"camera": heard.id, "point": point}));
                 }
             }
             News::Health(health) => {
                 camera.health = health.clone();
-                let value = camera.summary(heard.index, self.meters.camera(heard.index).read());
+                let value = camera.summary(heard.id, self.meters.camera(heard.id).read());
                 self.tell("camera", &value);
             }
             News::Gap(gap) => {
                 let point = json!([millis(heard.at), null, null, null, null, null]);
                 camera.add(point);
-                self.tell("gap", &json!({"camera": heard.index, "time": millis(heard.at), "gap": gap}));
+                self.tell("gap", &json!({"camera": heard.id, "time": millis(heard.at), "gap": gap}));
             }
             News::Incident(incident) if incident.phase == Phase::Begun => {
                 camera.events.fetch_add(1, Ordering::Relaxed);
@@ -115,15 +114,23 @@ impl Hub {
     /// Every camera as the page shows it; one that has ended gives way to another of its name.
     pub(super) fn list(&self) -> Vec<Value> {
         let cameras = self.cameras();
-        let gone = |at: usize, camera: &Camera| camera.health.state == State::Ended && has_successor(&cameras, at);
+        let gone = |at: CameraId, camera: &Camera| camera.health.state == State::Ended && has_successor(&cameras, at);
         let shown = cameras.iter().filter(|(at, camera)| !gone(**at, camera));
         shown.map(|(&at, camera)| camera.summary(at, self.meters.camera(at).read())).collect()
     }
 
+    /// A camera is not watched any more.
+    pub(super) fn gone(&self, id: CameraId) {
+        if self.cameras().remove(&id).is_some() {
+            self.meters.forget(id);
+            self.tell("gone", &json!({"camera": id}));
+        }
+    }
+
     /// The points of a camera's curve, the oldest first.
-    pub(super) fn curve(&self, index: usize) -> Option<Value> {
+    pub(super) fn curve(&self, id: CameraId) -> Option<Value> {
         let cameras = self.cameras();
-        let camera = cameras.get(&index)?;
+        let camera = cameras.get(&id)?;
         let fields = ["time", "surprise", "z", "motion", "high", "low"];
         Some(json!({"camera": camera.name, "in_z": camera.in_z, "fields": fields, "points": camera.points}))
     }
@@ -136,11 +143,11 @@ impl Hub {
     /// Rates anew, and tells viewers.
     pub(super) fn measure(&self) {
         let mut cameras = self.cameras();
-        for (&index, camera) in cameras.iter_mut() {
-            let counts = self.meters.camera(index).read();
+        for (&id, camera) in cameras.iter_mut() {
+            let counts = self.meters.camera(id).read();
             camera.measure(counts[0]);
             if self.viewers() > 0 {
-                self.tell("camera", &camera.summary(index, counts));
+                self.tell("camera", &camera.summary(id, counts));
             }
         }
     }
@@ -150,23 +157,23 @@ impl Hub {
         if self.viewers() == 0 {
             return;
         }
-        let take = |(&at, camera): (&usize, &mut Camera)| Some((at, camera.picture.take()?));
+        let take = |(&at, camera): (&CameraId, &mut Camera)| Some((at, camera.picture.take()?));
         let fresh: Vec<_> = self.cameras().iter_mut().filter_map(take).collect();
-        for (index, (frame, heat, scale)) in fresh {
+        for (id, (frame, heat, scale)) in fresh {
             let Ok(jpeg) = jpeg_base64(&frame.preview) else { continue };
             let level = |v: &f32| (v / scale * 255.0).clamp(0.0, 255.0) as u8;
             let values: Vec<u8> = heat.values.iter().map(level).collect();
             let (width, height) = (frame.preview.width(), frame.preview.height());
             let heat = json!({"grid": heat.grid, "area": heat.area, "values": values});
-            let value = json!({"camera": index, "jpeg": jpeg, "width": width, "height": height, "heat": heat});
+            let value = json!({"camera": id, "jpeg": jpeg, "width": width, "height": height, "heat": heat});
             self.tell("picture", &value);
         }
     }
 }
 
-/// Whether a later camera has the name of the one at this index.
-pub(super) fn has_successor(cameras: &BTreeMap<usize, Camera>, at: usize) -> bool {
-    let later = |camera: &Camera| cameras.range(at + 1..).any(|(_, other)| other.name == camera.name);
+/// Whether a later camera has the name of this one.
+pub(super) fn has_successor(cameras: &BTreeMap<CameraId, Camera>, at: CameraId) -> bool {
+    let later = |camera: &Camera| cameras.range(at.next()..).any(|(_, other)| other.name == camera.name);
     cameras.get(&at).is_some_and(later)
 }
 
@@ -226,9 +233,9 @@ impl Camera {
         }
     }
 
-    fn summary(&self, index: usize, counts: [u64; 3]) -> Value {
+    fn summary(&self, id: CameraId, counts: [u64; 3]) -> Value {
         json!({
-            "index": index,
+            "index": id,
             "name": self.name,
             "source": self.source,
             "in_z": self.in_z,
@@ -260,10 +267,11 @@ mod tests {
     #[test]
     fn cameras_that_are_heard_of_out_of_order_keep_their_names() {
         let hub = Hub::new(Arc::default());
-        let news = News::Health(Health::default());
-        for (index, name) in [(3, "gate"), (0, "hall"), (1, "yard"), (3, "gate")] {
-            let camera = Configured::new(name.into(), Input::Url(format!("udp://127.0.0.1:{}", 9000 + index)));
-            hub.take(Heard { index, camera: &camera, news: &news, at: UNIX_EPOCH, clip: None });
+        let news = Arc::new(News::Health(Health::default()));
+        for (number, name) in [(3, "gate"), (0, "hall"), (1, "yard"), (3, "gate")] {
+            let camera =
+                Arc::new(Configured::new(name.into(), Input::Url(format!("udp://127.0.0.1:{}", 9000 + number))));
+            hub.take(Heard { id: CameraId::new(number), camera: &camera, news: &news, at: UNIX_EPOCH, clip: None });
         }
         let told: Vec<_> =
             hub.list().iter().map(|c| (c["index"].clone(), c["name"].clone(), c["source"].clone())).collect();
@@ -273,5 +281,7 @@ mod tests {
         let metrics = super::super::metrics::render(&hub);
         let frames = metrics.lines().filter(|line| line.starts_with("startle_frames_total{"));
         assert_eq!(frames.count(), 3, "{metrics}");
+        hub.gone(CameraId::new(3));
+        assert_eq!((hub.list().len(), hub.curve(CameraId::new(3))), (2, None));
     }
 }

@@ -12,6 +12,7 @@ mod auth;
 mod events;
 mod guard;
 mod hub;
+mod limit;
 mod metrics;
 
 pub use assets::{GRAFANA, SYSTEMD};
@@ -19,7 +20,7 @@ pub use auth::hash_password;
 
 use crate::error::{Error, Result};
 use crate::monitor::{DashboardConfig, Heard, Listener};
-use crate::pipeline::live::{Meters, News};
+use crate::pipeline::live::{CameraId, Meters, News};
 use auth::Auth;
 use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
@@ -128,12 +129,16 @@ impl Listener for Dashboard {
         self.app.hub.take(heard);
         let Some(event) = self.app.events.take(heard) else { return Ok(()) };
         self.app.hub.tell("event", &event);
-        if let (News::Incident(_), Some(id)) = (heard.news, event["incident"].as_str()) {
+        if let (News::Incident(_), Some(id)) = (heard.news.as_ref(), event["incident"].as_str()) {
             let mut awaited = lock(&self.app.awaited);
             awaited.retain(|(known, _)| known != id);
             awaited.push((id.into(), 0));
         }
         Ok(())
+    }
+
+    fn gone(&mut self, camera: CameraId) {
+        self.app.hub.gone(camera);
     }
 
     fn finish(&mut self, limit: Duration) -> Result<()> {

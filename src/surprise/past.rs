@@ -84,6 +84,9 @@ impl Past {
         self.least = least;
     }
 
+    /// Slots from which on a tail is fitted: before them no rate can be kept.
+    pub const LEAST_SLOTS: usize = FIRST_FIT;
+
     /// Whether enough was seen to fit a tail (a picture that stands still has none all the same).
     pub fn is_long_enough(&self) -> bool {
         self.z.len() >= FIRST_FIT

@@ -7,7 +7,7 @@ use startle::media::{FrameSource, Picture, Step, VideoInfo};
 use startle::model::Scorer;
 use startle::model::persistence::Persistence;
 use startle::pipeline::DetectionSettings;
-use startle::pipeline::live::{Backoff, Camera, News, Options, Pace, Phase, State, watch};
+use startle::pipeline::live::{Backoff, Camera, CameraId, News, Options, Pace, Phase, State, watch};
 use startle::record::{Event, Gap};
 use startle::surprise::{ThresholdRule, WatchOptions};
 use startle::units::{MediaTime, Stop};
@@ -153,6 +153,11 @@ impl Heard {
     }
 }
 
+/// Cameras with the numbers from 0 on.
+pub fn numbered(cameras: Vec<Camera<'_>>) -> Vec<(CameraId, Camera<'_>)> {
+    (0..).map(CameraId::new).zip(cameras).collect()
+}
+
 /// Watches until `enough` or all have ended.
 pub fn run(
     cameras: Vec<Camera<'_>>,
@@ -162,15 +167,15 @@ pub fn run(
 ) -> Vec<Heard> {
     let mut heard: Vec<Heard> = cameras.iter().map(|_| Heard::default()).collect();
     let begun = Instant::now();
-    watch(cameras, scorer, options, |camera: usize, news: News| {
-        heard[camera].take(news);
-        if enough(&heard) || begun.elapsed() > Duration::from_mins(1) {
+    watch(numbered(cameras), scorer, options, |camera: CameraId, news: News| {
+        heard[camera.number() as usize].take(news);
+        if enough(&heard) || begun.elapsed() > Duration::from_mins(5) {
             options.stop.request();
         }
         Ok(())
     })
     .unwrap();
-    assert!(begun.elapsed() < Duration::from_mins(1), "it was never enough");
+    assert!(begun.elapsed() < Duration::from_mins(5), "it was never enough");
     heard
 }
 

@@ -11,7 +11,7 @@ use startle::model::bundle::ModelBundle;
 use startle::monitor::evidence::Places;
 use startle::monitor::{Camera, Memory, MonitorConfig, Schedule, Threshold};
 use startle::pipeline::DetectionSettings;
-use startle::pipeline::live::{self, ByArrival, News, OnDuty, Pace};
+use startle::pipeline::live::{self, ByArrival, CameraId, News, OnDuty, Pace};
 use startle::surprise::{Baseline, CurveKey, Past, WatchOptions};
 use startle::units::MediaTime;
 use startle::{Error, Result};
@@ -95,12 +95,23 @@ impl<'a> Yard<'a> {
     }
 
     /// Where the clip of an incident will be.
-    pub(super) fn clip(&self, index: usize, camera: &str, news: &News) -> Option<PathBuf> {
-        self.places.as_ref()?.of(index, camera, news)
+    pub(super) fn clip(&self, id: CameraId, camera: &str, news: &News) -> Option<PathBuf> {
+        self.places.as_ref()?.of(id, camera, news)
     }
 
-    /// A camera as the engine takes it; they are asked for in the order of their indices.
-    pub(super) fn watched(&self, camera: &Arc<Camera>) -> Result<live::Camera<'static>> {
+    /// Cameras as the engine takes them: all, or none and nothing is kept of any.
+    pub(super) fn watched_all(
+        &self,
+        cameras: &[(CameraId, Arc<Camera>)],
+    ) -> Result<Vec<(CameraId, live::Camera<'static>)>> {
+        let watched = cameras.iter().map(|(id, camera)| Ok((*id, self.watched(*id, camera)?))).collect();
+        if let (Err(_), Some(places)) = (&watched, &self.places) {
+            cameras.iter().for_each(|(id, _)| places.remove(*id));
+        }
+        watched
+    }
+
+    fn watched(&self, id: CameraId, camera: &Arc<Camera>) -> Result<live::Camera<'static>> {
         let asked = asked(self.args, camera);
         let past = match asked {
             ADAPTIVE => Some(self.recall(camera)?),
@@ -120,10 +131,13 @@ impl<'a> Yard<'a> {
             None => self.baseline(asked)?,
         };
         let adapts = asked == ADAPTIVE;
+        if let (Some(_), Some(warm_up)) = (&past, camera.warm_up) {
+            self.check_warm_up(&camera.name, warm_up);
+        }
         let usual = MediaTime::from_secs_f64(if adapts { WARM_UP_S } else { 0.0 });
         let timeout = camera.stall.max(Duration::from_secs(1));
         let (source, decoding) = (Arc::clone(camera), self.args.decode);
-        let tap = self.places.as_ref().map(|places| places.add(&camera.name)).transpose()?.flatten();
+        let tap = self.places.as_ref().map(|places| places.add(id, &camera.name)).transpose()?.flatten();
         Ok(live::Camera {
             open: Box::new(move |stop| {
                 let rtsp_transport = source.rtsp_transport;
@@ -156,6 +170,18 @@ impl<'a> Yard<'a> {
             region: camera.region.clone(),
             on_duty: on_duty(camera.schedule.clone()),
         })
+    }
+
+    /// Says when a camera learns for longer than it was told to.
+    fn check_warm_up(&self, name: &str, warm_up: MediaTime) {
+        let least = Past::LEAST_SLOTS as f64 * self.model.spec().slot_s();
+        if warm_up > MediaTime::ZERO && warm_up.secs_f64() < least {
+            let asked = warm_up.secs_f64();
+            eprintln!(
+                "startle: camera {name}: warm-up of {asked:.0} s: a camera that follows its own past learns for {least:.0} s at \
+                 least"
+            );
+        }
     }
 
     fn detection(&self, camera: &Camera) -> DetectionSettings {

@@ -3,13 +3,12 @@
 use super::MonitorArgs;
 use super::cameras::state_folder;
 use startle::Result;
-use startle::monitor::MonitorConfig;
 use startle::monitor::deliver::Delivery;
 use startle::monitor::evidence::{ClipSettings, Evidence, JournalSettings};
-use std::sync::Arc;
+use startle::monitor::{MonitorConfig, Say};
 
 /// Keeps what the configuration and the flags ask for; a flag's folder takes the place of the configured one.
-pub(super) fn evidence(args: &MonitorArgs, config: &MonitorConfig) -> Result<Option<Evidence>> {
+pub(super) fn evidence(args: &MonitorArgs, config: &MonitorConfig, say: Say) -> Result<Option<Evidence>> {
     let clips = match (config.clips.clone(), args.clips.clone()) {
         (Some(settings), Some(folder)) => Some(ClipSettings { folder, ..settings }),
         (settings, folder) => settings.or(folder.map(ClipSettings::new)),
@@ -21,15 +20,13 @@ pub(super) fn evidence(args: &MonitorArgs, config: &MonitorConfig) -> Result<Opt
     if clips.is_none() && journal.is_none() {
         return Ok(None);
     }
-    let say = Arc::new(|words: &str| eprintln!("startle: {words}"));
     Evidence::start(clips, journal, say).map(Some)
 }
 
 /// Sends alerts where the configuration says.
-pub(super) fn delivery(config: &MonitorConfig) -> Result<Option<Delivery>> {
+pub(super) fn delivery(config: &MonitorConfig, say: Say) -> Result<Option<Delivery>> {
     let Some(settings) = config.delivery.clone() else { return Ok(None) };
     let folder = settings.folder.clone().map_or_else(|| state_folder("spool"), Ok)?;
     let names: Vec<String> = config.cameras.iter().map(|camera| camera.name.clone()).collect();
-    let say = Arc::new(|words: &str| eprintln!("startle: {words}"));
     Delivery::start(settings, &folder, &names, say).map(Some)
 }

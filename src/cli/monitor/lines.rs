@@ -1,42 +1,98 @@
-//! News as lines: JSON on standard output and in a file, words on standard error.
+//! News as lines: JSON on standard output and in a file, words on standard error. Each has a thread of its own: one that
+//! nobody reads holds nothing else up.
 
-use startle::monitor::{Heard, Listener, RotatingFile, alert};
+use startle::monitor::{Heard, Listener, RotatingFile, Say, alert};
 use startle::pipeline::live::{Health, Incident, News, Phase, State};
 use startle::units::Stop;
 use startle::{Error, Result, report};
 use std::io::{ErrorKind, Write};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
-/// Writes a line for each piece of news.
-pub(super) struct Lines {
-    /// Every line goes there too.
-    pub(super) file: Option<RotatingFile>,
-    /// Say it for people too.
-    pub(super) people: bool,
-    /// Asked for when nobody reads standard output any more.
-    pub(super) stop: Stop,
-    closed: bool,
+/// Words that wait for standard error at most.
+const WORDS: usize = 4096;
+
+/// Standard error, written on a thread of its own.
+pub(super) struct Voice {
+    say: SyncSender<String>,
+    done: Receiver<()>,
 }
 
-impl Lines {
-    pub(super) const fn new(file: Option<RotatingFile>, people: bool, stop: Stop) -> Self {
-        Self { file, people, stop, closed: false }
+impl Voice {
+    pub(super) fn start() -> Result<Self> {
+        let (say, words) = sync_channel::<String>(WORDS);
+        let (tell_done, done) = sync_channel(1);
+        let work = move || {
+            words.into_iter().for_each(|line| eprintln!("{line}"));
+            let _ = tell_done.send(());
+        };
+        let spawned = std::thread::Builder::new().name("voice".into()).spawn(work);
+        spawned.map_err(|e| Error::Internal { stage: "voice", reason: e.to_string() })?;
+        Ok(Self { say, done })
+    }
+
+    /// Says something for people; lost when nobody reads.
+    pub(super) fn say(&self) -> Say {
+        let say = self.say.clone();
+        Arc::new(move |words: &str| drop(say.try_send(format!("startle: {}", crate::cli::plain(words)))))
+    }
+
+    /// Takes lines as they are.
+    pub(super) fn lines(&self) -> SyncSender<String> {
+        self.say.clone()
+    }
+
+    /// Everything was said: waits until it is read, but not past `limit`. Nobody may hold a [`Voice::say`] any more.
+    pub(super) fn finish(self, limit: Duration) {
+        drop(self.say);
+        let _ = self.done.recv_timeout(limit);
     }
 }
 
-impl Listener for Lines {
+/// Words for people.
+pub(super) struct People(pub(super) SyncSender<String>);
+
+impl Listener for People {
     fn take(&mut self, heard: Heard<'_>) -> Result<()> {
         let Heard { camera, news, at, .. } = heard;
-        let Some(line) = heard.line() else { return Ok(()) };
-        if let Some(file) = &mut self.file {
-            file.line(&line)?;
+        if heard.line().is_some() {
+            let words = crate::cli::plain(&format!("{}: {}", camera.name, words(news)));
+            let _ = self.0.try_send(format!("{} {words}", alert::rfc3339(at)));
         }
-        if self.people {
-            eprintln!("{} {}", alert::rfc3339(at), crate::cli::plain(&format!("{}: {}", camera.name, words(news))));
-        }
-        if self.closed {
-            return Ok(());
-        }
+        Ok(())
+    }
+}
+
+/// The lines of a file.
+pub(super) struct InFile(pub(super) RotatingFile);
+
+impl Listener for InFile {
+    fn take(&mut self, heard: Heard<'_>) -> Result<()> {
+        heard.line().map_or(Ok(()), |line| self.0.line(&line))
+    }
+
+    fn finish(&mut self, _: Duration) -> Result<()> {
+        self.0.flush()
+    }
+}
+
+/// The lines of standard output.
+pub(super) struct Stdout {
+    /// Asked for when nobody can read it any more.
+    stop: Stop,
+    closed: bool,
+}
+
+impl Stdout {
+    pub(super) const fn new(stop: Stop) -> Self {
+        Self { stop, closed: false }
+    }
+}
+
+impl Listener for Stdout {
+    fn take(&mut self, heard: Heard<'_>) -> Result<()> {
+        let Some(line) = heard.line().filter(|_| !self.closed) else { return Ok(()) };
         let mut out = std::io::stdout().lock();
         match writeln!(out, "{line}").and_then(|()| out.flush()) {
             Err(error) if error.kind() == ErrorKind::BrokenPipe => {
@@ -46,22 +102,6 @@ impl Listener for Lines {
             }
             other => other.map_err(|e| Error::output("standard output", e)),
         }
-    }
-}
-
-/// A listener whose failures are told and end nothing.
-pub(super) struct Lenient<L>(pub(super) L);
-
-impl<L: Listener> Listener for Lenient<L> {
-    fn take(&mut self, heard: Heard<'_>) -> Result<()> {
-        self.0.take(heard).or_else(|error| {
-            eprintln!("startle: {}", crate::cli::plain(&error.to_string()));
-            Ok(())
-        })
-    }
-
-    fn finish(&mut self, limit: Duration) -> Result<()> {
-        self.0.finish(limit)
     }
 }
 

@@ -11,12 +11,13 @@ use super::analyze::parse_share;
 use super::args::ModelArgs;
 use cameras::Yard;
 use clap::Args;
-use lines::{Lenient, Lines};
+use lines::{InFile, People, Stdout, Voice};
 use reload::Control;
 use startle::media::ffmpeg::{Decoding, RtspTransport};
+use startle::monitor::MonitorConfig;
 use startle::monitor::evidence::Evidence;
-use startle::monitor::{Listener, RotatingFile};
-use startle::pipeline::live::{self, Meters, Options};
+use startle::monitor::{Listener, Outbox, RotatingFile};
+use startle::pipeline::live::{self, CameraId, Meters, Options};
 use startle::surprise::DEFAULT_TOP_FRACTION;
 use startle::units::{Stop, per_hour};
 use startle::{Error, Result};
@@ -73,7 +74,8 @@ pub struct MonitorArgs {
     /// not played in real time].
     #[arg(long, value_name = "adaptive|self|bundle|FILE")]
     pub baseline: Option<String>,
-    /// Footage that each camera must have shown before it alerts [default: 600 with an adaptive baseline, else 0].
+    /// Footage that each camera must have shown before it alerts [default: 600 with an adaptive baseline, else 0]; with a
+    /// camera's own past it is 300 of the model's slots at least.
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
     pub warm_up: Option<f64>,
     /// Where is kept what adaptive cameras have shown [default: startle/cameras in the user's folder for states].
@@ -129,37 +131,56 @@ pub fn run(args: &MonitorArgs, stop: &Stop, hang_up: Arc<AtomicBool>) -> Result<
     allocator::settle();
     let config = cameras::named(args)?;
     let cameras: Vec<_> = config.cameras.iter().cloned().map(Arc::new).collect();
-    let evidence = keep::evidence(args, &config)?;
+    let voice = Voice::start()?;
+    let evidence = keep::evidence(args, &config, voice.say())?;
     let places = evidence.as_ref().map(Evidence::places);
     let yard = Yard::open(args, &cameras, places.clone())?;
     let meters: Arc<Meters> = Arc::default();
-    // What is to be delivered is on the disk before it is told.
-    let mut listeners: Vec<Box<dyn Listener>> = Vec::new();
-    listeners.extend(keep::delivery(&config)?.map(|delivery| Box::new(delivery) as Box<dyn Listener>));
-    listeners.extend(tellers(args, stop, &yard)?);
+    let mut listeners = tellers(args, &config, stop, &yard, &voice)?;
     listeners.extend(evidence.map(|evidence| Box::new(evidence) as Box<dyn Listener>));
     listeners.extend(dashboard::start(args, &config, &meters)?);
     let mut scorer = yard.scorer()?;
-    let watched = cameras.iter().map(|camera| yard.watched(camera)).collect::<Result<_>>()?;
+    let ids = std::iter::successors(Some(CameraId::new(0)), |id| Some(id.next()));
+    let cameras: Vec<_> = ids.zip(cameras).collect();
+    let watched = yard.watched_all(&cameras)?;
     let (batch, queue) = (yard.batch(), usize::from(args.queue));
     let options = Options { batch, queue, meters, ..Options::new(stop.clone()) };
-    let control = Control::new((args.config.as_deref(), config), cameras, &yard, &mut listeners, hang_up);
+    let control =
+        Control::new((args.config.as_deref(), config), &cameras, &yard, &mut listeners, (hang_up, voice.say()));
     let ended = live::watch(watched, scorer.as_mut(), &options, control);
     // All are finished, whatever becomes of one of them; what ended the watch outranks what that led to.
     let finished: Vec<Result<()>> = listeners.iter_mut().map(|listener| listener.finish(FINISH)).collect();
+    drop((listeners, yard));
+    voice.finish(FINISH);
     match ended {
         Ok(()) | Err(Error::Stopped) => finished.into_iter().collect(),
         failed => failed,
     }
 }
 
-/// Who tells people and programs, and keeps what was learnt.
-fn tellers(args: &MonitorArgs, stop: &Stop, yard: &Yard<'_>) -> Result<Vec<Box<dyn Listener>>> {
-    let open = |path: &PathBuf| RotatingFile::open(path, u64::from(args.alerts_size) * MEGABYTE, args.alerts_keep);
-    let file = args.alerts.as_ref().map(open).transpose()?;
-    let mut listeners: Vec<Box<dyn Listener>> = vec![Box::new(Lines::new(file, !args.quiet, stop.clone()))];
+/// Who tells people and programs, and keeps what was learnt: each where it holds up nobody else.
+fn tellers(
+    args: &MonitorArgs,
+    config: &MonitorConfig,
+    stop: &Stop,
+    yard: &Yard<'_>,
+    voice: &Voice,
+) -> Result<Vec<Box<dyn Listener>>> {
+    let mut listeners: Vec<Box<dyn Listener>> = Vec::new();
+    let mut add = |listener: Outbox| listeners.push(Box::new(listener));
+    if let Some(delivery) = keep::delivery(config, voice.say())? {
+        add(Outbox::start("[spool]", delivery, FINISH, voice.say())?);
+    }
+    add(Outbox::start("standard output", Stdout::new(stop.clone()), FINISH, voice.say())?);
+    if let Some(path) = &args.alerts {
+        let file = RotatingFile::open(path, u64::from(args.alerts_size) * MEGABYTE, args.alerts_keep)?;
+        add(Outbox::start("--alerts", InFile(file), FINISH, voice.say())?);
+    }
     if let Some(memory) = yard.memory() {
-        listeners.push(Box::new(Lenient(memory.clone())));
+        add(Outbox::start("--state", memory.clone(), FINISH, voice.say())?);
+    }
+    if !args.quiet {
+        listeners.push(Box::new(People(voice.lines())));
     }
     Ok(listeners)
 }

@@ -2,35 +2,47 @@
 
 use super::cameras::Yard;
 use startle::Result;
-use startle::monitor::{Camera, Heard, Listener, MonitorConfig};
-use startle::pipeline::live::{Change, Host, News};
+use startle::monitor::{Camera, Heard, Listener, MonitorConfig, Say};
+use startle::pipeline::live::{CameraId, Change, Host, News};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
-/// Knows the cameras by their index.
+/// Knows which camera has which number.
 pub(super) struct Control<'a> {
     path: Option<&'a Path>,
     /// As it was read at the start.
     config: MonitorConfig,
-    /// Every camera that ever was, and whether it is watched.
-    cameras: Vec<(Arc<Camera>, bool)>,
+    cameras: BTreeMap<CameraId, Watched>,
+    /// The number of the next camera.
+    next: CameraId,
     yard: &'a Yard<'a>,
     listeners: &'a mut Vec<Box<dyn Listener>>,
     hang_up: Arc<AtomicBool>,
+    say: Say,
+}
+
+/// A camera, until all of it was told.
+struct Watched {
+    camera: Arc<Camera>,
+    /// The configuration still names it.
+    wanted: bool,
 }
 
 impl<'a> Control<'a> {
     pub(super) fn new(
         (path, config): (Option<&'a Path>, MonitorConfig),
-        cameras: Vec<Arc<Camera>>,
+        cameras: &[(CameraId, Arc<Camera>)],
         yard: &'a Yard<'a>,
         listeners: &'a mut Vec<Box<dyn Listener>>,
-        hang_up: Arc<AtomicBool>,
+        (hang_up, say): (Arc<AtomicBool>, Say),
     ) -> Self {
-        let cameras = cameras.into_iter().map(|camera| (camera, true)).collect();
-        Self { path, config, cameras, yard, listeners, hang_up }
+        let next = cameras.last().map_or(CameraId::new(0), |(id, _)| id.next());
+        let watched =
+            |(id, camera): &(CameraId, Arc<Camera>)| (*id, Watched { camera: Arc::clone(camera), wanted: true });
+        Self { path, config, cameras: cameras.iter().map(watched).collect(), next, yard, listeners, hang_up, say }
     }
 
     /// The differences between what is watched and what the configuration says now.
@@ -38,34 +50,47 @@ impl<'a> Control<'a> {
         let config = MonitorConfig::load(path)?;
         let rest = |config: &MonitorConfig| MonitorConfig { cameras: Vec::new(), ..config.clone() };
         if rest(&config) != rest(&self.config) {
-            eprintln!("startle: only changes of cameras are taken over now; the rest needs a new start");
+            (self.say)("only changes of cameras are taken over now; the rest needs a new start");
         }
         let wanted: Vec<Arc<Camera>> = config.cameras.into_iter().map(Arc::new).collect();
-        let is_watched = |camera: &Arc<Camera>| self.cameras.iter().any(|(known, on)| *on && known == camera);
+        let is_watched =
+            |camera: &Arc<Camera>| self.cameras.values().any(|known| known.wanted && known.camera == *camera);
         let fresh: Vec<Arc<Camera>> = wanted.iter().filter(|camera| !is_watched(camera)).cloned().collect();
-        // Everything that can fail comes before anything changes.
-        let added = fresh.iter().map(|camera| self.yard.watched(camera)).collect::<Result<Vec<_>>>()?;
-        let mut changes: Vec<Change<'static>> = added.into_iter().map(|camera| Change::Add(Box::new(camera))).collect();
-        let gone = self.cameras.iter_mut().enumerate().filter(|(_, (camera, on))| *on && !wanted.contains(camera));
-        for (index, (camera, on)) in gone {
-            eprintln!("startle: camera {} ends: the configuration has changed", camera.name);
-            *on = false;
-            changes.push(Change::Remove(index));
+        let fresh: Vec<_> = std::iter::successors(Some(self.next), |id| Some(id.next())).zip(fresh).collect();
+        // Everything that can fail comes before anything changes; what was made for those before is given back.
+        let added = self.yard.watched_all(&fresh)?;
+        let mut changes: Vec<Change<'static>> =
+            added.into_iter().map(|(id, camera)| Change::Add(id, Box::new(camera))).collect();
+        for (id, watched) in
+            self.cameras.iter_mut().filter(|(_, known)| known.wanted && !wanted.contains(&known.camera))
+        {
+            (self.say)(&format!("camera {} ends: the configuration has changed", watched.camera.name));
+            watched.wanted = false;
+            changes.push(Change::Remove(*id));
         }
-        for camera in fresh {
-            eprintln!("startle: camera {} begins", camera.name);
-            self.cameras.push((camera, true));
+        for (id, camera) in fresh {
+            (self.say)(&format!("camera {} begins", camera.name));
+            self.next = id.next();
+            self.cameras.insert(id, Watched { camera, wanted: true });
         }
         Ok(changes)
     }
 }
 
 impl Host<'static> for Control<'_> {
-    fn news(&mut self, index: usize, news: News) -> Result<()> {
-        let camera = self.cameras[index].0.as_ref();
-        let clip = self.yard.clip(index, &camera.name, &news);
-        let heard = Heard { index, camera, news: &news, at: SystemTime::now(), clip: clip.as_deref() };
+    fn news(&mut self, id: CameraId, news: News) -> Result<()> {
+        let Some(Watched { camera, .. }) = self.cameras.get(&id) else { return Ok(()) };
+        let (clip, news) = (self.yard.clip(id, &camera.name, &news), Arc::new(news));
+        let heard = Heard { id, camera, news: &news, at: SystemTime::now(), clip: clip.as_deref() };
         self.listeners.iter_mut().try_for_each(|listener| listener.take(heard))
+    }
+
+    fn gone(&mut self, id: CameraId) {
+        // One that has ended by itself is still shown.
+        if self.cameras.get(&id).is_some_and(|watched| !watched.wanted) {
+            self.cameras.remove(&id);
+            self.listeners.iter_mut().for_each(|listener| listener.gone(id));
+        }
     }
 
     fn changes(&mut self) -> Vec<Change<'static>> {
@@ -73,11 +98,11 @@ impl Host<'static> for Control<'_> {
             return Vec::new();
         }
         let Some(path) = self.path else {
-            eprintln!("startle: there is no configuration to read again: the cameras were named on the command line");
+            (self.say)("there is no configuration to read again: the cameras were named on the command line");
             return Vec::new();
         };
         self.reload(path).unwrap_or_else(|error| {
-            eprintln!("startle: everything stays as it was: {error}");
+            (self.say)(&format!("everything stays as it was: {error}"));
             Vec::new()
         })
     }

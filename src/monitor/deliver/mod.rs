@@ -16,10 +16,10 @@ mod webhook;
 
 use super::alert::slug;
 use super::own::lock;
-use super::{Heard, Listener, alert};
+use super::{Heard, Listener, Say, alert};
 use crate::error::{Error, Result};
-use crate::model::bundle::hex;
 use crate::pipeline::live::News;
+use crate::store::hex;
 use crate::units::Stop;
 use send::{Post, Sender};
 pub use settings::{CommandSettings, DeliverySettings, MqttSettings, Phases, Secret, Wanted, WebhookSettings};
@@ -31,9 +31,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
-
-/// Tells people something.
-pub type Say = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// One destination: what it wants to hear, and its queue.
 struct Route {
@@ -62,8 +59,13 @@ impl Delivery {
         let stop = Stop::new();
         let (mut routes, mut queues) = (Vec::new(), HashSet::new());
         let mut route = |kind: &str, id: &str, wanted: Wanted, name: String, sender: Box<dyn Sender>| -> Result<()> {
-            let hash = hex(&Sha256::digest(format!("{id}\0{wanted:?}"))[..4]);
-            let queue = folder.join(format!("{kind}-{hash}"));
+            let named = |text: String| folder.join(format!("{kind}-{}", hex(&Sha256::digest(text)[..4])));
+            let queue = named(format!("{id}\0{}", wanted.text()));
+            // As version 0.1 named it.
+            let before = named(format!("{id}\0{wanted:?}"));
+            if before.is_dir() && !queue.exists() {
+                std::fs::rename(&before, &queue).map_err(|e| Error::output(&queue, e))?;
+            }
             if !queues.insert(queue.clone()) {
                 return Err(Error::Config(format!("{name} is there twice, for the same alerts: keep one")));
             }
@@ -109,7 +111,7 @@ impl Delivery {
 
 impl Listener for Delivery {
     fn take(&mut self, heard: Heard<'_>) -> Result<()> {
-        let News::Incident(incident) = heard.news else { return Ok(()) };
+        let News::Incident(incident) = heard.news.as_ref() else { return Ok(()) };
         let Some(line) = heard.line() else { return Ok(()) };
         let id = alert::incident_id(&heard.camera.name, incident);
         let message = Message { incident: id, phase: incident.phase, camera: heard.camera.name.clone(), line };

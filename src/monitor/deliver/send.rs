@@ -45,16 +45,22 @@ pub(super) struct Post {
 impl Post {
     /// Until a stop is asked for.
     pub(super) fn run(mut self) {
-        let backoff = Backoff::default();
         let mut failures = 0;
         while !self.stop.requested() {
             let front = self.spool.front(NAP);
             if let Some(words) = self.spool.notice() {
                 (self.say)(&words);
             }
-            let Some((number, message)) = front else {
-                self.sender.idle();
-                continue;
+            let (number, message) = match front {
+                Ok(Some(front)) => front,
+                Ok(None) => {
+                    self.sender.idle();
+                    continue;
+                }
+                Err(error) => {
+                    self.fail(&mut failures, 0, &error.to_string());
+                    continue;
+                }
             };
             match self.sender.send(&message, &self.stop) {
                 Outcome::Done => {
@@ -65,12 +71,7 @@ impl Post {
                 }
                 Outcome::Later(_) if self.stop.requested() => {}
                 Outcome::Later(reason) => {
-                    self.spool.stick();
-                    if failures == 0 {
-                        self.tell(&format!("takes no alerts now, they wait: {reason}"));
-                    }
-                    self.sleep(backoff.wait(failures, number as usize));
-                    failures += 1;
+                    self.fail(&mut failures, number as usize, &reason);
                 }
                 Outcome::Never(reason) => {
                     failures = 0;
@@ -81,6 +82,16 @@ impl Post {
             }
         }
         self.sender.end();
+    }
+
+    /// Nothing can be sent now: told once, then a longer and longer wait.
+    fn fail(&mut self, failures: &mut u32, seed: usize, reason: &str) {
+        self.spool.stick();
+        if *failures == 0 {
+            self.tell(&format!("takes no alerts now, they wait: {reason}"));
+        }
+        self.sleep(Backoff::default().wait(*failures, seed));
+        *failures += 1;
     }
 
     fn tell(&self, words: &str) {

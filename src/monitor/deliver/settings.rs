@@ -41,6 +41,12 @@ impl Default for Wanted {
 }
 
 impl Wanted {
+    /// The same for the same wishes, whatever version of the program: part of a queue's name.
+    pub(super) fn text(&self) -> String {
+        let Phases { begun, over } = self.phases;
+        format!("begun={begun} over={over} {}", serde_json::json!(self.cameras))
+    }
+
     pub(super) fn holds(&self, camera: &str, phase: Phase) -> bool {
         let phase = match phase {
             Phase::Begun => self.phases.begun,

@@ -6,10 +6,11 @@
 
 use crate::error::{Error, Result};
 use crate::pipeline::live::Phase;
+use crate::store::{self, Durability};
 use serde::{Deserialize, Serialize};
 use std::collections::{HashSet, VecDeque};
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -76,14 +77,13 @@ impl Spool {
     /// Opens a queue, with what waits in it; half-written files are removed.
     pub(super) fn open(folder: &Path, most: u64) -> Result<Self> {
         let fail = |e: io::Error| Error::output(folder, e);
-        fs::create_dir_all(folder).map_err(fail)?;
+        fs::create_dir_all(folder).and_then(|()| store::sweep(folder)).map_err(fail)?;
         let mut entries: Vec<Entry> = Vec::new();
         for entry in fs::read_dir(folder).map_err(fail)? {
             let (path, size) = entry.and_then(|e| Ok((e.path(), e.metadata()?.len()))).map_err(fail)?;
             let number = path.file_stem().and_then(|stem| stem.to_str()?.parse().ok());
             match (number, path.extension().and_then(|e| e.to_str())) {
                 (Some(number), Some("json")) => entries.push(Entry { number, size, held: None }),
-                (Some(_), Some("part")) => fs::remove_file(&path).map_err(fail)?,
                 _ => {}
             }
         }
@@ -132,23 +132,26 @@ impl Spool {
     }
 
     /// The oldest alert and its number; waits for one, but not past `patience`.
-    pub(super) fn front(&self, patience: Duration) -> Option<(u64, Arc<Message>)> {
+    ///
+    /// # Errors
+    /// Why it can't be read now: it stays, and is to be asked for again after a while.
+    pub(super) fn front(&self, patience: Duration) -> io::Result<Option<(u64, Arc<Message>)>> {
         let mut queue = self.lock();
         if queue.entries.is_empty() {
             queue = self.changed.wait_timeout(queue, patience).unwrap_or_else(PoisonError::into_inner).0;
         }
         loop {
-            let (number, held) = queue.entries.front().map(|entry| (entry.number, entry.held.clone()))?;
+            let Some((number, held)) = queue.entries.front().map(|entry| (entry.number, entry.held.clone())) else {
+                return Ok(None);
+            };
             if let Some(message) = held {
-                return Some((number, message));
+                return Ok(Some((number, message)));
             }
             let path = self.path(number, "json");
-            match fs::read_to_string(&path).map(|text| serde_json::from_str::<Message>(&text)) {
-                Ok(Ok(message)) => return Some((number, Arc::new(message))),
-                // The disk may have its reasons: it is asked again.
+            match fs::read(&path).map(|bytes| serde_json::from_slice::<Message>(&bytes)) {
+                Ok(Ok(message)) => return Ok(Some((number, Arc::new(message)))),
                 Err(e) if e.kind() != io::ErrorKind::NotFound => {
-                    queue.notice = Some(format!("{}: can't be read: {e}", path.display()));
-                    return None;
+                    return Err(io::Error::new(e.kind(), format!("{}: can't be read: {e}", path.display())));
                 }
                 damaged => {
                     if damaged.is_ok() {
@@ -231,18 +234,8 @@ impl Spool {
 
     fn write(&self, number: u64, message: &Message) -> io::Result<u64> {
         let text = serde_json::to_string(message)?;
-        let (part, whole) = (self.path(number, "part"), self.path(number, "json"));
-        let written = File::create(&part).and_then(|mut file| {
-            file.write_all(text.as_bytes())?;
-            file.sync_all()?;
-            fs::rename(&part, &whole)
-        });
-        // The file is there; that its name outlives a power cut is as good as the disk is.
-        let _ = File::open(&self.folder).and_then(|folder| folder.sync_all());
-        if written.is_err() {
-            let _ = fs::remove_file(&part);
-        }
-        written.map(|()| text.len() as u64)
+        store::replace(&self.path(number, "json"), text.as_bytes(), Durability::PowerCut)?;
+        Ok(text.len() as u64)
     }
 
     fn remove(&self, entry: &Entry) {
@@ -281,7 +274,7 @@ mod tests {
 
     fn names(spool: &Spool) -> Vec<String> {
         let mut names = Vec::new();
-        while let Some((number, message)) = spool.front(NOW) {
+        while let Some((number, message)) = spool.front(NOW).unwrap() {
             names.push(message.incident.clone());
             spool.done(number);
         }
@@ -293,11 +286,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let spool = Spool::open(dir.path(), 1 << 20).unwrap();
         (0..12).for_each(|n| assert_eq!(spool.put(&message(n)), None));
-        let (first, _) = spool.front(NOW).unwrap();
+        let (first, _) = spool.front(NOW).unwrap().unwrap();
         spool.done(first);
         drop(spool);
         // Killed in the middle of a write, and somebody else's file.
-        fs::write(dir.path().join("00000000000000000012.part"), "{\"inc").unwrap();
+        fs::write(dir.path().join(".startle-x.part"), "{\"inc").unwrap();
         fs::write(dir.path().join("note.txt"), "mine").unwrap();
         let again = Spool::open(dir.path(), 1 << 20).unwrap();
         again.put(&message(99));
@@ -322,10 +315,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let spool = Spool::open(dir.path(), 1 << 20).unwrap();
         (0..3).for_each(|n| assert_eq!(spool.put(&message(n)), None));
-        let (number, first) = spool.front(NOW).unwrap();
+        let (number, first) = spool.front(NOW).unwrap().unwrap();
         let aside = spool.reject(number, &first).unwrap();
         assert!(aside.ends_with("rejected/gate-0-begun.json") && aside.is_file());
-        fs::write(spool.path(1, "json"), "{").unwrap();
+        // Bytes that are no text.
+        fs::write(spool.path(1, "json"), [b'{', 0xff, 0xfe]).unwrap();
         assert_eq!(names(&spool), ["gate-2"]);
         assert!(spool.notice().unwrap().contains("is not sent"));
         assert_eq!(fs::read_dir(aside.parent().unwrap()).unwrap().count(), 2, "the damaged one too");

@@ -8,7 +8,7 @@ use super::WebhookSettings;
 use super::send::{Outcome, Sender};
 use super::spool::Message;
 use crate::error::{Error, Result};
-use crate::model::bundle::hex;
+use crate::store::hex;
 use crate::units::Stop;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -79,6 +79,10 @@ impl Sender for Webhook {
 fn judge(status: u16) -> Outcome {
     match status {
         200..300 => Outcome::Done,
+        // The address has moved, perhaps for a while; a secret is sent to no other than the configured one.
+        307 | 308 => {
+            Outcome::Later(format!("status {status}: it has moved; put its new address into the configuration"))
+        }
         300..500 if !LATER.contains(&status) => Outcome::Never(format!("status {status}")),
         _ => Outcome::Later(format!("status {status}")),
     }
@@ -117,7 +121,7 @@ mod tests {
     #[test]
     fn what_may_change_is_tried_again() {
         assert_eq!(judge(204), Outcome::Done);
-        assert!([408, 429, 500, 503].iter().all(|s| matches!(judge(*s), Outcome::Later(_))));
+        assert!([307, 308, 408, 429, 500, 503].iter().all(|s| matches!(judge(*s), Outcome::Later(_))));
         assert!([301, 400, 401, 404, 410].iter().all(|s| matches!(judge(*s), Outcome::Never(_))));
     }
 }

@@ -12,6 +12,7 @@
 
 use super::shelf::Item;
 use crate::media::ffmpeg::{measure, seal};
+use crate::store::{self, Durability};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
@@ -68,9 +69,7 @@ impl IncidentFolder {
     /// Begins, or knows more: the alert, with what is known of the clip.
     pub(super) fn note(&self, alert: &Map<String, Value>) -> io::Result<()> {
         fs::create_dir_all(&self.path)?;
-        let new = self.file(&format!("{EVENT}{NEW}"));
-        fs::write(&new, Value::Object(alert.clone()).to_string())?;
-        fs::rename(new, self.part(EVENT))
+        store::replace(&self.part(EVENT), Value::Object(alert.clone()).to_string().as_bytes(), Durability::PowerCut)
     }
 
     /// Makes the finished files of those that were being written.
@@ -104,20 +103,19 @@ impl IncidentFolder {
                 Err(_) => (measure(&part).ok()?, &part),
             };
             known["duration_s"] = json!((sealed.duration_s * 1000.0).round() / 1000.0);
-            fs::rename(from, &clip).ok()?;
+            store::rename(from, &clip).ok()?;
         }
         clip.exists().then_some(known)
     }
 
     /// Puts a file there all at once.
     fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        let new = self.file(&format!("{name}{NEW}"));
-        fs::write(&new, bytes)?;
-        fs::rename(new, self.file(name))
+        store::replace(&self.file(name), bytes, Durability::PowerCut)
     }
 
     /// Removes what was being written.
     fn remove_unfinished(&self) {
+        let _ = store::sweep(&self.path);
         for name in [EVENT, CURVE, THUMBNAIL].into_iter().chain(CLIPS) {
             for ending in [PART, NEW] {
                 let _ = fs::remove_file(self.file(&format!("{name}{ending}")));

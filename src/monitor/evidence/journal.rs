@@ -10,7 +10,8 @@
 use super::settings::JournalSettings;
 use super::shelf::{Free, Item, Shelf};
 use crate::error::{Error, Result};
-use std::collections::VecDeque;
+use crate::pipeline::live::CameraId;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -26,14 +27,13 @@ const BLOCK: u64 = 4096;
 /// The journals of all cameras.
 pub(super) struct Journal {
     folder: PathBuf,
-    cameras: Vec<Camera>,
-    /// Where each index's camera is in `cameras`.
-    index: Vec<usize>,
+    /// By folder.
+    cameras: BTreeMap<PathBuf, Camera>,
+    folders: BTreeMap<CameraId, PathBuf>,
     pub(super) shelf: Shelf,
 }
 
 struct Camera {
-    folder: PathBuf,
     open: Option<Day>,
     /// Day and line.
     waiting: VecDeque<(String, String)>,
@@ -52,19 +52,18 @@ impl Journal {
     /// In a folder, without a camera.
     pub(super) fn open(settings: &JournalSettings, free: Free) -> Self {
         let shelf = Shelf::new(&settings.folder, settings.keep, free);
-        Self { folder: settings.folder.clone(), cameras: Vec::new(), index: Vec::new(), shelf }
+        Self { folder: settings.folder.clone(), cameras: BTreeMap::new(), folders: BTreeMap::new(), shelf }
     }
 
-    /// One more camera, with the next index: makes its folder, cuts off what was half written, and knows what is there.
-    /// One that has the folder of an earlier one goes on with its file.
-    pub(super) fn add_camera(&mut self, slug: &str) -> Result<()> {
+    /// One more camera: makes its folder, cuts off what was half written, and knows what is there. One that has the folder
+    /// of another goes on with its file.
+    pub(super) fn add_camera(&mut self, id: CameraId, slug: &str) -> Result<()> {
         let folder = self.folder.join(slug);
-        let before = self.cameras.iter().position(|camera| camera.folder == folder);
-        self.index.push(before.unwrap_or(self.cameras.len()));
-        if before.is_some() {
+        self.folders.insert(id, folder.clone());
+        if self.cameras.contains_key(&folder) {
             return Ok(());
         }
-        self.cameras.push(Camera { folder: folder.clone(), open: None, waiting: VecDeque::new(), lost: 0 });
+        self.cameras.insert(folder.clone(), Camera { open: None, waiting: VecDeque::new(), lost: 0 });
         std::fs::create_dir_all(&folder).map_err(|e| Error::output(&folder, e))?;
         for (date, path) in days(&folder).map_err(|e| Error::output(&folder, e))? {
             let bytes = cut_half_line(&path).map_err(|e| Error::output(&path, e))?;
@@ -73,9 +72,25 @@ impl Journal {
         Ok(())
     }
 
+    /// Nothing follows from a camera; `false` as long as lines of it wait for the disk.
+    pub(super) fn remove_camera(&mut self, id: CameraId) -> bool {
+        let Some(folder) = self.folders.get(&id) else { return true };
+        let is_shared = self.folders.iter().any(|(other, shared)| *other != id && shared == folder);
+        if !is_shared && self.cameras.get(folder).is_some_and(|camera| !camera.waiting.is_empty() || camera.lost > 0) {
+            return false;
+        }
+        if let Some(camera) =
+            self.folders.remove(&id).filter(|_| !is_shared).and_then(|folder| self.cameras.remove(&folder))
+            && let Some(day) = camera.open
+        {
+            put(&mut self.shelf, &day.date, day.path, day.whole);
+        }
+        true
+    }
+
     /// Takes a line that was told at a time.
-    pub(super) fn add(&mut self, camera: usize, told: &str, line: String) {
-        let camera = &mut self.cameras[self.index[camera]];
+    pub(super) fn add(&mut self, id: CameraId, told: &str, line: String) {
+        let Some(camera) = self.folders.get(&id).and_then(|folder| self.cameras.get_mut(folder)) else { return };
         if camera.waiting.len() >= MOST_WAITING {
             camera.waiting.pop_front();
             camera.lost += 1;
@@ -86,12 +101,12 @@ impl Journal {
 
     /// Lines that were lost since the last question.
     pub(super) fn take_lost(&mut self) -> u64 {
-        self.cameras.iter_mut().map(|camera| std::mem::take(&mut camera.lost)).sum()
+        self.cameras.values_mut().map(|camera| std::mem::take(&mut camera.lost)).sum()
     }
 
     /// Hands all that waits to the system. On an error it goes on waiting.
     pub(super) fn flush(&mut self) -> io::Result<()> {
-        for camera in &mut self.cameras {
+        for (folder, camera) in &mut self.cameras {
             while let Some((date, _)) = camera.waiting.front() {
                 let date = date.clone();
                 if camera.open.as_ref().is_none_or(|day| day.date != date) {
@@ -99,7 +114,7 @@ impl Journal {
                     if let Some(day) = camera.open.take() {
                         put(&mut self.shelf, &day.date, day.path, day.whole);
                     }
-                    camera.open = Some(Day::open(&camera.folder, &date)?);
+                    camera.open = Some(Day::open(folder, &date)?);
                 }
                 let Some(day) = &mut camera.open else { continue };
                 let count = camera.waiting.iter().take_while(|(d, _)| *d == date).count();
@@ -186,11 +201,14 @@ mod tests {
     use super::*;
     use crate::monitor::evidence::settings::Keep;
 
+    const GATE: CameraId = CameraId::new(0);
+    const YARD: CameraId = GATE.next();
+
     fn journal(folder: &Path) -> Journal {
         let settings = JournalSettings { keep: Keep { min_free: 0, ..Keep::default() }, folder: folder.to_owned() };
         let mut journal = Journal::open(&settings, Box::new(|_| Ok(u64::MAX)));
-        for slug in ["gate", "yard"] {
-            journal.add_camera(slug).unwrap();
+        for (id, slug) in [(GATE, "gate"), (YARD, "yard")] {
+            journal.add_camera(id, slug).unwrap();
         }
         journal
     }
@@ -199,9 +217,9 @@ mod tests {
     fn lines_go_to_the_file_of_their_day_and_a_half_line_is_cut_off() {
         let dir = tempfile::tempdir().unwrap();
         let mut first = journal(dir.path());
-        first.add(0, "2026-11-25T23:59:59.900Z", "{\"a\":1}".into());
-        first.add(0, "2026-11-26T00:00:00.100Z", "{\"a\":2}".into());
-        first.add(1, "2026-11-26T00:00:00.100Z", "{\"b\":1}".into());
+        first.add(GATE, "2026-11-25T23:59:59.900Z", "{\"a\":1}".into());
+        first.add(GATE, "2026-11-26T00:00:00.100Z", "{\"a\":2}".into());
+        first.add(YARD, "2026-11-26T00:00:00.100Z", "{\"b\":1}".into());
         first.flush().unwrap();
         let read = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap();
         assert_eq!(read("gate/2026-11-25.jsonl"), "{\"a\":1}\n");
@@ -226,7 +244,7 @@ mod tests {
         // A folder where the file should be.
         std::fs::create_dir(dir.path().join("gate/2026-11-25.jsonl")).unwrap();
         for number in 0..MOST_WAITING + 3 {
-            journal.add(0, "2026-11-25T10:00:00Z", number.to_string());
+            journal.add(GATE, "2026-11-25T10:00:00Z", number.to_string());
         }
         assert!(journal.flush().is_err());
         std::fs::remove_dir(dir.path().join("gate/2026-11-25.jsonl")).unwrap();

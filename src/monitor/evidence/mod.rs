@@ -8,6 +8,7 @@
 //! more than the last second of a curve is lost; memory is bounded, whatever the disk does; nothing is removed from the
 //! disk that is not of this module's making.
 
+mod clock;
 mod folder;
 mod journal;
 mod recording;
@@ -17,10 +18,10 @@ mod worker;
 
 use super::alert::{incident_id, line, rfc3339, slug};
 use super::own::lock;
-use super::{Heard, Listener};
+use super::{Heard, Listener, Say};
 use crate::error::{Error, Result};
 use crate::media::ffmpeg::{PacketTap, TapLimits};
-use crate::pipeline::live::{Incident, Moment, News, Phase};
+use crate::pipeline::live::{CameraId, Incident, Moment, News, Phase};
 use crate::record::{CurvePoint, Gap};
 use crate::units::MediaTime;
 use journal::Journal;
@@ -30,7 +31,7 @@ use serde_json::{Value, json};
 pub(super) use settings::MEGABYTE;
 pub use settings::{ClipSettings, JournalSettings, Keep};
 use shelf::{Shelf, free_bytes};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -41,9 +42,6 @@ use worker::{Clips, Job, Worker};
 
 /// Lines and incidents that wait for the thread: minutes of many cameras.
 const QUEUE: usize = 16_384;
-
-/// Tells people something.
-pub type Say = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// What was kept and what was not, since the start.
 #[derive(Debug, Default)]
@@ -66,7 +64,7 @@ pub struct Counts {
 #[derive(Clone)]
 pub struct Places {
     clips: Option<ClipSettings>,
-    cameras: Arc<Mutex<Vec<Place>>>,
+    cameras: Arc<Mutex<BTreeMap<CameraId, Place>>>,
     jobs: SyncSender<Job>,
 }
 
@@ -79,41 +77,48 @@ struct Place {
 }
 
 impl Places {
-    /// One more camera, with the next index; one that has the name of an earlier one takes its place. Gives what is to
-    /// keep its packets, when there are clips.
+    /// One more camera; one that has the name of another goes on in its folder. Gives what is to keep its packets, when
+    /// there are clips.
     ///
     /// # Errors
     /// [`Error::Internal`] when the thread that writes is gone.
-    pub fn add(&self, name: &str) -> Result<Option<Arc<PacketTap>>> {
+    pub fn add(&self, camera: CameraId, name: &str) -> Result<Option<Arc<PacketTap>>> {
         let mut cameras = self.cameras.lock().unwrap_or_else(PoisonError::into_inner);
-        let slug = unique_slug(name, &cameras);
+        let slug = unique_slug(name, cameras.values());
         let limits = |clips: &ClipSettings| TapLimits { span: clips.reach(), bytes: clips.buffer };
         let tap = self.clips.as_ref().map(|clips| Arc::new(PacketTap::new(limits(clips))));
-        cameras.push(Place { name: name.into(), slug: slug.clone(), tap: tap.clone() });
+        cameras.insert(camera, Place { name: name.into(), slug: slug.clone(), tap: tap.clone() });
         let gone = || Error::Internal { stage: "evidence", reason: "its thread is gone".into() };
-        self.jobs.send(Job::Camera { slug, tap: tap.clone() }).map_err(|_| gone())?;
+        self.jobs.send(Job::Camera { camera, slug, tap: tap.clone() }).map_err(|_| gone())?;
         Ok(tap)
     }
 
+    /// A camera is not watched, or not any more.
+    pub fn remove(&self, camera: CameraId) {
+        self.cameras.lock().unwrap_or_else(PoisonError::into_inner).remove(&camera);
+        // Without the thread there is nobody who knows of it.
+        let _ = self.jobs.send(Job::Gone { camera });
+    }
+
     /// Where the clip of an incident will be.
-    pub fn of(&self, index: usize, camera: &str, news: &News) -> Option<PathBuf> {
+    pub fn of(&self, id: CameraId, camera: &str, news: &News) -> Option<PathBuf> {
         let News::Incident(incident) = news else { return None };
         let cameras = self.cameras.lock().unwrap_or_else(PoisonError::into_inner);
-        let Place { slug, tap, .. } = cameras.get(index)?;
+        let Place { slug, tap, .. } = cameras.get(&id)?;
         let name = format!("clip.{}", tap.as_ref()?.container().extension());
         Some(self.clips.as_ref()?.folder.join(slug).join(incident_id(camera, incident)).join(name))
     }
 }
 
 /// A folder's name for a camera: its own from before, or one that no other camera has.
-fn unique_slug(name: &str, cameras: &[Place]) -> String {
-    if let Some(before) = cameras.iter().find(|place| place.name == name) {
+fn unique_slug<'a>(name: &str, cameras: impl Iterator<Item = &'a Place> + Clone) -> String {
+    if let Some(before) = cameras.clone().find(|place| place.name == name) {
         return before.slug.clone();
     }
     let plain = slug(name);
     let mut numbered = (2_u32..).map(|number| format!("{plain}-{number}"));
     let mut chosen = plain.clone();
-    while cameras.iter().any(|place| place.slug == chosen) {
+    while cameras.clone().any(|place| place.slug == chosen) {
         chosen = numbered.next().unwrap_or_default();
     }
     chosen
@@ -123,7 +128,7 @@ fn unique_slug(name: &str, cameras: &[Place]) -> String {
 pub struct Evidence {
     places: Places,
     /// Cameras whose journal was begun.
-    begun: HashSet<usize>,
+    begun: HashSet<CameraId>,
     journals: bool,
     jobs: SyncSender<Job>,
     done: Receiver<()>,
@@ -154,7 +159,7 @@ impl Evidence {
         let journals = journal.is_some();
         let (tell_done, done) = sync_channel(1);
         let worker = Worker {
-            cameras: Vec::new(),
+            cameras: BTreeMap::new(),
             clips,
             journal,
             counts: Arc::clone(&counts),
@@ -200,9 +205,9 @@ impl Evidence {
 
 impl Listener for Evidence {
     fn take(&mut self, heard: Heard<'_>) -> Result<()> {
-        let camera = heard.index;
+        let camera = heard.id;
         let told = rfc3339(heard.at);
-        match heard.news {
+        match heard.news.as_ref() {
             News::Moment(moment) => {
                 let (time, line) = (MediaTime::from_secs_f64(moment.point.t_s), point(moment, &told));
                 self.put(Job::Line { camera, time, told, line });
@@ -235,6 +240,11 @@ impl Listener for Evidence {
             News::Incident(_) | News::Health(_) | News::Learnt(_) => {}
         }
         Ok(())
+    }
+
+    fn gone(&mut self, camera: CameraId) {
+        self.begun.remove(&camera);
+        self.places.remove(camera);
     }
 
     fn finish(&mut self, limit: Duration) -> Result<()> {
@@ -316,9 +326,9 @@ mod tests {
 
     #[test]
     fn folders_of_cameras_are_unique_whatever_their_names_and_a_camera_that_returns_has_its_own() {
-        let mut cameras = Vec::new();
+        let mut cameras: Vec<Place> = Vec::new();
         let mut add = |name: &str| {
-            let slug = unique_slug(name, &cameras);
+            let slug = unique_slug(name, cameras.iter());
             cameras.push(Place { name: name.into(), slug: slug.clone(), tap: None });
             slug
         };

@@ -4,6 +4,7 @@ use super::folder::{CURVE, Finished, IncidentFolder};
 use super::settings::ClipSettings;
 use crate::media::ffmpeg::{ClipWriter, Cut, PacketTap, Reached};
 use crate::monitor::alert::rfc3339;
+use crate::pipeline::live::CameraId;
 use crate::units::MediaTime;
 use serde_json::{Map, Value, json};
 use std::fs::{File, OpenOptions};
@@ -37,7 +38,7 @@ enum Clip {
 
 /// An incident that is being recorded.
 pub(super) struct Recording {
-    pub(super) camera: usize,
+    pub(super) camera: CameraId,
     pub(super) id: String,
     folder: IncidentFolder,
     told: Told,
@@ -57,7 +58,13 @@ pub(super) struct Recording {
 }
 
 impl Recording {
-    pub(super) fn new(camera: usize, id: String, folder: IncidentFolder, told: Told, settings: &ClipSettings) -> Self {
+    pub(super) fn new(
+        camera: CameraId,
+        id: String,
+        folder: IncidentFolder,
+        told: Told,
+        settings: &ClipSettings,
+    ) -> Self {
         let from = told.onset.since(media(settings.pre_roll));
         let settings = settings.clone();
         let (until, capped, curve, packets_done) = (from, false, None, None);

@@ -3,11 +3,12 @@
 //! Invariant: only what was put on the shelf is ever removed from the disk, file by file; a folder goes only once it is
 //! empty.
 
+use super::clock::Clock;
 use super::settings::Keep;
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 /// One thing that is kept: some files of ours.
 #[derive(Debug, Clone)]
@@ -54,11 +55,13 @@ pub(super) struct Shelf {
     items: BTreeMap<(SystemTime, PathBuf), Item>,
     bytes: u64,
     free: Free,
+    clock: Clock,
 }
 
 impl Shelf {
     pub(super) fn new(folder: &Path, keep: Keep, free: Free) -> Self {
-        Self { folder: folder.to_owned(), keep, items: BTreeMap::new(), bytes: 0, free }
+        let clock = Clock::new(folder.join(".clock"));
+        Self { folder: folder.to_owned(), keep, items: BTreeMap::new(), bytes: 0, free, clock }
     }
 
     /// Puts something there, or replaces it.
@@ -76,11 +79,16 @@ impl Shelf {
         (self.free)(&self.folder).is_ok_and(|free| free < self.keep.min_free)
     }
 
-    /// Removes what must go, oldest first; tells of each.
+    /// Looks at the clock, which says what is old; gives what people must know.
+    pub(super) fn look_at_clock(&mut self, now: SystemTime) -> Option<String> {
+        self.clock.look(now, Instant::now())
+    }
+
+    /// Removes what must go, oldest first; tells of each. Nothing is old for a clock that has jumped.
     pub(super) fn prune(&mut self, now: SystemTime, mut each: impl FnMut(Why, &Path, io::Result<()>)) {
         loop {
             let Some(((time, _), _)) = self.items.first_key_value() else { return };
-            let old = now.duration_since(*time).is_ok_and(|age| age > self.keep.age);
+            let old = self.clock.is_trusted() && now.duration_since(*time).is_ok_and(|age| age > self.keep.age);
             let why = match (old, self.bytes > self.keep.bytes) {
                 (true, _) => Why::Age,
                 (_, true) => Why::Bytes,
@@ -155,6 +163,17 @@ mod tests {
             assert_eq!(left(dir.path()), expected);
             assert_eq!((shelf.items.len(), shelf.bytes), (expected.len(), expected.len() as u64 * 100));
         }
+    }
+
+    #[test]
+    fn a_clock_that_jumps_ahead_takes_nothing_away() {
+        let (dir, now) = (tempfile::tempdir().unwrap(), SystemTime::now());
+        let keep = Keep { age: DAY * 5, bytes: u64::MAX, min_free: 0 };
+        let (mut shelf, _) = shelf(dir.path(), keep, now);
+        assert_eq!(shelf.look_at_clock(now), None);
+        assert!(shelf.look_at_clock(now + DAY * 365).unwrap().contains("hours ahead"));
+        shelf.prune(now + DAY * 365, |_, path, _| panic!("{} went", path.display()));
+        assert_eq!(shelf.items.len(), 4);
     }
 
     #[test]

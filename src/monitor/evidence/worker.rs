@@ -9,8 +9,9 @@ use super::settings::ClipSettings;
 use super::shelf::{Shelf, Why};
 use super::{Counts, Say};
 use crate::media::ffmpeg::{PacketTap, Reached};
+use crate::pipeline::live::CameraId;
 use crate::units::MediaTime;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -27,11 +28,13 @@ const MOST_RECORDINGS: usize = 32;
 /// What there is to write.
 pub(super) enum Job {
     /// A line of a camera's curve, its time there and when it was told.
-    Line { camera: usize, time: MediaTime, told: String, line: String },
+    Line { camera: CameraId, time: MediaTime, told: String, line: String },
     /// One more camera.
-    Camera { slug: String, tap: Option<Arc<PacketTap>> },
+    Camera { camera: CameraId, slug: String, tap: Option<Arc<PacketTap>> },
+    /// Nothing follows from it.
+    Gone { camera: CameraId },
     /// An incident of this name has begun or is over.
-    Incident { camera: usize, id: String, told: Box<Told> },
+    Incident { camera: CameraId, id: String, told: Box<Told> },
     /// Nothing follows.
     Finish,
 }
@@ -48,11 +51,13 @@ pub(super) struct Watched {
     tap: Option<Arc<PacketTap>>,
     /// Its last lines, for clips that are yet to begin.
     recent: VecDeque<(MediaTime, String)>,
+    /// Nothing follows: it goes with the last of its recordings.
+    gone: bool,
 }
 
 /// What the thread works with.
 pub(super) struct Worker {
-    pub(super) cameras: Vec<Watched>,
+    pub(super) cameras: BTreeMap<CameraId, Watched>,
     pub(super) clips: Option<Clips>,
     pub(super) journal: Option<Journal>,
     pub(super) counts: Arc<Counts>,
@@ -94,18 +99,21 @@ impl Worker {
         match job {
             Job::Line { camera, time, told, line } => self.line(camera, time, &told, line),
             Job::Incident { camera, id, told } => self.incident(camera, id, *told),
-            Job::Camera { slug, tap } => {
-                let added = self.journal.as_mut().map_or(Ok(()), |journal| journal.add_camera(&slug));
+            Job::Camera { camera, slug, tap } => {
+                let added = self.journal.as_mut().map_or(Ok(()), |journal| journal.add_camera(camera, &slug));
                 if let Err(error) = added {
                     (self.say)(&format!("its curve can't be kept: {error}"));
                 }
-                self.cameras.push(Watched { slug, tap, recent: VecDeque::new() });
+                self.cameras.insert(camera, Watched { slug, tap, recent: VecDeque::new(), gone: false });
+            }
+            Job::Gone { camera } => {
+                self.cameras.get_mut(&camera).into_iter().for_each(|watched| watched.gone = true);
             }
             Job::Finish => {}
         }
     }
 
-    fn line(&mut self, camera: usize, time: MediaTime, told: &str, line: String) {
+    fn line(&mut self, camera: CameraId, time: MediaTime, told: &str, line: String) {
         for recording in self.recordings.iter_mut().filter(|recording| recording.camera == camera) {
             if let Err(error) = recording.line(time, &line) {
                 (self.say)(&format!("{}: can't write its curve: {error}", recording.folder().path().display()));
@@ -116,14 +124,14 @@ impl Worker {
         }
         let Some(clips) = &self.clips else { return };
         let reach = MediaTime::from_secs_f64(clips.settings.reach().as_secs_f64());
-        let recent = &mut self.cameras[camera].recent;
+        let Some(Watched { recent, .. }) = self.cameras.get_mut(&camera) else { return };
         recent.push_back((time, line));
         while recent.front().is_some_and(|(front, _)| time.since(*front) > reach) {
             recent.pop_front();
         }
     }
 
-    fn incident(&mut self, camera: usize, id: String, told: Told) {
+    fn incident(&mut self, camera: CameraId, id: String, told: Told) {
         let Some(clips) = &self.clips else { return };
         if let Some(at) = self.recordings.iter().position(|recording| recording.id == id) {
             let recording = &mut self.recordings[at];
@@ -135,8 +143,8 @@ impl Worker {
             }
             return;
         }
-        let folder = clips.settings.folder.join(&self.cameras[camera].slug).join(&id);
-        let Some(tap) = self.cameras[camera].tap.clone() else { return };
+        let Some(Watched { slug, tap: Some(tap), .. }) = self.cameras.get(&camera) else { return };
+        let (folder, tap) = (clips.settings.folder.join(slug).join(&id), Arc::clone(tap));
         if self.recordings.len() >= MOST_RECORDINGS {
             self.counts.failed.fetch_add(1, Ordering::Relaxed);
             (self.say)(&format!("{}: not recorded, {MOST_RECORDINGS} others are", folder.display()));
@@ -149,7 +157,7 @@ impl Worker {
             (self.say)(&format!("{}: no clip, the disk is full", recording.folder().path().display()));
         }
         let mut begun = recording.begin(&tap, room);
-        for (time, line) in &self.cameras[camera].recent {
+        for (time, line) in self.cameras.get(&camera).iter().flat_map(|watched| &watched.recent) {
             begun = begun.and_then(|()| recording.line(*time, line));
         }
         if begun.is_err() {
@@ -167,13 +175,25 @@ impl Worker {
                 self.finish(at);
             }
         }
+        self.let_go();
+    }
+
+    /// Forgets cameras that have ended and of which nothing is to be written any more.
+    fn let_go(&mut self) {
+        let (recordings, journal) = (&self.recordings, &mut self.journal);
+        self.cameras.retain(|camera, watched| {
+            let is_over = watched.gone
+                && recordings.iter().all(|recording| recording.camera != *camera)
+                && journal.as_mut().is_none_or(|journal| journal.remove_camera(*camera));
+            !is_over
+        });
     }
 
     fn pump(&mut self) {
         for at in 0..self.recordings.len() {
             let camera = self.recordings[at].camera;
             let now = self.now(camera);
-            if let Some(tap) = &self.cameras[camera].tap {
+            if let Some(Watched { tap: Some(tap), .. }) = self.cameras.get(&camera) {
                 let pumped = self.recordings[at].pump(tap, now);
                 self.check(&self.recordings[at], pumped);
             }
@@ -181,8 +201,9 @@ impl Worker {
     }
 
     /// Time of the newest point of a camera's curve.
-    fn now(&self, camera: usize) -> MediaTime {
-        self.cameras[camera].recent.back().map_or(MediaTime::ZERO, |(time, _)| *time)
+    fn now(&self, camera: CameraId) -> MediaTime {
+        let newest = self.cameras.get(&camera).and_then(|watched| watched.recent.back());
+        newest.map_or(MediaTime::ZERO, |(time, _)| *time)
     }
 
     fn check(&self, recording: &Recording, done: std::io::Result<()>) {
@@ -273,11 +294,12 @@ impl Worker {
             }
         };
         let now = SystemTime::now();
-        if let Some(clips) = &mut self.clips {
-            clips.shelf.prune(now, &mut tell);
-        }
-        if let Some(journal) = &mut self.journal {
-            journal.shelf.prune(now, &mut tell);
+        let shelves = self.clips.iter_mut().map(|clips| &mut clips.shelf);
+        for shelf in shelves.chain(self.journal.iter_mut().map(|journal| &mut journal.shelf)) {
+            if let Some(words) = shelf.look_at_clock(now) {
+                say(&words);
+            }
+            shelf.prune(now, &mut tell);
         }
     }
 }

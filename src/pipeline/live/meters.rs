@@ -1,5 +1,7 @@
 //! What a watch counts while it runs, for whoever wants to know.
 
+use super::CameraId;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,7 +14,7 @@ const BOUNDS: [f64; 12] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5
 pub struct Meters {
     /// How long an inference call took.
     pub inference: Histogram,
-    cameras: Mutex<Vec<Arc<CameraMeters>>>,
+    cameras: Mutex<BTreeMap<CameraId, Arc<CameraMeters>>>,
 }
 
 /// The counters of one camera.
@@ -27,13 +29,14 @@ pub struct CameraMeters {
 }
 
 impl Meters {
-    /// The counters of a camera, by its index.
-    pub fn camera(&self, index: usize) -> Arc<CameraMeters> {
-        let mut cameras = self.cameras.lock().unwrap_or_else(PoisonError::into_inner);
-        while cameras.len() <= index {
-            cameras.push(Arc::default());
-        }
-        Arc::clone(&cameras[index])
+    /// The counters of a camera.
+    pub fn camera(&self, camera: CameraId) -> Arc<CameraMeters> {
+        Arc::clone(self.cameras.lock().unwrap_or_else(PoisonError::into_inner).entry(camera).or_default())
+    }
+
+    /// Lets go of the counters of a camera that nobody asks for any more.
+    pub fn forget(&self, camera: CameraId) {
+        self.cameras.lock().unwrap_or_else(PoisonError::into_inner).remove(&camera);
     }
 }
 

@@ -33,9 +33,9 @@ pub use meters::{CameraMeters, Histogram, Meters};
 use queue::Queues;
 use serde::{Deserialize, Serialize};
 use station::Station;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
-use tend::Pulse;
 
 /// How often the watchman looks.
 const ROUND: Duration = Duration::from_millis(50);
@@ -108,6 +108,40 @@ impl Default for Backoff {
     /// From 1 s, doubling to 60 s; ten seconds are steady.
     fn default() -> Self {
         Self { first: Duration::from_secs(1), longest: Duration::from_mins(1), steady: Duration::from_secs(10) }
+    }
+}
+
+/// Whose news, clips and counters something is: a number that no other camera of the program gets, now or later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct CameraId(u32);
+
+impl CameraId {
+    /// Of this number.
+    pub const fn new(number: u32) -> Self {
+        Self(number)
+    }
+
+    /// The number.
+    pub const fn number(self) -> u32 {
+        self.0
+    }
+
+    /// The number after this one.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+
+    /// As the model tells streams apart.
+    const fn stream(self) -> usize {
+        self.0 as usize
+    }
+}
+
+impl std::fmt::Display for CameraId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
     }
 }
 
@@ -246,11 +280,16 @@ pub enum News {
 
 /// Who hears the news, and says which cameras come and go.
 pub trait Host<'a> {
-    /// Takes a piece of news; cameras count in the order in which they were given or added.
+    /// Takes a piece of news.
     ///
     /// # Errors
     /// What must end the watch.
-    fn news(&mut self, camera: usize, news: News) -> Result<()>;
+    fn news(&mut self, camera: CameraId, news: News) -> Result<()>;
+
+    /// Nothing follows from this camera, and nothing is known of it here any more.
+    fn gone(&mut self, camera: CameraId) {
+        let _ = camera;
+    }
 
     /// Which cameras come and go; asked several times a second.
     fn changes(&mut self) -> Vec<Change<'a>> {
@@ -258,18 +297,18 @@ pub trait Host<'a> {
     }
 }
 
-impl<F: FnMut(usize, News) -> Result<()>> Host<'_> for F {
-    fn news(&mut self, camera: usize, news: News) -> Result<()> {
+impl<F: FnMut(CameraId, News) -> Result<()>> Host<'_> for F {
+    fn news(&mut self, camera: CameraId, news: News) -> Result<()> {
         self(camera, news)
     }
 }
 
 /// A camera comes or goes while the others are watched.
 pub enum Change<'a> {
-    /// One more; its index is the next one.
-    Add(Box<Camera<'a>>),
+    /// One more, under a number that no camera had before.
+    Add(CameraId, Box<Camera<'a>>),
     /// This one ends; what was seen of it is still told.
-    Remove(usize),
+    Remove(CameraId),
 }
 
 /// Watches cameras until all have ended or a stop is asked for; tells the host what happens.
@@ -277,19 +316,18 @@ pub enum Change<'a> {
 /// # Errors
 /// When the model fails or the host does; never because of a camera.
 pub fn watch<'a>(
-    cameras: Vec<Camera<'a>>,
+    cameras: Vec<(CameraId, Camera<'a>)>,
     scorer: &mut (dyn Scorer + Send),
     options: &Options,
     mut host: impl Host<'a>,
 ) -> Result<()> {
     let model = scorer.spec().clone();
     let queues = Queues::new(options);
-    let pulses: Mutex<Vec<Arc<Pulse>>> = Mutex::default();
     let (scores_in, scores_out) = bounded(SCORE_QUEUE);
-    let (queues, pulses) = (&queues, &pulses);
+    let queues = &queues;
     std::thread::scope(|scope| {
-        let mut station = Station { scope, queues, pulses, options, model, posts: Vec::new() };
-        let started = cameras.into_iter().try_for_each(|camera| station.add(camera));
+        let mut station = Station { scope, queues, options, model, posts: BTreeMap::new() };
+        let started = cameras.into_iter().try_for_each(|(id, camera)| station.add(id, camera));
         if started.is_err() {
             options.stop.request();
             station.end_all();
@@ -297,7 +335,7 @@ pub fn watch<'a>(
         }
         let watching = spawn(scope, "watchman", || {
             while !queues.all_ended() {
-                pulses.lock().unwrap_or_else(PoisonError::into_inner).iter().for_each(|pulse| pulse.check());
+                queues.check_pulses();
                 std::thread::sleep(ROUND);
             }
             Ok(())

@@ -4,13 +4,14 @@
 //! bounded whatever the model's speed. What is dropped is whole clips, the oldest first, half a queue at once (so that
 //! what is left are unbroken runs), and a gap stands in their place.
 
-use super::{CameraMeters, Health, Meters, Options};
+use super::tend::Pulse;
+use super::{CameraId, CameraMeters, Health, Meters, Options};
 use crate::clip::Clip;
 use crate::error::{Error, Result};
 use crate::media::{GapReason, VideoInfo};
 use crate::record::Gap;
 use crate::units::Stop;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -34,18 +35,18 @@ pub(super) enum Item {
     Health(Health),
 }
 
-/// The queue of one camera.
-#[derive(Default)]
+/// The queue of one camera; gone once it has ended and nothing waits.
 struct Line {
     items: VecDeque<Item>,
     clips: usize,
     ended: bool,
     meters: Arc<CameraMeters>,
+    pulse: Arc<Pulse>,
 }
 
 /// The queues of all cameras.
 pub(super) struct Queues {
-    lines: Mutex<Vec<Line>>,
+    lines: Mutex<BTreeMap<CameraId, Line>>,
     changed: Condvar,
     capacity: usize,
     meters: Arc<Meters>,
@@ -57,18 +58,23 @@ impl Queues {
         Self { lines: Mutex::default(), changed: Condvar::new(), capacity, meters: Arc::clone(&options.meters) }
     }
 
-    /// One more camera; gives its index.
-    pub(super) fn add(&self) -> usize {
-        let mut lines = self.lock();
-        let meters = self.meters.camera(lines.len());
-        lines.push(Line { meters, ..Line::default() });
-        lines.len() - 1
+    /// One more camera; gives what the watchman looks at.
+    pub(super) fn add(&self, camera: CameraId) -> Arc<Pulse> {
+        let (meters, pulse) = (self.meters.camera(camera), Arc::new(Pulse::new()));
+        let line = Line { items: VecDeque::new(), clips: 0, ended: false, meters, pulse: Arc::clone(&pulse) };
+        self.lock().insert(camera, line);
+        pulse
+    }
+
+    /// Ends waits that are too long.
+    pub(super) fn check_pulses(&self) {
+        self.lock().values().for_each(|line| line.pulse.check());
     }
 
     /// Puts something that is no clip.
-    pub(super) fn put(&self, camera: usize, item: Item) {
+    pub(super) fn put(&self, camera: CameraId, item: Item) {
         let mut lines = self.lock();
-        let line = &mut lines[camera];
+        let Some(line) = lines.get_mut(&camera) else { return };
         let full = line.items.len() > MOST_OTHERS;
         match (item, line.items.back_mut()) {
             (Item::Gap(new), Some(Item::Gap(last))) if full => last.end_s = new.end_s,
@@ -79,9 +85,9 @@ impl Queues {
     }
 
     /// Puts a clip. When the queue is full its older half makes room.
-    pub(super) fn put_clip(&self, camera: usize, clip: Clip, stride: usize) {
+    pub(super) fn put_clip(&self, camera: CameraId, clip: Clip, stride: usize) {
         let mut lines = self.lock();
-        let line = &mut lines[camera];
+        let Some(line) = lines.get_mut(&camera) else { return };
         if line.clips >= self.capacity {
             line.drop_to(self.capacity / 2, stride);
         }
@@ -94,15 +100,15 @@ impl Queues {
     ///
     /// # Errors
     /// [`Error::Stopped`] when a stop was asked for meanwhile.
-    pub(super) fn put_clip_patiently(&self, camera: usize, clip: Clip, stop: &Stop) -> Result<()> {
+    pub(super) fn put_clip_patiently(&self, camera: CameraId, clip: Clip, stop: &Stop) -> Result<()> {
         let mut lines = self.lock();
-        while lines[camera].clips >= self.capacity {
+        while lines.get(&camera).is_some_and(|line| line.clips >= self.capacity) {
             if stop.requested() {
                 return Err(Error::Stopped);
             }
             lines = self.changed.wait_timeout(lines, NAP).unwrap_or_else(PoisonError::into_inner).0;
         }
-        let line = &mut lines[camera];
+        let Some(line) = lines.get_mut(&camera) else { return Err(Error::Stopped) };
         line.items.push_back(Item::Clip(clip, SystemTime::now()));
         line.count(line.clips + 1);
         self.changed.notify_all();
@@ -110,27 +116,30 @@ impl Queues {
     }
 
     /// Nothing follows from this camera.
-    pub(super) fn end(&self, camera: usize) {
-        self.lock()[camera].ended = true;
+    pub(super) fn end(&self, camera: CameraId) {
+        let mut lines = self.lock();
+        lines.get_mut(&camera).into_iter().for_each(|line| line.ended = true);
+        lines.retain(|_, line| !line.is_over());
         self.changed.notify_all();
     }
 
     /// Whether every camera has ended.
     pub(super) fn all_ended(&self) -> bool {
-        self.lock().iter().all(|line| line.ended)
+        self.lock().values().all(|line| line.ended)
     }
 
     /// The next things, each camera's in its order: round after round one clip of each camera that has one, from
-    /// `first` on, until there are `batch` clips or nothing is left. Waits for something; `None`: nothing follows.
-    pub(super) fn take(&self, first: usize, batch: usize) -> Option<Vec<(usize, Item)>> {
+    /// the `first`th on, until there are `batch` clips or nothing is left. Waits for something; `None`: nothing follows.
+    pub(super) fn take(&self, first: usize, batch: usize) -> Option<Vec<(CameraId, Item)>> {
         let mut lines = self.lock();
         loop {
             let taken = take_round(&mut lines, first, batch);
             if !taken.is_empty() {
+                lines.retain(|_, line| !line.is_over());
                 self.changed.notify_all();
                 return Some(taken);
             }
-            if lines.iter().all(|line| line.ended) {
+            if lines.values().all(|line| line.ended) {
                 return None;
             }
             lines = self.changed.wait_timeout(lines, NAP).unwrap_or_else(PoisonError::into_inner).0;
@@ -138,25 +147,26 @@ impl Queues {
     }
 
     /// A panic elsewhere must not take the other cameras with it; the queues are whole between any two calls.
-    fn lock(&self) -> MutexGuard<'_, Vec<Line>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<CameraId, Line>> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn take_round(lines: &mut [Line], first: usize, batch: usize) -> Vec<(usize, Item)> {
+fn take_round(lines: &mut BTreeMap<CameraId, Line>, first: usize, batch: usize) -> Vec<(CameraId, Item)> {
     let mut taken = Vec::new();
+    let mut lines: Vec<(CameraId, &mut Line)> = lines.iter_mut().map(|(camera, line)| (*camera, line)).collect();
+    let turn = first % lines.len().max(1);
+    lines.rotate_left(turn);
     let mut clips = 0;
     loop {
         let before = taken.len();
-        for offset in 0..lines.len() {
-            let camera = (first + offset) % lines.len();
-            let line = &mut lines[camera];
+        for (camera, line) in &mut lines {
             while let Some(item) = line.items.front() {
                 let is_clip = matches!(item, Item::Clip(..));
                 if is_clip && clips == batch {
                     break;
                 }
-                taken.extend(line.items.pop_front().map(|item| (camera, item)));
+                taken.extend(line.items.pop_front().map(|item| (*camera, item)));
                 if is_clip {
                     line.count(line.clips - 1);
                     clips += 1;
@@ -171,6 +181,10 @@ fn take_round(lines: &mut [Line], first: usize, batch: usize) -> Vec<(usize, Ite
 }
 
 impl Line {
+    fn is_over(&self) -> bool {
+        self.ended && self.items.is_empty()
+    }
+
     /// So many clips wait now.
     fn count(&mut self, clips: usize) {
         self.clips = clips;

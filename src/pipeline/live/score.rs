@@ -1,7 +1,7 @@
 //! The score thread: takes clips from all cameras in turn and scores them together.
 
 use super::queue::{Item, Queues};
-use super::{Options, State};
+use super::{CameraId, Options, State};
 use crate::clip::Clip;
 use crate::error::{Error, Result};
 use crate::model::{Scorer, WindowErrors};
@@ -25,7 +25,7 @@ impl Message {
 }
 
 /// What a camera's tracker gets, in order.
-pub(super) type Scored = (usize, Message);
+pub(super) type Scored = (CameraId, Message);
 
 /// Scores until every camera has ended; after a stop what waits is scored for a short time, then dropped.
 pub(super) fn run(
@@ -66,18 +66,18 @@ pub(super) fn run(
 }
 
 /// Clips share their frames, so a copy is cheap. Each camera is a stream of its own.
-fn clip_of((camera, item): &(usize, Item)) -> Option<Clip> {
+fn clip_of((camera, item): &(CameraId, Item)) -> Option<Clip> {
     match item {
-        Item::Clip(clip, _) => Some(Clip { stream: *camera, ..clip.clone() }),
+        Item::Clip(clip, _) => Some(Clip { stream: camera.stream(), ..clip.clone() }),
         _ => None,
     }
 }
 
 /// Lets go of what the model keeps of cameras whose run of frames is broken. Only where the break is the last that is known
 /// of a camera: what is kept may be of clips after it.
-fn forget_broken(scorer: &mut (dyn Scorer + Send), taken: &[(usize, Item)]) {
-    let last: HashMap<usize, bool> = taken.iter().map(|(camera, item)| (*camera, is_break(item))).collect();
-    last.into_iter().filter(|(_, broken)| *broken).for_each(|(camera, _)| scorer.forget(camera));
+fn forget_broken(scorer: &mut (dyn Scorer + Send), taken: &[(CameraId, Item)]) {
+    let last: HashMap<CameraId, bool> = taken.iter().map(|(camera, item)| (*camera, is_break(item))).collect();
+    last.into_iter().filter(|(_, broken)| *broken).for_each(|(camera, _)| scorer.forget(camera.stream()));
 }
 
 /// Whether nothing that was seen before bears on what comes after it.
@@ -90,7 +90,7 @@ fn is_break(item: &Item) -> bool {
 }
 
 /// Sends everything on in order; clips without scores are left out.
-fn pass(taken: Vec<(usize, Item)>, scores: Vec<WindowErrors>, out: &Sender<Scored>) -> Result<()> {
+fn pass(taken: Vec<(CameraId, Item)>, scores: Vec<WindowErrors>, out: &Sender<Scored>) -> Result<()> {
     let mut scores = scores.into_iter();
     for (camera, item) in taken {
         match item {

@@ -1,7 +1,7 @@
 //! One camera: connects, decodes, and connects anew after whatever goes wrong.
 
 use super::queue::{Item, Queues};
-use super::{Backoff, Camera, CameraMeters, Health, Options, Pace, State};
+use super::{Backoff, Camera, CameraId, CameraMeters, Health, Options, Pace, State};
 use crate::clip::ClipSpec;
 use crate::error::{Error, Result};
 use crate::media::{FrameSource, GapReason, Picture, Step, VideoInfo};
@@ -61,7 +61,7 @@ impl Pulse {
 
 /// Everything a camera's thread works with.
 pub(super) struct Tender<'a, 'b> {
-    pub(super) index: usize,
+    pub(super) id: CameraId,
     pub(super) camera: Camera<'b>,
     pub(super) queues: &'a Queues,
     pub(super) pulse: Arc<Pulse>,
@@ -110,7 +110,7 @@ impl Tender<'_, '_> {
             if health.state == State::Watching && started.elapsed() >= self.options.backoff.steady {
                 failures = 0;
             }
-            let wait = self.options.backoff.wait(failures, self.index);
+            let wait = self.options.backoff.wait(failures, self.id.stream());
             failures += 1;
             let reason = reason.unwrap_or_else(|| "the stream ended".into());
             self.tell(&mut health, State::Waiting { seconds: wait.as_secs_f64() }, Some(reason));
@@ -118,13 +118,13 @@ impl Tender<'_, '_> {
             health.reconnects += 1;
         }
         self.tell(&mut health, State::Ended, ending);
-        self.queues.end(self.index);
+        self.queues.end(self.id);
     }
 
     fn tell(&self, health: &mut Health, state: State, reason: Option<String>) {
         health.state = state;
         health.reason = reason;
-        self.queues.put(self.index, Item::Health(health.clone()));
+        self.queues.put(self.id, Item::Health(health.clone()));
     }
 
     /// One connection from open to end; gives what ended it early. A panic is a fault like any other.
@@ -132,8 +132,8 @@ impl Tender<'_, '_> {
         let stop = self.stop.child();
         self.pulse.begin(stop.clone());
         let mut fault = None;
-        let (queues, index, pulse, pace, stall) =
-            (self.queues, self.index, &*self.pulse, self.camera.pace, self.camera.stall);
+        let (queues, id, pulse, pace, stall) =
+            (self.queues, self.id, &*self.pulse, self.camera.pace, self.camera.stall);
         let (spec, options) = (&self.spec, self.options);
         let open = &mut self.camera.open;
         let mut opener = || -> Result<Box<dyn FrameSource>> {
@@ -144,21 +144,21 @@ impl Tender<'_, '_> {
         };
         let mut out = |feed: Feed| -> Result<()> {
             match feed {
-                Feed::Opened(info) => queues.put(index, Item::Opened(info)),
-                Feed::Gap(gap) => queues.put(index, Item::Gap(gap)),
-                Feed::Clip(clip) if pace == Pace::Model => queues.put_clip_patiently(index, clip, &stop)?,
-                Feed::Clip(clip) => queues.put_clip(index, clip, spec.stride as usize),
+                Feed::Opened(info) => queues.put(id, Item::Opened(info)),
+                Feed::Gap(gap) => queues.put(id, Item::Gap(gap)),
+                Feed::Clip(clip) if pace == Pace::Model => queues.put_clip_patiently(id, clip, &stop)?,
+                Feed::Clip(clip) => queues.put_clip(id, clip, spec.stride as usize),
                 Feed::End(summary) => fault = summary.fault,
             }
             if health.state == State::Opening {
                 health.state = State::Watching;
-                queues.put(index, Item::Health(health.clone()));
+                queues.put(id, Item::Health(health.clone()));
             }
             Ok(())
         };
         let work = || -> Result<()> {
             let inner = opener()?;
-            let (meters, stop) = (options.meters.camera(index), &stop);
+            let (meters, stop) = (options.meters.camera(id), &stop);
             let (shift, first_step, begun) = (None, None, None);
             let mut tended = Tended { inner, clock, pulse, stall, pace, meters, stop, shift, first_step, begun };
             decode::run_source(&mut tended, spec, options.scene_cuts, stop, &mut out)

@@ -24,8 +24,10 @@ struct Begun {
     told: bool,
 }
 
-/// What a camera has learnt is told this often, by its own clock.
-const LEARNT_EVERY: MediaTime = MediaTime::from_nanos(60 * NANOS_PER_SECOND);
+/// What a camera has learnt is told after so long by its own clock, then after twice as long, up to an hour: it is a megabyte
+/// to keep, and what is known of a week changes little in an hour.
+const LEARNT_FIRST: MediaTime = MediaTime::from_nanos(60 * NANOS_PER_SECOND);
+const LEARNT_LEAST_OFTEN: MediaTime = MediaTime::from_nanos(3600 * NANOS_PER_SECOND);
 
 /// Judges one camera.
 pub(super) struct Tracker<'a> {
@@ -37,6 +39,8 @@ pub(super) struct Tracker<'a> {
     adapts: bool,
     /// When what it has learnt is told next.
     tells_next: MediaTime,
+    /// How long after that again.
+    tells_after: MediaTime,
     region: Vec<Region>,
     on_duty: OnDuty<'a>,
     size: (u32, u32),
@@ -62,7 +66,8 @@ impl<'a> Tracker<'a> {
             watch,
             warm_up: camera.warm_up,
             adapts,
-            tells_next: LEARNT_EVERY,
+            tells_next: LEARNT_FIRST,
+            tells_after: LEARNT_FIRST,
             region: std::mem::take(&mut camera.region),
             on_duty: std::mem::replace(&mut camera.on_duty, Box::new(|_| true)),
             size: (1, 1),
@@ -160,7 +165,8 @@ impl<'a> Tracker<'a> {
         each(News::Moment(Box::new(moment)))?;
         judged.opened.into_iter().try_for_each(|found| self.tell(Phase::Begun, found, each))?;
         if slot.end >= self.tells_next {
-            self.tells_next = slot.end.plus(LEARNT_EVERY);
+            self.tells_after = self.tells_after.plus(self.tells_after).min(LEARNT_LEAST_OFTEN);
+            self.tells_next = slot.end.plus(self.tells_after);
             self.learnt(each)?;
         }
         let strange = self.watch.strange().last().is_some_and(|(_, end)| *end == slot.end);

@@ -67,6 +67,7 @@ function listen() {
   on("camera", (camera) => { place(camera); lead(); });
   on("moment", ({ camera, point }) => cards.get(camera)?.add(point));
   on("picture", (picture) => cards.get(picture.camera)?.picture(picture));
+  on("gone", ({ camera }) => { cards.get(camera)?.root.remove(); cards.delete(camera); lead(); });
   on("gap", ({ camera, time }) => cards.get(camera)?.add([time, null, null, null, null, null]));
   on("event", (event) => {
     events.put(event);
