@@ -10,9 +10,9 @@
 //! ```text
 //! 10 cli, main
 //! 9 serve
-//! 8 report │ dataset │ monitor
+//! 8 report │ dataset │ monitor │ engine
 //! 7 pipeline │ evaluate
-//! 6 media/{open,ffmpeg} │ model/{bundle,tensor,jepa,ort,persistence,…} │ record
+//! 6 media/{open,ffmpeg} │ model/{bundle,tensor,jepa,ort,persistence,…} │ record │ folders
 //! 5 model (trait) │ store
 //! 4 surprise
 //! 3 clip
@@ -29,8 +29,10 @@
 
 pub mod clip;
 pub mod dataset;
+pub mod engine;
 pub mod error;
 pub mod evaluate;
+pub mod folders;
 pub mod media;
 pub mod model;
 pub mod monitor;

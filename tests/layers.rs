@@ -54,6 +54,8 @@ fn floor(module: &str) -> Option<u8> {
         ("surprise", 4),
         ("model", 5),
         ("record", 6),
+        ("folders", 6),
+        ("engine", 8),
         ("store", 5),
         ("evaluate", 7),
         ("dataset", 8),

@@ -1,6 +1,6 @@
 //! `startle analyze`: video files, folders, globs and URLs to reports.
 
-use super::args::{ModelArgs, read_text};
+use super::args::ModelArgs;
 use super::exit::Outcome;
 use super::inputs::InputArgs;
 use super::one::{self, Finished, Setup};
@@ -8,16 +8,15 @@ use super::places;
 use super::resume::Earlier;
 use clap::{Args, ValueEnum};
 use indicatif::MultiProgress;
-use sha2::{Digest, Sha256};
 use startle::media::ffmpeg::Decoding;
 use startle::media::open::Input;
+use startle::engine::{baseline, run_config};
 use startle::model::bundle::{ModelBundle, sha256_file};
 use startle::pipeline::{DetectionSettings, run_all};
 use startle::record::RunConfig;
 use startle::report::json;
 use startle::report::summary::{Row, earlier_failures};
-use startle::store::hex;
-use startle::surprise::{Baseline, CurveKey, DEFAULT_TOP_FRACTION, ThresholdRule, WatchOptions};
+use startle::surprise::{DEFAULT_TOP_FRACTION, ThresholdRule, WatchOptions};
 use startle::units::{MediaTime, Stop, per_hour};
 use startle::{Error, Result, report};
 use std::collections::{BTreeSet, HashMap};
@@ -104,7 +103,7 @@ pub struct DetectionArgs {
     #[arg(long, default_value = "bundle", value_name = "bundle|self|FILE")]
     pub baseline: String,
     /// Events that normal footage may cause, for example 6/hour, 1/day or 1/10min.
-    #[arg(long, value_name = "RATE", default_value = DEFAULT_RATE, value_parser = per_hour)]
+    #[arg(long, value_name = "RATE", default_value = "30/hour", value_parser = per_hour)]
     pub max_false_alarms: f64,
     /// An event opens when normal footage reaches its surprise in at most this share of the slots, instead.
     #[arg(long, value_name = "P", conflicts_with = "max_false_alarms", value_parser = parse_share)]
@@ -129,8 +128,6 @@ pub struct DetectionArgs {
     pub no_scene_cuts: bool,
 }
 
-/// What a person who looks at every event can bear with.
-const DEFAULT_RATE: &str = "30/hour";
 pub(super) fn parse_share(text: &str) -> Result<f32, String> {
     match text.parse() {
         Ok(share) if share > 0.0 && share <= 1.0 => Ok(share),
@@ -241,27 +238,13 @@ fn prepare<'a>(args: &'a AnalyzeArgs, jobs: usize, stop: &Stop) -> Result<Setup<
     let (baseline, origin) = baseline(&args.detection.baseline, bundled, &key)?;
     let config = RunConfig {
         device: args.model.device.to_string(),
-        threads: model.plan().threads,
-        sessions: model.plan().sessions,
-        batch: model.batch(),
-        stride: model.spec().stride,
         frame_steps: slower_steps(&args.frame_steps),
         track: args.input.track,
         fps: args.input.fps,
-        top_fraction: args.detection.top,
         scene_cuts: !args.detection.no_scene_cuts,
-        baseline: origin,
-        baseline_sha256: baseline.as_ref().map(fingerprint).transpose()?,
         actions: args.actions.as_deref().map(named).transpose()?,
         asked: args.detection.asked(),
-        merge_s: args.detection.merge,
-        min_duration_s: args.detection.min_duration,
-        cool_down_s: args.detection.cool_down,
-        promised_per_hour: None,
-        check: None,
-        threshold: None,
-        threshold_low: None,
-        threshold_rule: String::new(),
+        ..run_config(&model, &detection, baseline.as_ref(), &origin)?
     };
     let bars = MultiProgress::new();
     if args.quiet {
@@ -269,11 +252,6 @@ fn prepare<'a>(args: &'a AnalyzeArgs, jobs: usize, stop: &Stop) -> Result<Setup<
     }
     let earlier = if args.resume { Earlier::below(&places::root(args.out.as_deref())) } else { Earlier::default() };
     Ok(Setup { args, model, detection, key, baseline, config, earlier, bars, stop: stop.clone() })
-}
-
-/// Hash of what a calibration holds, however its file is laid out.
-fn fingerprint(baseline: &Baseline) -> Result<String> {
-    Ok(hex(&Sha256::digest(baseline.to_json()?)))
 }
 
 /// A table of actions in the result: its path and the start of its sha256, so that `--resume` knows another one.
@@ -287,21 +265,6 @@ fn named(path: &Path) -> Result<String> {
 fn slower_steps(asked: &[u32]) -> Vec<u32> {
     let steps: BTreeSet<u32> = asked.iter().copied().filter(|step| *step > 1).collect();
     steps.into_iter().collect()
-}
-
-/// The baseline that was asked for and how the result names it. A bundle's own that does not fit the settings is an
-/// error too: dropping it silently would change what a threshold means.
-pub fn baseline(asked: &str, bundled: Option<PathBuf>, key: &CurveKey) -> Result<(Option<Baseline>, String)> {
-    let (path, origin) = match (asked, bundled) {
-        ("self", _) | ("bundle", None) => return Ok((None, "self".into())),
-        ("bundle", Some(path)) => (path, "bundle".to_owned()),
-        (file, _) => (PathBuf::from(file), file.to_owned()),
-    };
-    let text = read_text(&path)?;
-    let here = |e: Error| Error::input(path.display().to_string(), e.to_string());
-    let baseline = Baseline::from_json(&text).map_err(here)?;
-    baseline.check_key(key).map_err(here)?;
-    Ok((Some(baseline), origin))
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! `startle calibrate`: what surprise looks like on footage that is known to be normal.
 
 use super::analyze::parse_share;
-use super::args::{ModelArgs, opener};
+use super::args::ModelArgs;
+use startle::engine::opener;
 use super::inputs::InputArgs;
 use clap::Args;
 use startle::media::open::Input;

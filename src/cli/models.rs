@@ -7,8 +7,8 @@ mod bench;
 #[path = "models_tune.rs"]
 mod tune;
 
-use super::args::runtime_options;
-use super::plan::cores;
+use startle::engine::runtime_options;
+use startle::engine::plan::cores;
 use add::AddArgs;
 use bench::BenchArgs;
 use clap::{Args, Subcommand};

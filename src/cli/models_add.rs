@@ -1,7 +1,7 @@
 //! `startle models add` and `startle models remove`.
 
 use super::{Page, RuntimeArgs};
-use crate::cli::folders;
+use startle::folders;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use startle::clip::ResizeRule;

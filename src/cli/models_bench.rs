@@ -1,6 +1,6 @@
 //! `startle models bench`: how fast a bundle is on this machine, and how far from the device's limit.
 
-use super::super::plan::machine;
+use startle::engine::plan::machine;
 use super::{Page, RuntimeArgs};
 use clap::Args;
 use serde::Serialize;

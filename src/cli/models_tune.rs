@@ -1,6 +1,6 @@
 //! `startle models tune`: how many copies, threads and windows at a time are fastest for a bundle on this machine.
 
-use super::super::plan::{self, Plan, Tuned};
+use startle::engine::plan::{self, Plan, Tuned};
 use super::bench::{parse_seconds, time};
 use super::{Page, RuntimeArgs};
 use clap::Args;

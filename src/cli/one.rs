@@ -1,7 +1,7 @@
 //! One input of `startle analyze`, from hash to report folder.
 
 use super::analyze::{AnalyzeArgs, Format};
-use super::args::{ChosenModel, opener};
+use startle::engine::{Model, opener};
 use super::exit::Outcome;
 use super::places;
 use super::plain;
@@ -26,7 +26,7 @@ use std::path::Path;
 /// What all inputs of a run share.
 pub struct Setup<'a> {
     pub args: &'a AnalyzeArgs,
-    pub model: ChosenModel,
+    pub model: Model,
     pub detection: DetectionSettings,
     pub key: CurveKey,
     pub baseline: Option<Baseline>,

@@ -1,6 +1,6 @@
 //! A paper's protocol on a model and the videos of a dataset.
 
-use super::super::args::{ChosenModel, opener};
+use startle::engine::{Model, opener};
 use super::{input, open_options};
 use clap::Args;
 use startle::clip::{ClipSpec, Counted};
@@ -57,14 +57,14 @@ pub fn source_fps(cases: &[Case], stop: &Stop) -> Result<f64> {
 }
 
 /// Makes the model's clips those of the protocol, if there is one.
-pub fn apply(args: &ProtocolArgs, source_fps: Option<f64>, model: &mut ChosenModel) -> Result<()> {
+pub fn apply(args: &ProtocolArgs, source_fps: Option<f64>, model: &mut Model) -> Result<()> {
     let (Some(protocol), Some(fps)) = (&args.protocol, source_fps) else { return Ok(()) };
     let clips = protocol.clips(model.spec(), fps, args.any_crop, args.pixels())?;
     model.set_clips(clips)
 }
 
 /// What the settings say of the protocol.
-pub fn record(args: &ProtocolArgs, model: &ChosenModel, settings: &mut BTreeMap<String, String>) {
+pub fn record(args: &ProtocolArgs, model: &Model, settings: &mut BTreeMap<String, String>) {
     let Some(protocol) = &args.protocol else { return };
     let facts = model.bundle().map(|bundle| facts(bundle.manifest()));
     settings.insert("protocol".into(), protocol.describe(model.spec()));

@@ -1,7 +1,8 @@
 //! What all videos of an evaluation share: the models, the footings, the settings.
 
 use super::super::analyze;
-use super::super::args::{ChosenModel, ModelArgs, opener};
+use super::super::args::ModelArgs;
+use startle::engine::{Model, opener};
 use super::log::Key;
 use super::{EvaluateArgs, Failure, protocol, with_failures};
 use indicatif::ProgressBar;
@@ -35,8 +36,8 @@ pub struct Setup<'a> {
     pub baseline: Option<Baseline>,
     pub config: RunConfig,
     pub stop: Stop,
-    model: ChosenModel,
-    random: Option<ChosenModel>,
+    model: Model,
+    random: Option<Model>,
     normal: Vec<Input>,
     /// What the numbers depend on.
     settings: BTreeMap<String, String>,
@@ -53,7 +54,7 @@ impl<'a> Setup<'a> {
         let key = model.curve_key(detection.top_fraction)?;
         // The bundle's own baseline was learnt with the bundle's own clips.
         let bundled = model.bundle().filter(|_| args.paper.protocol.is_none()).and_then(ModelBundle::baseline_path);
-        let (baseline, origin) = analyze::baseline(&args.detection.baseline, bundled, &key)?;
+        let (baseline, origin) = startle::engine::baseline(&args.detection.baseline, bundled, &key)?;
         let (random, random_words) = random(args, footage, &model, jobs)?;
         let normal = expand(&args.normal)?;
         let name = model.bundle().map_or_else(|| args.model.model.clone(), |bundle| bundle.manifest().name.clone());
@@ -109,7 +110,7 @@ impl<'a> Setup<'a> {
 
     /// The model and its controls, with sessions of their own.
     pub fn panel(&self) -> Result<Panel> {
-        Panel::new(self.model.scorer()?, self.random.as_ref().map(ChosenModel::scorer).transpose()?)
+        Panel::new(self.model.scorer()?, self.random.as_ref().map(Model::scorer).transpose()?)
     }
 
     /// The footing of each scorer from the normal videos; none without such videos.
@@ -148,9 +149,9 @@ impl<'a> Setup<'a> {
 fn random(
     args: &EvaluateArgs,
     footage: Option<f64>,
-    model: &ChosenModel,
+    model: &Model,
     jobs: usize,
-) -> Result<(Option<ChosenModel>, String)> {
+) -> Result<(Option<Model>, String)> {
     let folder = match (&args.random, model.bundle()) {
         _ if args.no_random => return Ok((None, format!("{NOT_MEASURED}: left out"))),
         (Some(name), _) => shelf::find(name, &shelf::search_path())?,
@@ -199,7 +200,7 @@ const fn scene_cuts(args: &EvaluateArgs) -> bool {
     !args.detection.no_scene_cuts && args.paper.protocol.is_none()
 }
 
-fn config(args: &EvaluateArgs, model: &ChosenModel, detection: &DetectionSettings, baseline: String) -> RunConfig {
+fn config(args: &EvaluateArgs, model: &Model, detection: &DetectionSettings, baseline: String) -> RunConfig {
     RunConfig {
         device: args.model.device.to_string(),
         threads: model.plan().threads,

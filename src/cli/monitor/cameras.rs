@@ -1,9 +1,8 @@
 //! The cameras that were named, and what each needs to be watched.
 
 use super::MonitorArgs;
-use crate::cli::analyze::baseline;
-use crate::cli::args::ChosenModel;
-use crate::cli::folders;
+use startle::engine::{Model, baseline};
+use startle::folders;
 use startle::media::ffmpeg::{FfmpegSource, OpenOptions};
 use startle::media::open::{Input, expand};
 use startle::model::Scorer;
@@ -55,7 +54,7 @@ pub(super) fn named(args: &MonitorArgs) -> Result<MonitorConfig> {
 /// The model, the baselines and the memory that all cameras share.
 pub(super) struct Yard<'a> {
     args: &'a MonitorArgs,
-    model: ChosenModel,
+    model: Model,
     key: CurveKey,
     /// Only the slot after the longest context is predicted.
     prompt: bool,
@@ -235,7 +234,7 @@ fn pace(args: &MonitorArgs, camera: &Camera) -> Pace {
     }
 }
 
-fn memory(args: &MonitorArgs, model: &ChosenModel, key: &CurveKey) -> Result<Memory> {
+fn memory(args: &MonitorArgs, model: &Model, key: &CurveKey) -> Result<Memory> {
     let folder = args.state.clone().map_or_else(|| state_folder("cameras"), Ok)?;
     Memory::open(&folder, key.clone(), model.spec().context_lengths.clone())
 }

@@ -1,12 +1,12 @@
 //! How a model is run on a machine: how many copies, with how many threads each, and how many windows at a time; and
 //! what `startle models tune` measured of that.
 
-use super::folders;
+use crate::folders;
 use serde::{Deserialize, Serialize};
-use startle::model::bundle::ModelBundle;
-use startle::model::ort::Device;
-use startle::report;
-use startle::{Error, Result};
+use crate::model::bundle::ModelBundle;
+use crate::model::ort::Device;
+use crate::store::{self, Durability};
+use crate::{Error, Result};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -36,7 +36,9 @@ pub struct Plan {
 pub struct Asked {
     /// All threads; 0: one for each core.
     pub threads: usize,
+    /// Copies of the model.
     pub sessions: Option<u16>,
+    /// Windows scored at a time.
     pub batch: Option<u16>,
     /// Models that run side by side and share the cores.
     pub jobs: usize,
@@ -99,8 +101,11 @@ impl Tuned {
         let folder = folders::cache().ok_or_else(none)?;
         let text = serde_json::to_string_pretty(&self)
             .map_err(|e| Error::Internal { stage: "models tune", reason: e.to_string() })?;
-        report::prepare(&folder)?;
-        report::write_atomic(&folder, FILE, (text + "\n").as_bytes())
+        let file = folder.join(FILE);
+        std::fs::create_dir_all(&folder)
+            .and_then(|()| store::replace(&file, (text + "\n").as_bytes(), Durability::Crash))
+            .map_err(|e| Error::output(&file, e))?;
+        Ok(file)
     }
 }
 

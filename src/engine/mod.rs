@@ -1,0 +1,191 @@
+//! The wiring that the program and other programs share: a model, its baseline and a detector, from a name to a report.
+//!
+//! ```no_run
+//! let mut engine = startle::engine::Engine::open("startle-o1")?;
+//! let report = engine.analyze("clip.mp4".as_ref())?;
+//! for event in &report.events {
+//!     println!("{:.2} s: surprise {:.1}", event.onset_s, event.score);
+//! }
+//! # Ok::<(), startle::Error>(())
+//! ```
+
+mod model;
+pub mod plan;
+
+use crate::media::ffmpeg::{FfmpegSource, OpenOptions};
+use crate::media::open::Input;
+use crate::model::Scorer;
+use crate::model::bundle::{ModelBundle, sha256_file};
+use crate::pipeline::live::ByArrival;
+use crate::pipeline::{self, DetectionSettings, Job, Open};
+use crate::record::{Report, RunConfig, Sink};
+use crate::store::hex;
+use crate::surprise::{Baseline, CurveKey, DEFAULT_TOP_FRACTION, ThresholdRule, WatchOptions};
+use crate::units::MediaTime;
+use crate::{Error, Result};
+pub use model::{Choice, Model, runtime_options};
+use sha2::{Digest, Sha256};
+use std::path::{Path, PathBuf};
+
+/// Events an hour that normal footage may cause when nothing else is said: what a person who looks at every event can bear
+/// with.
+pub const DEFAULT_RATE: f64 = 30.0;
+
+/// A model that is loaded, with what normal looks like and when a surprise is an event.
+pub struct Engine {
+    model: Model,
+    scorer: Box<dyn Scorer + Send>,
+    detection: DetectionSettings,
+    baseline: Option<Baseline>,
+    origin: String,
+}
+
+impl Engine {
+    /// A bundle by its name or folder, with its own baseline and the settings of `startle analyze`.
+    ///
+    /// # Errors
+    /// When there is no such model, it is damaged, or ONNX Runtime is missing.
+    pub fn open(model: &str) -> Result<Self> {
+        Self::with(Model::choose(&Choice::of(model), 1)?, default_detection(), "bundle")
+    }
+
+    /// A model that was chosen, with a detector's settings; `baseline`: `bundle`, `self` or a file of `startle calibrate`.
+    ///
+    /// # Errors
+    /// When the model can't be loaded, or the baseline is not there or of another model or other settings.
+    pub fn with(model: Model, detection: DetectionSettings, baseline: &str) -> Result<Self> {
+        let key = model.curve_key(detection.top_fraction)?;
+        let bundled = model.bundle().and_then(ModelBundle::baseline_path);
+        let (baseline, origin) = self::baseline(baseline, bundled, &key)?;
+        Ok(Self { scorer: model.scorer()?, model, detection, baseline, origin })
+    }
+
+    /// The model.
+    pub const fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// Analyzes a file from its beginning to its end.
+    ///
+    /// # Errors
+    /// When it can't be opened or holds no video; a video that breaks in the middle gives a report up to there.
+    pub fn analyze(&mut self, path: &Path) -> Result<Report> {
+        self.analyze_input(&Input::File(path.to_owned()), &OpenOptions::default(), &mut [])
+    }
+
+    /// Analyzes any input and tells `sinks` what happens meanwhile; the stop of `options` ends it early.
+    ///
+    /// # Errors
+    /// As [`Engine::analyze`], and when a sink fails.
+    pub fn analyze_input(
+        &mut self,
+        input: &Input,
+        options: &OpenOptions,
+        sinks: &mut [&mut dyn Sink],
+    ) -> Result<Report> {
+        let name = input.to_string();
+        let file = input.path().filter(|path| path.is_file());
+        let sha256 = file.map(sha256_file).transpose().map_err(|e| Error::input(&name, format!("can't be read: {e}")))?;
+        let job = Job {
+            path: name,
+            sha256,
+            open: opener(input, options.clone()),
+            detection: self.detection.clone(),
+            baseline: self.baseline.as_ref(),
+            config: run_config(&self.model, &self.detection, self.baseline.as_ref(), &self.origin)?,
+            stop: options.stop.clone(),
+        };
+        pipeline::analyze(job, self.scorer.as_mut(), sinks)
+    }
+}
+
+/// The settings of `startle analyze` when nothing is said.
+pub fn default_detection() -> DetectionSettings {
+    let watch = WatchOptions {
+        rule: ThresholdRule::Rate { per_hour: DEFAULT_RATE },
+        merge: MediaTime::from_secs_f64(0.5),
+        min_duration: MediaTime::ZERO,
+        cool_down: MediaTime::ZERO,
+    };
+    DetectionSettings { top_fraction: DEFAULT_TOP_FRACTION, watch }
+}
+
+/// What a result tells of how it was made, for a run without further wishes.
+///
+/// # Errors
+/// [`Error::Internal`] when the baseline can't be written as JSON.
+pub fn run_config(
+    model: &Model,
+    detection: &DetectionSettings,
+    baseline: Option<&Baseline>,
+    origin: &str,
+) -> Result<RunConfig> {
+    let WatchOptions { rule, merge, min_duration, cool_down } = &detection.watch;
+    let asked = match rule {
+        ThresholdRule::Rate { per_hour } => format!("at most {per_hour} false alarms an hour"),
+        other => format!("{other:?}"),
+    };
+    Ok(RunConfig {
+        device: model.device().to_string(),
+        threads: model.plan().threads,
+        sessions: model.plan().sessions,
+        batch: model.batch(),
+        stride: model.spec().stride,
+        frame_steps: Vec::new(),
+        track: None,
+        fps: None,
+        top_fraction: detection.top_fraction,
+        scene_cuts: true,
+        baseline: origin.into(),
+        baseline_sha256: baseline.map(fingerprint).transpose()?,
+        actions: None,
+        asked,
+        merge_s: merge.secs_f64(),
+        min_duration_s: min_duration.secs_f64(),
+        cool_down_s: cool_down.secs_f64(),
+        promised_per_hour: None,
+        check: None,
+        threshold: None,
+        threshold_low: None,
+        threshold_rule: String::new(),
+    })
+}
+
+/// Hash of what a calibration holds, however its file is laid out.
+fn fingerprint(baseline: &Baseline) -> Result<String> {
+    Ok(hex(&Sha256::digest(baseline.to_json()?)))
+}
+
+/// The baseline that was asked for and how the result names it. A bundle's own that does not fit the settings is an
+/// error too: dropping it silently would change what a threshold means.
+///
+/// # Errors
+/// When it is not there, is damaged, or is of another model or other settings.
+pub fn baseline(asked: &str, bundled: Option<PathBuf>, key: &CurveKey) -> Result<(Option<Baseline>, String)> {
+    let (path, origin) = match (asked, bundled) {
+        ("self", _) | ("bundle", None) => return Ok((None, "self".into())),
+        ("bundle", Some(path)) => (path, "bundle".to_owned()),
+        (file, _) => (PathBuf::from(file), file.to_owned()),
+    };
+    let here = |e: Error| Error::input(path.display().to_string(), e.to_string());
+    let text = read_text(&path)?;
+    let baseline = Baseline::from_json(&text).map_err(here)?;
+    baseline.check_key(key).map_err(here)?;
+    Ok((Some(baseline), origin))
+}
+
+/// Reads a small text file.
+///
+/// # Errors
+/// [`Error::Input`] when it can't be read.
+pub fn read_text(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).map_err(|e| Error::input(path.display().to_string(), format!("can't be read: {e}")))
+}
+
+/// Opens an input inside the thread that decodes it.
+pub fn opener(input: &Input, options: OpenOptions) -> Open<'_> {
+    Box::new(move || {
+        let source = Box::new(FfmpegSource::open(input, &options)?);
+        Ok(if source.is_pushed() { Box::new(ByArrival::new(source)) } else { source })
+    })
+}
