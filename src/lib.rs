@@ -35,10 +35,13 @@ pub mod evaluate;
 pub mod folders;
 pub mod media;
 pub mod model;
+#[cfg(feature = "watch")]
 pub mod monitor;
 pub mod pipeline;
 pub mod record;
+#[cfg(feature = "report")]
 pub mod report;
+#[cfg(feature = "serve")]
 pub mod serve;
 pub mod store;
 pub mod surprise;

@@ -3,6 +3,7 @@
 //! Invariant: what [`Checkpoint::exactly`] gives is exactly what was expected: every name, shape and type; nothing is left
 //! over and nothing is missing.
 
+#[cfg(feature = "hub")]
 pub mod hub;
 pub(super) mod tensors;
 

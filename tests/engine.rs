@@ -1,0 +1,34 @@
+//! The library as another program uses it: the same numbers as the command line's, with the default model.
+//!
+//! Needs ONNX Runtime (`make test` sets it up).
+
+mod support;
+
+use serde_json::Value;
+use startle::engine::Engine;
+use startle::model::shelf::DEFAULT_BUNDLE;
+use std::path::Path;
+use support::cli::{result, startle};
+
+#[test]
+fn the_library_and_the_program_tell_the_same() {
+    let video = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples/appear_0_impossible.mp4");
+    let dir = tempfile::tempdir().unwrap();
+    startle().args(["analyze", "--quiet", "--out"]).arg(dir.path()).arg(&video).assert().success();
+    let told = result(dir.path());
+    let mut engine = Engine::open(DEFAULT_BUNDLE).unwrap();
+    // Twice: nothing of one video is left for the next.
+    for _ in 0..2 {
+        let report = serde_json::to_value(engine.analyze(&video).unwrap()).unwrap();
+        assert!(!report["curve"].as_array().unwrap().is_empty());
+        for part in ["curve", "events", "config"] {
+            assert_eq!(again(&report[part]), again(&told[part]), "{part}");
+        }
+    }
+    assert!(engine.analyze(Path::new("/nowhere.mp4")).unwrap_err().to_string().contains("/nowhere.mp4"));
+}
+
+/// As written and read again: single precision takes the way through text.
+fn again(value: &Value) -> Value {
+    serde_json::from_str(&value.to_string()).unwrap()
+}
