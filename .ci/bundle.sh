@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Trained weights (models/checkpoints/o1) to the bundles models/startle-o1 and its control: export, calibrate, seal.
+# Trained weights (models/checkpoints/o2) to the bundles models/startle-o1 and its control: export, calibrate, seal.
 #   FOOTAGE=DIR   lawful videos of your own that teach the baseline beside the generated ones
 set -euo pipefail
 cd "$(dirname "$0")/.."
-root=$PWD checkpoint=$PWD/models/checkpoints/o1 lawful=$PWD/models/checkpoints/lawful_o1
+root=$PWD checkpoint=$PWD/models/checkpoints/o2 lawful=$PWD/models/checkpoints/lawful_o2
 tool() { (cd models/python && OMP_NUM_THREADS=2 "$root/.venv/bin/python" -m "startle_models.$@"); }
 
 [ -e "$lawful/labels.jsonl" ] ||
-    tool samples --lawful "${LAWFUL:-240}" --wide --size 320x180 --fps 10 --seed 50000 --out "$lawful"
+    tool samples --lawful "${LAWFUL:-240}" --wide --size 320x180 --fps 10 --seed 60000 --out "$lawful"
 tool objects.bundle "$checkpoint" --out "$root/models/startle-o1" --notes "$root/models/python/cards/startle-o1.md"
 tool objects.bundle "$checkpoint" --out "$root/models/startle-o1-random" --name startle-o1-random --control \
     --description "The encoder of startle-o1 with an untrained predictor: a control, it does not know how things move."

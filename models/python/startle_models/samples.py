@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from .world import (
-    ADDS_MOTION, REMOVES_MOTION, VIOLATIONS, SceneSpec, lawful_video, render_pairs, sample_controls, sample_pairs,
+    ADDS_MOTION, REMOVES_MOTION, VARIED, VIOLATIONS, SceneSpec, lawful_video, render_pairs, sample_controls, sample_pairs,
 )
 
 WIDTH, HEIGHT, FPS, SECONDS = 640, 360, 30, 6.0
@@ -150,13 +150,15 @@ def benchmark(count: int, out: Path, width: int, height: int, fps: int, kinds=(*
 
 def lawful(count: int, out: Path, seed: int = 700_000, height: int = HEIGHT, width: int = WIDTH,
            fps: int = FPS, wide: bool = False) -> None:
-    """Write `count` lawful videos lawful_0000.mp4 … of 6 s and labels.jsonl; wide: every other pair of SceneSpec.wide()."""
+    """Write `count` lawful videos lawful_0000.mp4 … of 6 s and labels.jsonl; wide: half of them with cameras and lights of all kinds,
+    half with surfaces of many kinds."""
     out.mkdir(parents=True, exist_ok=True)
     with (out / "labels.jsonl").open("w") as labels:
         for i in range(count):
             g = torch.Generator().manual_seed(seed + i)
             name = f"lawful_{i:04d}.mp4"
-            spec = SceneSpec.wide() if wide and i % 4 > 1 else SceneSpec()
+            change = VARIED if wide and i // 2 % 2 else {}
+            spec = SceneSpec.wide(**change) if wide and i // 4 % 2 else SceneSpec(**change)
             write_video(out / name, lawful_video(1, round(SECONDS * fps), fps, height, width, g, spec)[0], fps)
             labels.write(json.dumps({"path": name, "possible": True, "type": "none", "seed": seed + i}) + "\n")
             labels.flush()
@@ -167,7 +169,7 @@ def main():
     p.add_argument("--out", type=Path, required=True)
     p.add_argument("--only", nargs="*", default=list(VIOLATIONS), help="violations")
     p.add_argument("--lawful", type=int, default=0, help="write so many lawful videos instead")
-    p.add_argument("--wide", action="store_true", help="half of the lawful videos with cameras and lights of all kinds")
+    p.add_argument("--wide", action="store_true", help="lawful videos with cameras, lights and surfaces of many kinds")
     p.add_argument("--benchmark", type=int, default=0, help="write so many held-out twins of every violation instead")
     p.add_argument("--seed", type=int, default=700_000, help="first seed of the lawful videos")
     p.add_argument("--size", default=f"{WIDTH}x{HEIGHT}", help="of lawful and benchmark videos; 320x180: a quarter of the time")

@@ -350,7 +350,7 @@ def test_a_square_picture_is_the_wide_one_squashed():
     assert float((small.permute(0, 2, 3, 1) - square.flatten(0, 1)).abs().mean()) < 1.5
 
 
-@pytest.mark.parametrize("kind", range(9))
+@pytest.mark.parametrize("kind", range(15))
 def test_project_bounds_the_silhouette(kind):
     look, track = look_of(), track_of(f=12)
     put(track, 0, kind, (1.2, 2.5, 7), (0.6, 0.5, 0.7))

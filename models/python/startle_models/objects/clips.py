@@ -6,15 +6,18 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 
+import numpy as np
 import torch
 
-from ..world import SceneSpec, frame_times, render, sample_scenes, simulate
+from ..world import VARIED, SceneSpec, frame_times, render, sample_scenes, simulate
+from ..world.codec import shrink, through_encoder
 from .augment import augment, uniform
 from .encoder import Perception
 from .labels import ATTRIBUTES, SIDE, Labels, label
 
 FPS = 10.0
 FRAMES = 60
+HEIGHT, WIDTH = 108, 192  # that a film is rendered and encoded at
 CLIPS = 16  # of a chunk
 TOKENS = 7  # kept of a picture
 MOVES = 0.004  # shares a picture^2: motion that changes by so much is an event
@@ -41,14 +44,17 @@ class Clips:
 
 def spec(index: int) -> SceneSpec:
     """Scenes of chunk `index`: screens, ledges and falls, things in the air, and everything; every other one with cameras
-    of all kinds."""
-    base = SceneSpec.wide() if index % 2 else SceneSpec(size=(0.04, 0.25))
+    of all kinds, three in four with surfaces and shapes of many kinds."""
+    change = VARIED if index % 4 else {}
+    base = SceneSpec.wide(**change) if index % 2 else SceneSpec(size=(0.04, 0.25), **change)
     turn = index // 2 % 8
     if turn in (1, 4, 6):
         return dataclasses.replace(base, screens=1.0, airborne=0.15, entering=0.5, hung=0.03,
                                    stages=(0.8, 0.05, 0.05, 0.05, 0.05), second_stage=0.1)
-    if turn in (2, 5):
-        return dataclasses.replace(base, stages=(0.1, 0.4, 0.2, 0.2, 0.1), second_stage=0.6, screens=0.3)
+    if turn == 2:
+        return dataclasses.replace(base, stages=(0.1, 0.5, 0.2, 0.1, 0.1), second_stage=0.6, screens=0.2)
+    if turn == 5:
+        return dataclasses.replace(base, stages=(0.1, 0.2, 0.1, 0.5, 0.1), second_stage=0.6, screens=0.2)
     if turn == 3:
         return dataclasses.replace(base, airborne=0.8, resting=0.05)
     return base
@@ -103,35 +109,51 @@ def owners(tokens, things):
     return torch.where((least < 0.8) & (tokens[..., 0] > 0.15), at, -1)
 
 
-def seen(look, track, perception: Perception, generator) -> Clips:
-    """As the encoder sees them, in pictures of many looks."""
-    ss = 1 + int(torch.randint(2, (1,), generator=generator))
-    video, truth = render(look, track, SIDE, SIDE, generator, ss=ss), label(look, track)
+def filmed(look, track, generator):
+    """A chunk's videos uint8 [C,F,SIDE,SIDE,3], three in four as a video encoder leaves them, and what is true of them:
+    things and maps (see Labels), front as bits, and whether the camera stands still [C]."""
+    truth = label(look, track)
+    video = render(look, track, HEIGHT, WIDTH, generator, ss=1)
+    coded = (torch.rand(len(video), generator=generator) < 0.75).nonzero()[:, 0]
+    crf = 15 + 17 * torch.rand(len(coded), generator=generator)
+    if len(coded):
+        video[coded] = through_encoder(video[coded], FPS, crf.tolist())
     still = (track.cam_pos == track.cam_pos[:, :1]).flatten(1).all(1) & (track.cam_rot == track.cam_rot[:, :1]).flatten(1).all(1)
-    other = still & (torch.rand(len(still)) < 0.4)
-    pixels, things, _ = augment(video, truth.things, truth.maps.float() / 255, truth.front, other)
+    front = torch.from_numpy(np.packbits(truth.front.numpy(), -1))
+    return {"video": shrink(video, SIDE, SIDE), "things": truth.things, "maps": truth.maps, "front": front, "still": still}
+
+
+def seen(film, perception: Perception) -> Clips:
+    """As the encoder sees a chunk that was filmed, in pictures of many looks."""
+    other = film["still"] & (torch.rand(len(film["still"])) < 0.4)
+    front = torch.from_numpy(np.unpackbits(film["front"].numpy(), -1)).bool()
+    pixels, things, _ = augment(film["video"], film["things"], film["maps"].float() / 255, front, other)
     tokens, maps = encode(pixels, perception)
     owner = owners(tokens, things)
     event = events(things).gather(2, owner.clamp(min=0)) & (owner >= 0)
     return Clips(tokens.half(), maps, event)
 
 
-def make(folder, seed: int, first: int, count: int, every: int, perception: Perception | None):
-    """Write chunks first, first + every, .. as files; a file that is there is not made again."""
+def make(folder, what: str, seed: int, indices, perception: Perception | None = None):
+    """Write chunks `indices` as files folder/what/: "known", "films", or, from films, "seen"; a file that is there is not
+    made again, a film that is not there yet is passed over."""
     folder = pathlib.Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    for index in range(first, first + count * every, every):
-        file = folder / f"{index:05d}.pt"
-        if file.exists():
+    (folder / what).mkdir(parents=True, exist_ok=True)
+    for index in indices:
+        file, reel = (folder / d / f"{index:05d}.pt" for d in (what, "films"))
+        if file.exists() or (what == "seen" and not reel.exists()):
             continue
         torch.manual_seed(seed * 7_000_003 + index)
-        look, track, g = film(index, seed)
-        clips = known(label(look, track)) if perception is None else seen(look, track, perception, g)
+        if what == "seen":
+            made = vars(seen(torch.load(reel), perception))
+        else:
+            look, track, g = film(index, seed)
+            made = filmed(look, track, g) if what == "films" else vars(known(label(look, track)))
         part = file.with_suffix(".part")
-        torch.save({"tokens": clips.tokens, "maps": clips.maps, "event": clips.event}, part)
+        torch.save(made, part)
         part.rename(file)
-        if index // every % 10 == 0:
-            print(index, flush=True)
+        if index % 20 == 0:
+            print(what, index, flush=True)
 
 
 def make_real(folder, footage, perception: Perception):

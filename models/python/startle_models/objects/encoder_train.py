@@ -6,6 +6,8 @@ import copy
 
 import torch
 
+from ..world.bank import COUNT
+from ..world.bank import KEPT_BACK as KEPT
 from . import pictures
 from .augment import augment_pictures
 from .encoder import Encoder, loss, tokens
@@ -53,22 +55,33 @@ def measure(raw, things):
     }
 
 
-def held_out(count: int = 2):
-    """Pictures of held-out shapes and textures as they are, and before other grounds."""
+KEPT_BACK = {"tiles": (COUNT, COUNT + KEPT), "variety": 1.0, "textured": 1.0, "pattern": 0.9}
+HELD_OUT = {"held_out": True, "variety": 0.0}
+
+
+def gates(count: int = 2):
+    """Labelled pictures by name: tiles that training does not show, as they are and before other grounds; shapes and
+    textures that it never shows (to report, not to choose by)."""
     state = torch.get_rng_state()
     torch.manual_seed(5)
-    parts = [pictures.chunk(i, 999, True) for i in range(count)]
-    picture, things, maps, front = (torch.cat(t) for t in zip(*parts))
-    plain = picture.permute(0, 3, 1, 2).float() / 127.5 - 1
+
+    def drawn(change):
+        parts = [pictures.chunk(i, 999, **change) for i in range(count)]
+        return (torch.cat(t) for t in zip(*parts))
+    picture, things, maps, front = drawn(KEPT_BACK)
     other, turned, _ = augment_pictures(picture, things, maps.float() / 255, front, 1.0)
+    held_out, known, _, _ = drawn(HELD_OUT)
     torch.set_rng_state(state)
-    return (plain, things), (other, turned)
+
+    def plain(p):
+        return p.permute(0, 3, 1, 2).float() / 127.5 - 1
+    return {"": (plain(picture), things), "other_": (other, turned), "held_out_": (plain(held_out), known)}
 
 
 @torch.no_grad()
 def gate(net, sets):
     out = {}
-    for name, (pixels, things) in zip(("", "other_"), sets):
+    for name, (pixels, things) in sets.items():
         raw = torch.cat([net(p.contiguous(memory_format=torch.channels_last)) for p in pixels.split(96)])
         out |= {name + k: v for k, v in measure(raw, things).items()}
     return out
@@ -83,13 +96,13 @@ def train(folder, minutes: float, seed: int = 0):
     net.to(memory_format=torch.channels_last)
     average = copy.deepcopy(net).eval()
     steps = optimizers(net)
-    source = pictures.Pictures(seed, state["made"] if state else 0)
+    source = pictures.Pictures(seed, state["made"] if state else 0, films=f"{folder}/films")
     if state:
         net.load_state_dict(state["net"])
         average.load_state_dict(state["average"])
         for o, s in zip(steps, state["optimizers"]):
             o.load_state_dict(s)
-    sets, recent = held_out(), {}
+    sets, recent = gates(), {}
 
     def keep():
         run.save(net=net.state_dict(), average=average.state_dict(), made=source.made,

@@ -7,17 +7,20 @@ import pathlib
 import torch
 
 from ..world import HIDDEN, VIOLATIONS, SceneSpec, frame_times, render, render_pairs, sample_pairs, sample_scenes, simulate
-from .clips import FPS, FRAMES, encode, known
+from ..world.codec import shrink, through_encoder
+from .clips import FPS, FRAMES, HEIGHT, WIDTH, encode, known
 from .labels import SIDE, label
 from .predictor import PARTS, tell
 
 WARM_UP = 8  # pictures that give no score
 FILES = 12
+CRF = 18.0  # of the videos that are drawn
 LAWFUL = 96  # lawful videos for the footing
 
 
-def draw(folder, count: int, seed: int, held_out: bool = False):
-    """Twins of every kind and lawful videos, as pictures and as the generator knows them, written to files once."""
+def draw(folder, count: int, seed: int, **change):
+    """Twins of every kind and lawful videos of SceneSpec(**change), as pictures that went through a video encoder and as
+    the generator knows them, written to files once."""
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     for i, kind in enumerate(("lawful", *VIOLATIONS)):
@@ -25,16 +28,17 @@ def draw(folder, count: int, seed: int, held_out: bool = False):
         if file.exists():
             continue
         g = torch.Generator().manual_seed(seed * 1000 + i)
-        spec = SceneSpec(held_out=held_out)
+        spec = SceneSpec(**change)
         torch.manual_seed(seed)
         if kind == "lawful":
             scene = sample_scenes(LAWFUL, FRAMES / FPS, g, spec)
             look, track, onset = scene.look, simulate(scene, frame_times(FRAMES, FPS)), None
-            video = render(look, track, SIDE, SIDE, g)
+            video = render(look, track, HEIGHT, WIDTH, g)
         else:
             pairs = sample_pairs(kind, count, FRAMES, FPS, g, spec)
             look, track, onset = pairs.look, pairs.track, pairs.onset
-            video = render_pairs(pairs, SIDE, SIDE, g)
+            video = render_pairs(pairs, HEIGHT, WIDTH, g)
+        video = shrink(through_encoder(video, FPS, [CRF] * len(video)), SIDE, SIDE)
         truth = known(label(look, track))
         if onset is not None:
             for p, o in enumerate(onset.tolist()):

@@ -9,7 +9,8 @@ import torch
 from ..world.bodies import Bodies, objects, screens, solids
 from ..world.render import _cast, _size_classes, _windows
 from ..world.room import Eye, Grid, _surfaces, grid_directions
-from ..world.state import N_OBJECTS, PLAIN, Look, Trajectory
+from ..world.state import N_OBJECTS, Look, Trajectory
+from ..world.textures import mean_share
 from ..world.view import project
 
 CELLS = 24  # of the maps, a side
@@ -17,7 +18,7 @@ PER_CELL = 4  # rays per cell and axis
 SIDE = CELLS * PER_CELL
 MAPS = 3  # objects, screens, solids
 SHAPES = 4  # groups of shapes alike in outline: ball, box, cylinder or cone, composite
-GROUP = torch.tensor([0, 1, 2, 2, 3, 3, 3, 3, 3])
+GROUP = torch.tensor([0, 1, 2, 2] + [3] * 11)
 ATTRIBUTES = 14  # of a token: see Labels.things
 SHARE, X, Y, HALF_W, HALF_H, NEAR = range(1, 7)
 COLOUR, SHAPE = slice(7, 10), slice(10, 14)
@@ -63,8 +64,8 @@ def _things(look, track, seen, whole):
     hardly = (seen > 0) & track.active & ~there
     near = NEAR_UNIT / (track.pos - track.cam_pos[:, :, None]).norm(dim=-1).clamp(min=0.5)
     tones = track.colour
-    plain = (look.objects.kind == PLAIN)[:, None, :, None]
-    colour = torch.where(plain, tones[..., 0, :], tones.mean(-2)) - 0.5
+    second = mean_share(look.objects.kind)[:, None, :, None]
+    colour = tones[..., 0, :] * (1 - second) + tones[..., 1, :] * second - 0.5
     shape = torch.nn.functional.one_hot(GROUP[track.kind], SHAPES).float()
     state = there.float() + 0.5 * hardly.float()
     numbers = torch.stack([state, share, x, y, half_w, half_h, near], -1)

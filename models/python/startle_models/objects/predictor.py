@@ -27,6 +27,8 @@ MISS_KEEP, DRIFT_KEEP = 0.85, 0.7  # of what adds up, from picture to picture
 FOLLOW, SUDDEN = 0.35, 0.012  # share of a change of velocity that is believed at once, and the change (shares a picture)
 # that is believed whole
 STEPS = (-4.0, -2.0, -1.0, 0.0, 1.0, 2.0, 4.0)  # of the surroundings, in half extents
+AHEAD = (1.0, 2.0, 3.0, 5.0)  # pictures ahead at which the way is looked at
+RIM = (-1.2, 0.0, 1.2)  # of the way, in half extents
 LEAST = 0.02  # half extent by which surroundings are measured, at least
 PARTS = ("missing", "missing_long", "unhidden", "new", "new_stays", "place", "place_2", "place_5", "drift", "size",
          "colour", "shape")
@@ -54,6 +56,8 @@ class Predictor(nn.Module):
         super().__init__()
         self.d = d
         self.around = nn.Linear(MAPS * len(STEPS) ** 2, d)
+        self.way = nn.Linear(MAPS * len(AHEAD) * len(RIM) ** 2, d, bias=False)
+        nn.init.zeros_(self.way.weight)
         self.take_in = nn.Linear(ATTRIBUTES + 5 + 2 + 5 + 7 + 4, d)
         self.mix = nn.Sequential(nn.GELU(), nn.Linear(d, d))
         self.gru = nn.GRUCell(d, d)
@@ -65,9 +69,10 @@ class Predictor(nn.Module):
         self.birth = nn.Sequential(nn.Conv2d(MAPS + 4, 24, 3, 1, 1), nn.GELU(), nn.Conv2d(24, 24, 3, 1, 1), nn.GELU(),
                                    nn.Conv2d(24, 1, 1))
         nn.init.constant_(self.birth[4].bias, -6.0)
-        at = torch.tensor(STEPS)
-        grid = torch.stack([at[None, :].expand(7, 7), at[:, None].expand(7, 7)], -1).reshape(-1, 2)
-        self.register_buffer("grid", grid, persistent=False)
+        for name, at in (("grid", torch.tensor(STEPS)), ("rim", torch.tensor(RIM))):
+            n = len(at)
+            pairs = torch.stack([at[None, :].expand(n, n), at[:, None].expand(n, n)], -1).reshape(-1, 2)
+            self.register_buffer(name, pairs, persistent=False)
 
     def width(self, files: int) -> int:
         """Of the state of one stream."""
@@ -108,12 +113,17 @@ class Predictor(nn.Module):
         edge = (2 * edge - 1).abs()[None].expand(b, 2, g, g)
         return self.birth(torch.cat([small, spots, edge], 1))[:, 0]
 
-    def surroundings(self, est, maps):
-        """What the maps show at steps around each file: [B,N,MAPS * 49]."""
-        half = est[..., 2:4].clamp(min=LEAST)
-        at = est[..., None, :2] + half[..., None, :] * self.grid
-        sampled = F.grid_sample(maps, at * 2 - 1, mode="bilinear", padding_mode="border", align_corners=False)
-        return sampled.permute(0, 2, 1, 3).flatten(2)
+    def surroundings(self, est, vel, maps):
+        """What the maps show at steps around each file [B,N,MAPS * 49], and around where it will be if it goes on
+        [B,N,MAPS * 36]."""
+        half = est[..., None, 2:4].clamp(min=LEAST)
+        around = est[..., None, :2] + half * self.grid
+        ahead = torch.tensor(AHEAD, device=est.device, dtype=est.dtype)[:, None, None]
+        way = (est[..., None, :2] + half * self.rim)[:, :, None] + vel[:, :, None, None] * ahead
+
+        def sampled(at):
+            return F.grid_sample(maps, at * 2 - 1, mode="bilinear", padding_mode="border", align_corners=False)
+        return [sampled(at).permute(0, 2, 1, 3).flatten(2) for at in (around, way.flatten(2, 3))]
 
     def _associate(self, p, tokens):
         confidence = tokens[..., 0]
@@ -140,7 +150,8 @@ class Predictor(nn.Module):
         x, y = (tokens[..., i].clamp(0, 0.999) for i in (2, 3))
         cell = (y * BIRTH).floor() * BIRTH + (x * BIRTH).floor()
         coming = birth.flatten(1).gather(1, cell.long())
-        seen = {"met": m, "obs": obs, "was": was, "alive": p["alive"], "life": p["life"], "fresh": fresh,
+        seen = {"met": m, "obs": obs, "was": was, "alive": p["alive"], "life": p["life"], "age": p["age"],
+                "fresh": fresh,
                 "tokens": tokens, "cell": cell}
         energy = energies(seen)
         miss = (p["miss"] * MISS_KEEP + energy["missing"]) * (1 - m) * p["alive"]
@@ -173,7 +184,8 @@ class Predictor(nn.Module):
         age = torch.where(there > 0, 0.0, p["age"] + 1)
         life = torch.where(new > 0, 0.0, (p["life"] + 1).clamp(max=10))
         told = torch.cat([obs * there, est, vel * 10, miss_by * 10, look, there, new, age.clamp(max=30) / 10, hits / 8], -1)
-        x = self.mix(self.take_in(told) + self.around(self.surroundings(est, maps)))
+        around, way = self.surroundings(est, vel, maps)
+        x = self.mix(self.take_in(told) + self.around(around) + self.way(way))
         h = self.gru(x.flatten(0, 1), (p["h"] * old).flatten(0, 1)).view_as(p["h"])
         alive = (p["alive"] + new).clamp(max=1)
         near = self._messages(h, est, vel, alive)

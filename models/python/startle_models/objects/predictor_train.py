@@ -16,6 +16,7 @@ FILES = 7  # while training: more than things in a scene
 BATCH = 48
 RATE = 2e-3
 EVENT = 9.0  # weight of a thing whose motion has just changed
+UNSEEN = 4.0  # weight of whether a thing that is out of sight will be seen
 FIRST = 2  # pictures that no loss is taken of
 
 
@@ -26,7 +27,7 @@ def unroll(net: Predictor, tokens, maps):
     seen, after = [], []
     for t in range(frames):
         parts, s = net.step(parts, birth, tokens[:, t], maps[:, t])
-        seen.append({k: s[k] for k in ("met", "obs", "was", "alive", "life", "fresh", "cell")})
+        seen.append({k: s[k] for k in ("met", "obs", "was", "alive", "life", "age", "fresh", "cell")})
         after.append({k: parts[k] for k in ("alive", "age", "q1")})
     stack = {k: torch.stack([s[k] for s in seen], 1) for k in seen[0]}
     births = [torch.stack([a[k] for a in after[:-1]], 1).flatten(0, 1) for k in ("alive", "age", "q1")]
@@ -42,9 +43,10 @@ def loss(s, weight):
     for i, h in enumerate(HORIZONS):
         known = s["alive"] * (s["life"] > h - 1.5)
         w = (met * known)[..., 0]
-        n, m = known.sum().clamp(min=1), w.sum().clamp(min=1)
+        m = w.sum().clamp(min=1)
         v = was[..., i, 0]
-        here = F.binary_cross_entropy_with_logits(v, met[..., 0], reduction="none") * known[..., 0]
+        watched = (known * torch.where(s["age"] > h - 0.5, UNSEEN, 1.0))[..., 0]
+        here = F.binary_cross_entropy_with_logits(v, met[..., 0], reduction="none") * watched
         scale = was[..., i, SCALE]
         geometry = (obs[..., 0, 2:7] - was[..., i, MEAN]).abs() / scale.exp() + scale
         geometry = (geometry.sum(-1) * w * weight[:, FIRST:]).sum() / m
@@ -52,7 +54,7 @@ def loss(s, weight):
         clear = w * (obs[..., 0, 1] > 0.5)
         colour = (obs[..., 0, 7:10] - was[..., i, COLOUR]).abs().sum(-1) / c.exp() + 3 * c
         shape = -(obs[..., 0, 10:14] * was[..., i, SHAPE].log_softmax(-1)).sum(-1)
-        one = {"seen": here.sum() / n, "geometry": geometry, "colour": (colour * clear).sum() / clear.sum().clamp(min=1),
+        one = {"seen": here.sum() / watched.sum().clamp(min=1), "geometry": geometry, "colour": (colour * clear).sum() / clear.sum().clamp(min=1),
                "shape": (shape * clear).sum() / clear.sum().clamp(min=1)}
         total = total + 2 * one["seen"] + 0.2 * one["geometry"] + 0.05 * one["colour"] + 0.3 * one["shape"]
         parts |= {f"{k}_{h}": x for k, x in one.items()}

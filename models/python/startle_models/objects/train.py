@@ -3,7 +3,8 @@
 encoder     pictures of the generator to what stands where                    FOLDER/encoder.pt
 known       clips as the generator knows them, to begin with                  FOLDER/known/
 first       the predictor on those, blurred as if they had been seen          FOLDER/first.pt
-perceive    clips as the encoder sees them; with --footage, real ones too     FOLDER/seen/, FOLDER/real/
+films       videos of clips and what is true of them, 37 MB a chunk           FOLDER/films/
+perceive    those as the encoder sees them; with --footage, real ones too     FOLDER/seen/, FOLDER/real/
 predictor   the predictor on what was seen, from first.pt                     FOLDER/predictor.pt
 export      the graphs                                                        FOLDER/graphs/
 
@@ -22,9 +23,6 @@ from .clips import make, make_real
 from .encoder import Encoder, Perception
 from .predictor import Predictor
 
-KNOWN_SEED, SEEN_SEED = 11, 21
-
-
 def newest(folder, stage: str, net):
     """`net` with the averaged weights of a stage."""
     net.load_state_dict(torch.load(f"{folder}/{stage}.pt", map_location="cpu", weights_only=False)["average"])
@@ -35,14 +33,16 @@ def perception(folder) -> Perception:
     return Perception(newest(folder, "encoder", Encoder()).to(memory_format=torch.channels_last))
 
 
-def _clips(rank: int, ranks: int, out: str, count: int, seen: bool):
+SEEDS = {"known": 11, "films": 21, "seen": 22}
+
+
+def _clips(rank: int, ranks: int, out: str, count: int, what: str):
     torch.set_num_threads(1)
-    what, seed = ("seen", SEEN_SEED) if seen else ("known", KNOWN_SEED)
-    make(f"{out}/{what}", seed, rank, -(-count // ranks), ranks, perception(out) if seen else None)
+    make(out, what, SEEDS[what], range(rank, count, ranks), perception(out) if what == "seen" else None)
 
 
-def clips(out, count: int, ranks: int, seen: bool):
-    jobs = [multiprocessing.Process(target=_clips, args=(r, ranks, out, count, seen)) for r in range(ranks)]
+def clips(out, count: int, ranks: int, what: str):
+    jobs = [multiprocessing.Process(target=_clips, args=(r, ranks, out, count, what)) for r in range(ranks)]
     for job in jobs:
         job.start()
     for job in jobs:
@@ -53,7 +53,7 @@ def clips(out, count: int, ranks: int, seen: bool):
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("stage", choices=("encoder", "known", "first", "perceive", "predictor", "export"))
+    p.add_argument("stage", choices=("encoder", "known", "first", "films", "perceive", "predictor", "export"))
     p.add_argument("--out", required=True, help="folder of checkpoints, clips and logs")
     p.add_argument("--minutes", type=float, default=40, help="of a net's stage in all, over every piece of it")
     p.add_argument("--chunks", type=int, default=400, help="of 16 clips each")
@@ -66,10 +66,10 @@ def main():
     if a.stage == "encoder":
         from .encoder_train import train
         train(a.out, a.minutes, a.seed)
-    elif a.stage in ("known", "perceive"):
+    elif a.stage in ("known", "films", "perceive"):
         if a.stage == "perceive" and a.footage:
             make_real(f"{a.out}/real", a.footage, perception(a.out))
-        clips(a.out, a.chunks, a.ranks, a.stage == "perceive")
+        clips(a.out, a.chunks, a.ranks, "seen" if a.stage == "perceive" else a.stage)
     elif a.stage == "export":
         from .export import export
         export(newest(a.out, "encoder", Encoder()), newest(a.out, "predictor", Predictor()), f"{a.out}/graphs")

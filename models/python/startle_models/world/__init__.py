@@ -11,13 +11,13 @@ from .events import events
 from .pairs import Pairs, render_pairs, sample_pairs
 from .physics import Edit, simulate
 from .render import project, render, visibility
-from .scene import Scene, SceneSpec, sample_scenes
+from .scene import VARIED, Scene, SceneSpec, sample_scenes
 from .state import Look, Trajectory
 from .violations import ADDS_MOTION, HIDDEN, KEPT_BACK, NEUTRAL, REMOVES_MOTION, VIOLATIONS
 
 __all__ = [
     "ADDS_MOTION", "HIDDEN", "KEPT_BACK", "NEUTRAL", "REMOVES_MOTION", "VIOLATIONS", "Edit", "Look", "Pairs", "Scene",
-    "SceneSpec", "Trajectory", "events", "frame_times", "lawful_video",
+    "SceneSpec", "Trajectory", "VARIED", "events", "frame_times", "lawful_video",
     "lawful_video_with_events", "project", "render", "render_pairs", "sample_controls",
     "sample_pairs", "sample_scenes", "simulate", "visibility",
 ]

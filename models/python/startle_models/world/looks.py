@@ -8,7 +8,7 @@ import torch
 
 from .sampling import Rng, hsv
 from .state import (
-    ASPECT, BLOCK, HELD_OUT_TEXTURES, N_LIGHTS, N_OBJECTS, N_SCREENS, N_SOLIDS, PLAIN, TRAINING_TEXTURES, Look,
+    ASPECT, BANK, BLOCK, HELD_OUT_TEXTURES, N_LIGHTS, N_OBJECTS, N_SCREENS, N_SOLIDS, PLAIN, TRAINING_TEXTURES, Look,
     Surfaces,
 )
 
@@ -25,6 +25,11 @@ def _surfaces(b, m, r: Rng, spec, share, scale, saturation=0.45) -> Surfaces:
     other = (base + contrast + r.uniform(-0.05, 0.05, b, m, 3)).clamp(0.05, 1)
     kinds = HELD_OUT_TEXTURES if spec.held_out else TRAINING_TEXTURES[1:]
     kind = torch.where(torch.rand(shape, generator=r.g) < share, r.pick(kinds, *shape), PLAIN)
+    if spec.variety:
+        banked = r.chance(spec.variety, *shape) & (kind != PLAIN)
+        kind = torch.where(banked, torch.randint(*spec.tiles, shape, generator=r.g) + BANK, kind)
+        stronger = other + r.uniform(-0.3, 0.3, b, m, 1) + r.uniform(-0.2, 0.2, b, m, 3)
+        other = torch.where(banked[..., None], stronger.clamp(0.03, 1), other)
     params = torch.stack([r.uniform(*scale, *shape), r.uniform(0, math.pi, *shape),
                           r.uniform(0, 50, *shape), r.uniform(0, 50, *shape)], -1)
     return Surfaces(kind, torch.stack([base, other], 2), params)

@@ -6,15 +6,20 @@ import dataclasses
 
 import torch
 
+from .bank import COUNT
 from .camera import sample_camera
 from .looks import object_colours, sample_look, screens
 from .sampling import Rng
-from .state import HELD_OUT_SHAPES, N_OBJECTS, SPHERE, TRAINING_SHAPES, Batch, Look
+from .state import HELD_OUT_SHAPES, MORE_SHAPES, N_OBJECTS, SPHERE, TRAINING_SHAPES, Batch, Look
 from .stories import free_motion, pendulums, stages
 
 WIDE_LANES = ((6.5, 8.6, 10.7), 0.95)  # depths z of the objects' lanes and half their clear depth, world units
 NARROW_LANES = ((6.2, 7.35, 8.5, 9.65, 10.8), 0.5)
 ROUND_SHARE = 0.75  # footprint of other shapes in units of a sphere's radius, at least
+
+
+VARIED = {"variety": 0.7, "textured": 0.85, "pattern": 0.65}
+"""Surfaces and shapes of many kinds, as a change of any SceneSpec."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +34,8 @@ class SceneSpec:
     upper ends, grey levels in [0, 1], share of neighbours, share of the exposure. shutter: share with motion blur.
     view: tangent of half the horizontal field of view. camera_height, aim: heights of the camera and of the point that
     it looks at, units. light_height: of the lights over the horizon, radians. ambient: light from everywhere.
-    held_out: shapes and textures are those that training never shows.
+    held_out: shapes and textures are those that training never shows. variety: share of textured surfaces whose texture
+    is a tile of the bank, and of objects that are not spheres with more shapes; tiles: the range of the bank's tiles.
     """
 
     objects: tuple[float, ...] = (0.03, 0.25, 0.27, 0.22, 0.13, 0.10)
@@ -62,6 +68,8 @@ class SceneSpec:
     light_height: tuple[float, float] = (0.6, 1.3)
     ambient: tuple[float, float] = (0.3, 0.5)
     held_out: bool = False
+    variety: float = 0.0
+    tiles: tuple[int, int] = (0, COUNT)
 
     @classmethod
     def plain(cls) -> "SceneSpec":
@@ -155,7 +163,10 @@ def _bodies(b, r: Rng, spec, z, clear, tan):
     n = N_OBJECTS
     others = HELD_OUT_SHAPES if spec.held_out else tuple(s for s in TRAINING_SHAPES if s != SPHERE)
     sphere = r.chance(0.0 if spec.held_out else spec.spheres, b, n)
-    kind = torch.where(sphere, SPHERE, r.pick(others, b, n))
+    kind = r.pick(others, b, n)
+    if spec.variety:
+        kind = torch.where(r.chance(0.5 * spec.variety, b, n), r.pick(MORE_SHAPES, b, n), kind)
+    kind = torch.where(sphere, SPHERE, kind)
     low, high = spec.size
     share = low * (high / low) ** r.uniform(0, 1, b, n)
     radius = (share * z * tan[:, None]).minimum(0.98 * clear[:, None])

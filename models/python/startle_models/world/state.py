@@ -13,10 +13,11 @@ import torch
 N_OBJECTS, N_SCREENS, N_SOLIDS, N_LIGHTS = 5, 2, 2, 3
 ASPECT = 9 / 16
 
-# Shapes of objects. The last two are never seen in training.
-SPHERE, BOX, CYLINDER, CONE, PEG, HOUSE, ELL, CROSS, DUMBBELL = range(9)
+# Shapes of objects. CROSS and DUMBBELL are never seen in training; those after them only where a spec asks for variety.
+SPHERE, BOX, CYLINDER, CONE, PEG, HOUSE, ELL, CROSS, DUMBBELL, TABLE, MUSHROOM, ROCKET, STEPS, ANVIL, BOTTLE = range(15)
 TRAINING_SHAPES = (SPHERE, BOX, CYLINDER, CONE, PEG, HOUSE, ELL)
 HELD_OUT_SHAPES = (CROSS, DUMBBELL)
+MORE_SHAPES = (TABLE, MUSHROOM, ROCKET, STEPS, ANVIL, BOTTLE)
 # A shape is one or two primitives: (SPHERE | BOX | CYLINDER | CONE, centre, half extents), both in units of the
 # object's half extents. SPHERE is an ellipsoid; CYLINDER and CONE stand along y.
 PARTS: dict[int, tuple[tuple[int, tuple[float, float, float], tuple[float, float, float]], ...]] = {
@@ -29,12 +30,19 @@ PARTS: dict[int, tuple[tuple[int, tuple[float, float, float], tuple[float, float
     ELL: ((BOX, (-0.6, 0, 0), (0.4, 1, 1)), (BOX, (0.4, -0.6, 0), (0.6, 0.4, 1))),
     CROSS: ((BOX, (0, 0, 0), (0.35, 1, 0.5)), (BOX, (0, 0.1, 0), (1, 0.35, 0.5))),
     DUMBBELL: ((SPHERE, (-0.5, 0, 0), (0.5, 1, 1)), (SPHERE, (0.5, 0, 0), (0.5, 1, 1))),
+    TABLE: ((CYLINDER, (0, -0.2, 0), (0.3, 0.8, 0.3)), (CYLINDER, (0, 0.8, 0), (1, 0.2, 1))),
+    MUSHROOM: ((CYLINDER, (0, -0.4, 0), (0.4, 0.6, 0.4)), (SPHERE, (0, 0.4, 0), (1, 0.6, 1))),
+    ROCKET: ((CYLINDER, (0, -0.3, 0), (0.8, 0.7, 0.8)), (CONE, (0, 0.7, 0), (1, 0.3, 1))),
+    STEPS: ((BOX, (0, -0.6, 0), (1, 0.4, 1)), (BOX, (0.4, 0.4, 0), (0.6, 0.6, 1))),
+    ANVIL: ((BOX, (0, 0.5, 0), (1, 0.5, 0.7)), (BOX, (0, -0.5, 0), (0.6, 0.5, 1))),
+    BOTTLE: ((CYLINDER, (0, -0.35, 0), (1, 0.65, 1)), (CYLINDER, (0, 0.65, 0), (0.4, 0.35, 0.4))),
 }
 
 # Textures of floor, wall, screens, solids and objects. The last two are never seen in training.
 PLAIN, CHECKER, STRIPES, NOISE, GRADIENT, DOTS, CHEVRON = range(7)
 TRAINING_TEXTURES = (PLAIN, CHECKER, STRIPES, NOISE, GRADIENT)
 HELD_OUT_TEXTURES = (DOTS, CHEVRON)
+BANK = 16  # and on: tiles of bank.py
 
 BLOCK, RAMP = 0, 1  # kinds of solids
 

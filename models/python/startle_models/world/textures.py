@@ -7,7 +7,8 @@ import functools
 import torch
 import torch.nn.functional as F
 
-from .state import CHECKER, CHEVRON, DOTS, GRADIENT, NOISE, PLAIN, STRIPES
+from . import bank
+from .state import BANK, CHECKER, CHEVRON, DOTS, GRADIENT, NOISE, PLAIN, STRIPES
 
 TABLE = 512  # texels per side of the noise table
 TEXELS = 8  # per period
@@ -83,7 +84,18 @@ def weight(kind, a, b, kinds: list[int]):
     that occur."""
     out = torch.zeros_like(a)
     for k in kinds:
-        at = (kind == k).nonzero()[:, 0]
-        if at.numel():
-            out[at] = _WEIGHT[k](a.index_select(0, at), b.index_select(0, at))
+        if k < BANK:
+            at = (kind == k).nonzero()[:, 0]
+            if at.numel():
+                out[at] = _WEIGHT[k](a.index_select(0, at), b.index_select(0, at))
+    if any(k >= BANK for k in kinds):
+        at = (kind >= BANK).nonzero()[:, 0]
+        out[at] = bank.share(kind.index_select(0, at) - BANK, a.index_select(0, at), b.index_select(0, at))
     return out
+
+
+def mean_share(kind):
+    """Share of the second colour over a texture of `kind` [..]: of plain ones none."""
+    _, means = bank.tiles(str(kind.device))
+    banked = means[(kind - BANK).clamp(min=0)]
+    return torch.where(kind >= BANK, banked, (kind != PLAIN).float() * 0.5)
