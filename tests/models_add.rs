@@ -293,3 +293,25 @@ fn from_a_folder_of_weights_to_a_report_by_the_program_alone() {
     assert!(out.join("report.html").is_file());
     assert_says(&startle(&["models", "remove", "mine"]), &["removed", "startle/models/mine"]);
 }
+
+#[test]
+fn evaluate_measures_another_encoder_beside_and_the_path_of_the_features() {
+    let dir = place();
+    let bundles = [("dinov3-gated", "one"), ("dinov2", "two")].map(|(source, name)| {
+        try_add(&data("checkpoints").join(source), &dir.path().join(name), AddOptions::default()).unwrap().folder
+    });
+    let run = |beside: &str| {
+        let mut command = assert_cmd::Command::new(assert_cmd::cargo::cargo_bin!("startle"));
+        command.current_dir(env!("CARGO_MANIFEST_DIR")).args(["evaluate", "samples", "--layout", "pairs"]);
+        command.args(["--kinds", "vanish", "--limit", "1", "--no-random", "--device", "cpu", "--quiet", "--model"]);
+        command.arg(&bundles[0]).args(["--beside", beside, "--out"]).arg(dir.path().join("out")).output().unwrap()
+    };
+    assert!(run(bundles[1].to_str().unwrap()).status.success());
+    let text = std::fs::read_to_string(dir.path().join("out/evaluation.json")).unwrap();
+    let found: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let scorers: Vec<&str> = found["scorers"].as_array().unwrap().iter().map(|s| s.as_str().unwrap()).collect();
+    assert_says(&scorers.join(", "), &["other model", "turning angle", "feature 2nd difference"]);
+    assert_says(found["settings"]["other model"].as_str().unwrap(), &["small "]);
+    let other = String::from_utf8(run("startle-s1").stderr).unwrap();
+    assert_says(&other, &["takes other clips than the model"]);
+}
