@@ -26,7 +26,7 @@ pub struct ProtocolArgs {
     pub any_crop: bool,
     /// With --protocol: how pictures become pixels, startle (colours converted exactly, antialiased) or paper (as the
     /// published code does, ties included: plain swscale colours, plain bilinear resize, nothing rounded; of an
-    /// InfLevel pair the longer video begins later).
+    /// inflevel pair the longer video begins later).
     #[arg(long, requires = "protocol", value_name = "RULE", value_parser = clap::value_parser!(Pixels))]
     pub pixels: Option<Pixels>,
 }

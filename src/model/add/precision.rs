@@ -115,5 +115,5 @@ fn surprises(
     let mut model = open(&bundle, runtime)?;
     let clip = bundle.manifest().self_test.clip(bundle.spec());
     let surprise = |seed| Ok(model.score_noise_of(seed, &clip)?.contexts[0].surprise());
-    (TEST_SEED..TEST_SEED + WINDOWS).map(surprise).collect()
+    (TEST_SEED..=WINDOWS).map(surprise).collect()
 }

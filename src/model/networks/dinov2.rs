@@ -155,7 +155,7 @@ fn layer(net: &mut Net<'_>, name: &str, x: &Value, counts: &Counts, c: &Config) 
     image::residual(net, &x, &format!("{name}.layer_scale2.lambda1"), &inner)
 }
 
-/// With a gate (SwiGLU, as the giant model has it) its first layer gives the gate and what it lets through, one after the
+/// With a gate (`SwiGLU`, as the giant model has it) its first layer gives the gate and what it lets through, one after the
 /// other.
 fn perceptron(net: &mut Net<'_>, name: &str, x: &Value, c: &Config) -> Value {
     let (first, last) = if c.own.use_swiglu_ffn { GATED } else { PLAIN };
