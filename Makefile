@@ -5,7 +5,7 @@ CARGO ?= cargo
 PYTHON := .venv/bin/python
 DEMO := samples/colour_0_impossible.mp4
 
-.PHONY: help demo test test-rust test-python models-check lint setup setup-tests build fuzz bench soak model benchmark natural bundle clean
+.PHONY: help demo test test-rust test-python models-check lint setup setup-tests build fuzz bench soak model control benchmark natural bundle clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 20
@@ -52,6 +52,9 @@ setup-tests: ## Install what the tests need too
 model: setup-tests build ## Train the bundled model (MINUTES=60 for its encoder; FOOTAGE= of your own), export, calibrate
 	.ci/train.sh
 	$(MAKE) bundle
+
+control: setup-tests build ## Train the benchmark's control of pixels (MINUTES=140 of a core), export, calibrate
+	.ci/control.sh
 
 PAIRS ?= 50
 MODEL ?= models/startle-o1

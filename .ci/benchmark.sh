@@ -8,6 +8,9 @@ samples() { (cd models/python && "$root/.venv/bin/python" -m startle_models.samp
 
 [ -e "$lawful/labels.jsonl" ] || samples --lawful "${LAWFUL:-240}" --wide --size 320x180 --fps 10 --seed 60000 --out "$root/$lawful"
 samples --benchmark "$pairs" --size 192x108 --fps 10 --out "$root/$videos"
+# A recurrent model of pixels stands beside as a control, where `make control` has made it.
+beside=()
+[ -e models/startle-rssm/bundle.toml ] && beside=(--beside models/startle-rssm)
 # Even lawful videos teach every scorer its footing, as they taught the bundle's baseline.
 target/release/startle evaluate "$videos" --layout pairs --model "$model" --normal "$lawful/lawful_???[02468].mp4" \
-    --jobs "$(nproc)" --resume --max-false-alarms 6/hour --out reports/benchmark
+    "${beside[@]}" --jobs "$(nproc)" --resume --max-false-alarms 6/hour --out reports/benchmark

@@ -44,7 +44,8 @@ fn the_bundled_model_and_every_control_score_the_samples_in_one_run() {
     let ids: Vec<&String> = cases.keys().collect();
     assert_eq!(ids, ["colour_0_impossible", "colour_0_possible", "vanish_0_impossible", "vanish_0_possible"]);
     for case in cases.values() {
-        let mut expected = startle::evaluate::SCORERS.to_vec();
+        // Another model was not asked for, and a V-JEPA is no encoder of pictures.
+        let mut expected = startle::evaluate::SCORERS[..6].to_vec();
         expected.sort_unstable();
         assert_eq!(scorers(case), expected);
         let length = |name: &str| case["scores"][name]["curve"].as_array().unwrap().len();
@@ -215,4 +216,44 @@ fn the_bundled_v_jepa_serves_the_contexts_of_a_protocol_that_it_was_not_made_for
     let contexts: Vec<&String> = literature["per_context"].as_object().unwrap().keys().collect();
     assert_eq!(contexts, ["12", "18", "24", "30", "36", "42"]);
     assert_eq!(literature["windows"], 4);
+}
+
+#[test]
+fn of_an_inflevel_pair_the_longer_video_begins_later_with_the_papers_pixels() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("gravity");
+    fs::create_dir_all(&folder).unwrap();
+    let name = |kind: &str| format!("center__gravity__cup__ball__{kind}.mp4");
+    let put = |kind: &str, first: u32| {
+        // The same pictures, lossless; the one of a pair has `first` frames less at its beginning.
+        let source = "testsrc2=size=64x64:rate=30:duration=6.4";
+        let trim = format!("trim=start_frame={first},setpts=PTS-STARTPTS");
+        let path = folder.join(name(kind));
+        let lossless = ["-c:v", "libx264", "-qp", "0", "-preset", "ultrafast", "-pix_fmt", "yuv420p"];
+        let args = [&["-f", "lavfi", "-i", source, "-vf", &trim], &lossless[..], &[path.to_str().unwrap()]].concat();
+        support::cli::ffmpeg(&args);
+    };
+    put("ui", 0);
+    put("uv", 7);
+    let averages = |pixels: &str| {
+        let out = dir.path().join(pixels);
+        startle()
+            .args(["evaluate", "--protocol", "inflevel", "--model", "persistence", "--any-crop", "--pixels", pixels])
+            .arg("--out")
+            .arg(&out)
+            .arg(dir.path())
+            .assert()
+            .code(0);
+        let (key, found) = cases(&out);
+        assert_eq!(key["settings"]["alignment"].is_string(), pixels == "paper");
+        let avg = |kind: &str| {
+            let id = format!("gravity/{}", name(kind).trim_end_matches(".mp4"));
+            found[&id]["scores"]["model"]["literature"]["avg"].as_f64().unwrap()
+        };
+        (avg("ui"), avg("uv"))
+    };
+    let (longer, shorter) = averages("paper");
+    assert_eq!(longer, shorter, "without its first 7 frames it is the other");
+    let (longer, shorter) = averages("startle");
+    assert_ne!(longer, shorter, "each from its own beginning");
 }

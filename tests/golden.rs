@@ -188,7 +188,7 @@ fn tokens_that_stay_with_the_network_give_the_same_errors() {
         assert!(!network(&bundle).hold_target(whole).unwrap(), "on the CPU tokens come back");
         assert!(OrtNetwork::open(&bundle, &resident).unwrap().hold_target(whole).unwrap());
         // The control that copies needs the tokens themselves.
-        let (copied, plain) = (there.score_with_copy(&clips).unwrap(), here.score_with_copy(&clips).unwrap());
+        let (copied, plain) = (there.score_with_controls(&clips).unwrap(), here.score_with_controls(&clips).unwrap());
         assert_eq!(copied, plain, "{name}");
     }
 }

@@ -14,6 +14,7 @@ use model_support::{data, load, options};
 use startle::model::add::{AddOptions, Added, add, remove};
 use startle::model::bundle::ModelBundle;
 use startle::model::checkpoint::Checkpoint;
+use startle::model::manifest::Precision;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -81,7 +82,7 @@ fn a_folder_is_a_bundle_with_the_surprise_of_transformers_and_no_copy_of_the_wei
 #[test]
 fn encoders_of_pictures_are_bundles_that_expect_a_straight_line() {
     let dir = place();
-    for (name, tensors) in [("dinov2", 43), ("dinov3", 43)] {
+    for (name, tensors) in [("dinov2", 43), ("dinov3", 43), ("dinov2-gated", 43), ("dinov3-gated", 45)] {
         let source = data("checkpoints").join(name);
         let added = try_add(&source, &dir.path().join(name), AddOptions::default()).unwrap();
         let bundle = ModelBundle::load(&added.folder).unwrap();
@@ -130,6 +131,63 @@ fn shards_early_names_and_half_precision_give_the_same_model() {
         assert_eq!(stored, rounded, "{half}: read as it is, and turned into float32 before");
         assert_ne!(stored, plain);
     }
+}
+
+#[test]
+fn reduced_precision_casts_in_the_graph_and_states_what_it_does() {
+    let dir = place();
+    let whole = Weights::read(&committed());
+    let stored = |name: &str| {
+        let folder = dir.path().join(format!("stored-{name}"));
+        whole.in_halves(name).write(&committed(), &folder);
+        folder
+    };
+    let sources = [committed(), stored("F16"), stored("BF16"), data("checkpoints/dinov3-gated")];
+    for (source, number) in sources.iter().zip(0..) {
+        let exact = try_add(source, &dir.path().join(format!("{number}-fp32")), AddOptions::default()).unwrap();
+        assert!(exact.change.is_none());
+        let exact = surprises(&exact.folder);
+        for (precision, tolerance) in [(Precision::Fp16, 5e-3), (Precision::Bf16, 2e-2)] {
+            let into = dir.path().join(format!("{number}-{}", precision.name()));
+            let added = try_add(source, &into, AddOptions { precision, ..AddOptions::default() }).unwrap();
+            assert_eq!(added.copied, 0, "the weights stay as they are stored");
+            let change = added.change.unwrap();
+            println!("{}: {}", source.display(), change.describe());
+            assert!(change.surprise > 1e-7 && change.surprise < tolerance, "{}", change.surprise);
+            assert!(change.emulated, "a processor");
+            let bundle = ModelBundle::load(&added.folder).unwrap();
+            let (manifest, card) =
+                (bundle.manifest(), std::fs::read_to_string(added.folder.join("README.md")).unwrap());
+            assert_eq!((manifest.precision, manifest.self_test.tolerance_rel), (precision, tolerance));
+            assert_says(&card, &[precision.name(), "16 windows of noise"]);
+            if precision == Precision::Bf16 {
+                let error = startle::model::ort::open(&bundle, &options()).err().unwrap().to_string();
+                assert_says(&error, &["bf16 bundle", "--device cuda"]);
+                continue;
+            }
+            assert!(startle::model::self_test::run(&bundle, &mut load(&bundle)).unwrap().passed());
+            for ((context, exact), (_, found)) in exact.iter().zip(surprises(&added.folder)) {
+                let difference = (found - exact).abs() / exact;
+                assert!(difference < tolerance, "context {context}: {difference:.1e}");
+            }
+        }
+    }
+    let eight = AddOptions { precision: Precision::Int8, ..AddOptions::default() };
+    assert_says(&try_add(&committed(), dir.path(), eight).unwrap_err().to_string(), &["int8", "Python exporter"]);
+}
+
+#[test]
+fn weights_that_half_precision_can_not_hold_are_refused_in_it() {
+    let dir = place();
+    let name = "encoder.layer.1.mlp.fc2.bias";
+    let far = Weights::read(&committed()).with_value(name, vec![28], 1e6);
+    let source = dir.path().join("far");
+    far.write(&committed(), &source);
+    try_add(&source, &dir.path().join("fp32"), AddOptions::default()).unwrap();
+    let half = AddOptions { precision: Precision::Fp16, ..AddOptions::default() };
+    let error = try_add(&source, &dir.path().join("fp16"), half).unwrap_err().to_string();
+    assert_says(&error, &["--precision fp16", "float32"]);
+    assert_eq!(std::fs::read_dir(dir.path().join("fp16")).unwrap().count(), 0);
 }
 
 #[test]
@@ -234,4 +292,26 @@ fn from_a_folder_of_weights_to_a_report_by_the_program_alone() {
     startle(&["analyze", video, "--model", "mine", "--device", "cpu", "--quiet", "--out", out.to_str().unwrap()]);
     assert!(out.join("report.html").is_file());
     assert_says(&startle(&["models", "remove", "mine"]), &["removed", "startle/models/mine"]);
+}
+
+#[test]
+fn evaluate_measures_another_encoder_beside_and_the_path_of_the_features() {
+    let dir = place();
+    let bundles = [("dinov3-gated", "one"), ("dinov2", "two")].map(|(source, name)| {
+        try_add(&data("checkpoints").join(source), &dir.path().join(name), AddOptions::default()).unwrap().folder
+    });
+    let run = |beside: &str| {
+        let mut command = assert_cmd::Command::new(assert_cmd::cargo::cargo_bin!("startle"));
+        command.current_dir(env!("CARGO_MANIFEST_DIR")).args(["evaluate", "samples", "--layout", "pairs"]);
+        command.args(["--kinds", "vanish", "--limit", "1", "--no-random", "--device", "cpu", "--quiet", "--model"]);
+        command.arg(&bundles[0]).args(["--beside", beside, "--out"]).arg(dir.path().join("out")).output().unwrap()
+    };
+    assert!(run(bundles[1].to_str().unwrap()).status.success());
+    let text = std::fs::read_to_string(dir.path().join("out/evaluation.json")).unwrap();
+    let found: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let scorers: Vec<&str> = found["scorers"].as_array().unwrap().iter().map(|s| s.as_str().unwrap()).collect();
+    assert_says(&scorers.join(", "), &["other model", "turning angle", "feature 2nd difference"]);
+    assert_says(found["settings"]["other model"].as_str().unwrap(), &["small "]);
+    let other = String::from_utf8(run("startle-s1").stderr).unwrap();
+    assert_says(&other, &["takes other clips than the model"]);
 }

@@ -10,7 +10,7 @@ use startle::model::ort::{self, RuntimeOptions};
 use startle::model::persistence::Persistence;
 use startle::model::second_difference::SecondDifference;
 use startle::model::tensor::{Normalizer, PixelBatch};
-use startle::model::{ModelInfo, Scorer, WindowErrors};
+use startle::model::{FeatureControls, ModelInfo, Scorer, WindowErrors};
 
 /// Frames of noise: 8 bits from an arbitrary generator.
 fn noise(spec: &ClipSpec, frames: usize) -> Frames {
@@ -108,8 +108,8 @@ fn the_first_window_of_a_video_is_predicted_from_the_opening_contexts_too() {
         [&full, &later].map(|b| Box::new(Persistence::new(b.spec().clone()).unwrap()) as Box<dyn Scorer>),
     ];
     for [mut full, mut later] in scorers {
-        let (full, (later, copied)) = (full.score(&clips).unwrap(), later.score_with_copy(&clips).unwrap());
-        for windows in [Some(&later), copied.as_ref()].into_iter().flatten() {
+        let (full, (later, copied)) = (full.score(&clips).unwrap(), later.score_with_controls(&clips).unwrap());
+        for windows in [Some(&later), copied.as_ref().map(|features| &features.copied)].into_iter().flatten() {
             let contexts = |window: &WindowErrors| window.contexts.iter().map(|c| c.context).collect::<Vec<_>>();
             assert_eq!([contexts(&windows[0]), contexts(&windows[1])], [vec![8, 12, 4], vec![8, 12]]);
         }
@@ -285,17 +285,20 @@ fn the_protocol_on_a_network_with_known_answers() {
 fn the_copy_of_the_last_slot_comes_from_the_same_pass() {
     let mut model = jepa(Signs::default());
     let clips = [clip_of(&spec(), &blink(), 0), clip_of(&spec(), &vec![vec![0; 192]; 8], 0)];
-    let (scored, copied) = model.score_with_copy(&clips).unwrap();
+    let (scored, features) = model.score_with_controls(&clips).unwrap();
+    let FeatureControls { copied, path } = features.unwrap();
+    assert!(path.is_none(), "no encoder of pictures");
     assert_eq!(model.network().encoded.len(), 3, "one pass: the target and two contexts");
     // This predictor copies the last context token, so the control must come out as the model does.
-    for (scored, copied) in scored.iter().zip(copied.as_ref().unwrap()) {
+    for (scored, copied) in scored.iter().zip(&copied) {
         for (scored, copied) in scored.contexts.iter().zip(&copied.contexts) {
             assert_eq!((scored.context, scored.first_slot), (copied.context, copied.first_slot));
             assert!(scored.errors.iter().zip(&copied.errors).all(|(a, b)| (a - b).abs() < 1e-4));
         }
     }
-    assert_eq!(model.score_with_copy(&[]).unwrap(), (Vec::new(), Some(Vec::new())));
-    assert!(Persistence::new(spec()).unwrap().score_with_copy(&clips).unwrap().1.is_none());
+    let nothing = FeatureControls { copied: Vec::new(), path: None };
+    assert_eq!(model.score_with_controls(&[]).unwrap(), (Vec::new(), Some(nothing)));
+    assert!(Persistence::new(spec()).unwrap().score_with_controls(&clips).unwrap().1.is_none());
 }
 
 #[test]

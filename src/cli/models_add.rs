@@ -9,6 +9,7 @@ use startle::model::add::{AddOptions, add, remove};
 use startle::model::bundle::{find, search_path};
 use startle::model::checkpoint::Checkpoint;
 use startle::model::checkpoint::hub::{Hub, is_id};
+use startle::model::manifest::Precision;
 use startle::units::Stop;
 use startle::{Error, Result};
 use std::path::{Path, PathBuf};
@@ -59,6 +60,10 @@ pub struct AddArgs {
     /// The mask token that the predictor asks with [default: 0; the others are usually untrained].
     #[arg(long, value_name = "INDEX")]
     mask_token: Option<usize>,
+    /// Precision of products of matrices and of attention: fp32, fp16, or bf16 (for GPUs). The weights stay as they are
+    /// stored (F32, F16 or BF16) and are cast when the model is loaded; what it does to surprise is measured and stated.
+    #[arg(long, value_name = "NAME", default_value = "fp32", value_parser = clap::value_parser!(Precision))]
+    precision: Precision,
     #[command(flatten)]
     runtime: RuntimeArgs,
 }
@@ -81,6 +86,7 @@ pub fn run(args: &AddArgs, page: &mut Page<'_>, stop: &Stop) -> Result<()> {
         horizon: args.horizon,
         resize: args.squash.then_some(ResizeRule::Squash),
         mask_token: args.mask_token,
+        precision: args.precision,
         force: args.force,
     };
     let added = add(&checkpoint, &options, &args.runtime.options()?)?;
@@ -93,6 +99,9 @@ pub fn run(args: &AddArgs, page: &mut Page<'_>, stop: &Stop) -> Result<()> {
     ))?;
     if let Some(token) = &added.mask_token {
         page.line(token.describe())?;
+    }
+    if let Some(change) = &added.change {
+        page.line(change.describe())?;
     }
     page.line(format!("{} ({:.1} s)", added.folder.display(), begun.elapsed().as_secs_f64()))?;
     let on_path = search_path().contains(&options.into);

@@ -14,6 +14,8 @@ pub struct Counted {
     spec: ClipSpec,
     step: u64,
     limit: Option<u64>,
+    /// Frames that are still to be passed over.
+    first: u64,
     /// Frames of the inner source in this segment.
     seen: u64,
     /// Frames given in all, and in this segment.
@@ -27,7 +29,13 @@ impl Counted {
     /// Every `step`-th frame (at least 1) of `inner`, `limit` frames at most, at the ticks of the clock of `spec`.
     pub fn new(inner: Box<dyn FrameSource>, spec: &ClipSpec, step: u32, limit: Option<u64>) -> Self {
         let (spec, step) = (spec.clone(), u64::from(step.max(1)));
-        Self { inner, spec, step, limit, seen: 0, given: 0, ticks: 0, origin: MediaTime::ZERO }
+        Self { inner, spec, step, limit, first: 0, seen: 0, given: 0, ticks: 0, origin: MediaTime::ZERO }
+    }
+
+    /// The same without its `first` frames: counting begins after them.
+    #[must_use]
+    pub fn after(self, first: u64) -> Self {
+        Self { first, ..self }
     }
 }
 
@@ -42,6 +50,7 @@ impl FrameSource for Counted {
                 return Ok(Step::End);
             }
             match self.inner.next_step()? {
+                Step::Frame { .. } if self.first > 0 => self.first -= 1,
                 Step::Frame { time, .. } => {
                     let index = self.seen;
                     self.seen += 1;
@@ -117,7 +126,7 @@ mod tests {
         }
     }
 
-    fn shown(step: u32, limit: Option<u64>) -> Vec<u8> {
+    fn shown(step: u32, limit: Option<u64>, first: u64) -> Vec<u8> {
         let spec = ClipSpec { model_fps: 30.0 / f64::from(step), ..spec_for_tests() };
         let info = VideoInfo {
             width: 1,
@@ -128,7 +137,7 @@ mod tests {
             pixel_format: String::new(),
             notes: Vec::new(),
         };
-        let mut source = Counted::new(Box::new(Odd { info, at: 0 }), &spec, step, limit);
+        let mut source = Counted::new(Box::new(Odd { info, at: 0 }), &spec, step, limit).after(first);
         let (mut found, mut origin, mut tick) = (Vec::new(), None, 0);
         loop {
             match source.next_step().unwrap() {
@@ -146,9 +155,10 @@ mod tests {
 
     #[test]
     fn frames_are_counted_and_each_has_its_tick() {
-        assert_eq!(shown(2, None), [1, 3, 5, 7, 9, 11, 13, 15, 17, 19]);
-        assert_eq!(shown(3, None), [1, 4, 7, 9, 12, 15, 18]);
-        assert_eq!(shown(3, Some(2)), [1, 4]);
-        assert_eq!(shown(1, None).len(), 18);
+        assert_eq!(shown(2, None, 0), [1, 3, 5, 7, 9, 11, 13, 15, 17, 19]);
+        assert_eq!(shown(3, None, 0), [1, 4, 7, 9, 12, 15, 18]);
+        assert_eq!(shown(3, Some(2), 0), [1, 4]);
+        assert_eq!(shown(3, Some(2), 2), [3, 6]);
+        assert_eq!(shown(1, None, 0).len(), 18);
     }
 }

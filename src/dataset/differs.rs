@@ -21,7 +21,7 @@ pub struct ModelFacts {
 /// Every difference, one after another.
 pub fn differences(protocol: &Protocol, clips: &ClipSpec, pixels: Pixels, model: Option<ModelFacts>) -> String {
     let mut all: Vec<String> = model.map_or_else(Vec::new, of_model);
-    all.extend(of_protocol(protocol, clips).into_iter().map(str::to_owned));
+    all.extend(of_protocol(protocol, clips, pixels).into_iter().map(str::to_owned));
     all.extend(of_pixels(pixels).into_iter().map(str::to_owned));
     all.join("; ")
 }
@@ -47,16 +47,18 @@ fn of_model(model: ModelFacts) -> Vec<String> {
     all
 }
 
-fn of_protocol(protocol: &Protocol, clips: &ClipSpec) -> Vec<&'static str> {
+fn of_protocol(protocol: &Protocol, clips: &ClipSpec, pixels: Pixels) -> Vec<&'static str> {
     let mut all = Vec::new();
     if protocol.name == "inflevel" {
         all.push(
             "whole videos with their priming are scored (the paper's inflevel_lab_priming), because the dataset does not say \
              where the priming ends",
         );
+    }
+    if protocol.name == "inflevel" && !protocol.aligned(pixels) {
         all.push(
             "both videos of a pair begin with their first frame; the published code drops the first frames of the longer one \
-             until both are equally long",
+             until both are equally long, as --pixels paper does",
         );
     }
     if protocol.name == "intphys2" {
@@ -124,6 +126,10 @@ mod tests {
         for words in ["mask token", "encoder", "antialiased", "tie", "224×224"] {
             assert!(!few.contains(words), "{words}: {few}");
         }
-        assert!(said("inflevel", 224, Pixels::Paper, None).contains("drops the first frames of the longer one"));
+        for (pixels, otherwise) in [(Pixels::Startle, true), (Pixels::Paper, false)] {
+            let said = said("inflevel", 224, pixels, None);
+            assert!(said.contains("inflevel_lab_priming"));
+            assert_eq!(said.contains("drops the first frames of the longer one"), otherwise, "{said}");
+        }
     }
 }

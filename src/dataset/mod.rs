@@ -17,7 +17,7 @@ mod score;
 
 pub use differs::{ModelFacts, differences};
 pub use protocol::{Pixels, Protocol, Variant};
-pub use score::{Fold, Footings, Hearing, Panel, score_video};
+pub use score::{Fold, Footings, Hearing, Panel, same_clips, score_video};
 
 use crate::error::{Error, Result};
 use crate::evaluate::Case;

@@ -181,6 +181,11 @@ impl Protocol {
         Ok(clips)
     }
 
+    /// Whether the longer video of a pair begins so much later that both are equally long, as in the published code.
+    pub fn aligned(&self, pixels: Pixels) -> bool {
+        self.name == "inflevel" && pixels == Pixels::Paper
+    }
+
     /// What is done, in words; `clips` are those of [`Protocol::clips`].
     pub fn describe(&self, clips: &ClipSpec) -> String {
         let resize = match self.resize {

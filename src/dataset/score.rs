@@ -5,7 +5,9 @@
 
 use crate::clip::{Clip, ClipSpec};
 use crate::error::{Error, Result};
-use crate::evaluate::{COPY, DIFFERENCE, DIFFERENCE2, EventSpan, MODEL, MOTION, RANDOM, SpanWhat, VideoScores};
+use crate::evaluate::{
+    BENDING, COPY, DIFFERENCE, DIFFERENCE2, EventSpan, MODEL, MOTION, SpanWhat, TURNING, VideoScores,
+};
 use crate::model::motion::MotionEnergy;
 use crate::model::persistence::Persistence;
 use crate::model::second_difference::SecondDifference;
@@ -27,28 +29,34 @@ pub struct Panel {
 }
 
 impl Panel {
-    /// The model with the controls that need nothing but its clips, and random weights where there are some.
+    /// The model with the controls that need nothing but its clips, and `others` by name.
     ///
     /// # Errors
-    /// [`Error::Config`] when the random weights do not take the model's clips.
-    pub fn new(model: Box<dyn Scorer + Send>, random: Option<Box<dyn Scorer + Send>>) -> Result<Self> {
+    /// [`Error::Config`] when one of those does not take the model's clips.
+    pub fn new(model: Box<dyn Scorer + Send>, others: Vec<(&'static str, Box<dyn Scorer + Send>)>) -> Result<Self> {
         let spec = model.spec().clone();
         let mut controls: Vec<(&'static str, Box<dyn Scorer + Send>)> = vec![
             (DIFFERENCE, Box::new(Persistence::new(spec.clone())?)),
             (DIFFERENCE2, Box::new(SecondDifference::new(spec.clone())?)),
             (MOTION, Box::new(MotionEnergy::new(spec.clone())?)),
         ];
-        if let Some(random) = random {
-            if *random.spec() != spec {
+        for (name, other) in others {
+            if !same_clips(other.spec(), &spec) {
                 return Err(Error::Config(format!(
-                    "the random weights `{}` take other clips than the model `{}`, so they are no control for it",
-                    random.info().name,
+                    "{name}: `{}` takes other clips than the model `{}`, so it is no control for it",
+                    other.info().name,
                     model.info().name
                 )));
             }
-            controls.push((RANDOM, random));
+            controls.push((name, other));
         }
         Ok(Self { model, controls })
+    }
+
+    /// What each member makes of the clips, by its name; what the model's features say goes by the model's.
+    pub fn specs(&self) -> BTreeMap<&'static str, ClipSpec> {
+        let own = [MODEL, COPY, TURNING, BENDING].map(|name| (name, self.spec().clone()));
+        own.into_iter().chain(self.controls.iter().map(|(name, control)| (*name, control.spec().clone()))).collect()
     }
 
     /// The clips that it takes.
@@ -62,9 +70,11 @@ impl Panel {
         clips: &[Clip],
         hear: &mut impl FnMut(&'static str, &Clip, &WindowErrors),
     ) -> Result<Vec<WindowErrors>> {
-        let (mut scored, copied) = self.model.score_with_copy(clips)?;
+        let (mut scored, features) = self.model.score_with_controls(clips)?;
         let mut members = vec![(MODEL, &scored)];
-        members.extend(copied.as_ref().map(|copied| (COPY, copied)));
+        members.extend(features.as_ref().map(|features| (COPY, &features.copied)));
+        let path = features.as_ref().and_then(|features| features.path.as_ref());
+        members.extend(path.into_iter().flat_map(|path| [(TURNING, &path.turning), (BENDING, &path.bending)]));
         let controls = self
             .controls
             .iter_mut()
@@ -80,6 +90,11 @@ impl Panel {
         }
         Ok(scored)
     }
+}
+
+/// Whether two models see the same pixels at the same times; tokens may be cut otherwise.
+pub fn same_clips(one: &ClipSpec, other: &ClipSpec) -> bool {
+    ClipSpec { patch_size: other.patch_size, ..one.clone() } == *other
 }
 
 /// A panel as the pipeline sees it: its model, and a listener that hears every member.
@@ -167,11 +182,11 @@ pub fn score_video(
     panel: &mut Panel,
     footings: &Footings,
 ) -> Result<(BTreeMap<String, VideoScores>, Report)> {
-    let (spec, top) = (panel.spec().clone(), job.detection.top_fraction);
+    let (specs, top) = (panel.specs(), job.detection.top_fraction);
     let mut folds: BTreeMap<&'static str, Fold> = BTreeMap::new();
     let mut hearing = Hearing::new(panel, |name: &'static str, clip: &Clip, errors: &WindowErrors| {
         let footing = || footings.get(name).cloned().unwrap_or((Footing::identity(), NuisanceModel::identity()));
-        folds.entry(name).or_insert_with(|| Fold::new(&spec, footing(), top)).push(clip, errors);
+        folds.entry(name).or_insert_with(|| Fold::new(&specs[name], footing(), top)).push(clip, errors);
     });
     let report = analyze(job, &mut hearing, &mut [])?;
     let mut scores: BTreeMap<String, VideoScores> =

@@ -117,8 +117,14 @@ pub const NORMAL: &str = "normal";
 pub const MODEL: &str = "model";
 /// Random weights of the same shape.
 pub const RANDOM: &str = "random weights";
+/// Another model on the same clips.
+pub const OTHER: &str = "other model";
 /// The last context slot's features stay, with the model's own encoder.
 pub const COPY: &str = "copy last token";
+/// How sharply the path of the pictures' features turns.
+pub const TURNING: &str = "turning angle";
+/// How much its pace changes.
+pub const BENDING: &str = "feature 2nd difference";
 /// The last context slot's pixels stay: frame difference of first order.
 pub const DIFFERENCE: &str = "frame difference";
 /// The last change of the pixels goes on: frame difference of second order.
@@ -126,4 +132,4 @@ pub const DIFFERENCE2: &str = "2nd difference";
 /// Mean change of the whole picture.
 pub const MOTION: &str = "motion energy";
 /// Every scorer, in the order of tables.
-pub const SCORERS: [&str; 6] = [MODEL, RANDOM, COPY, DIFFERENCE, DIFFERENCE2, MOTION];
+pub const SCORERS: [&str; 9] = [MODEL, RANDOM, COPY, DIFFERENCE, DIFFERENCE2, MOTION, OTHER, TURNING, BENDING];

@@ -9,8 +9,9 @@ use super::conditions::{ActionTable, Conditioning};
 use super::distance::{layer_norm, mean_distance};
 use super::network::internal;
 pub use super::network::{HeldQuestion, Network, Question, Widths};
+use super::networks::FRAMES;
 use super::tensor::{Normalizer, PixelBatch, leading_frames, noise_frames};
-use super::{ContextErrors, ModelInfo, Scorer, WindowErrors};
+use super::{ContextErrors, FeatureControls, ModelInfo, Scorer, Trajectories, WindowErrors};
 use crate::clip::{Clip, ClipSpec};
 use crate::error::{Error, Result};
 use crate::units::Surprise;
@@ -286,10 +287,14 @@ impl<N: Network> Scorer for Jepa<N> {
         self.score_clips(clips, Tokens::Anywhere)
     }
 
-    fn score_with_copy(&mut self, clips: &[Clip]) -> Result<(Vec<WindowErrors>, Option<Vec<WindowErrors>>)> {
+    fn score_with_controls(&mut self, clips: &[Clip]) -> Result<(Vec<WindowErrors>, Option<FeatureControls>)> {
         let scored = self.score_clips(clips, Tokens::Here)?;
         let copied = if clips.is_empty() { Vec::new() } else { self.copy_errors(clips)? };
-        Ok((scored, Some(copied)))
+        let seen = if clips.is_empty() { &[][..] } else { &self.buffers.target };
+        let path = (self.info.family == FRAMES)
+            .then(|| Trajectories::of(clips, &self.spec, seen, self.widths.target))
+            .transpose()?;
+        Ok((scored, Some(FeatureControls { copied, path })))
     }
 
     fn inference_seconds(&self) -> f64 {

@@ -21,11 +21,13 @@ pub mod second_difference;
 pub mod self_test;
 pub mod shelf;
 pub mod tensor;
+mod trajectory;
 
 use crate::clip::{Clip, ClipSpec};
 use crate::error::Result;
 pub use crate::surprise::{ContextErrors, WindowErrors};
 use serde::{Deserialize, Serialize};
+pub use trajectory::Trajectories;
 
 /// What ran, for the result.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -50,6 +52,26 @@ pub struct ModelInfo {
     pub stride: u32,
 }
 
+/// What a model's features say of clips without its predictor.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FeatureControls {
+    /// Errors of expecting each token's target features to stay what they were in the last context slot.
+    pub copied: Vec<WindowErrors>,
+    /// The path of the pictures' features; of encoders of pictures alone (the family `frames`).
+    pub path: Option<Trajectories>,
+}
+
+impl FeatureControls {
+    /// Adds those of the clips that follow.
+    pub(crate) fn extend(&mut self, more: Self) {
+        self.copied.extend(more.copied);
+        if let (Some(path), Some(more)) = (&mut self.path, more.path) {
+            path.turning.extend(more.turning);
+            path.bending.extend(more.bending);
+        }
+    }
+}
+
 /// A model that scores clips. Owned by one thread; inference sessions are not shared. Clips of one stream come in order;
 /// some models keep what a stream has shown so far.
 pub trait Scorer {
@@ -65,12 +87,11 @@ pub trait Scorer {
     /// [`crate::Error::Inference`] when a graph fails or gives numbers that are not finite.
     fn score(&mut self, clips: &[Clip]) -> Result<Vec<WindowErrors>>;
 
-    /// As [`Scorer::score`], and beside it the errors of the control that expects each token's target features to
-    /// stay what they were in the last context slot; `None` for models without features.
+    /// As [`Scorer::score`], and beside it what the model's features say by themselves; `None` for models without features.
     ///
     /// # Errors
     /// As [`Scorer::score`].
-    fn score_with_copy(&mut self, clips: &[Clip]) -> Result<(Vec<WindowErrors>, Option<Vec<WindowErrors>>)> {
+    fn score_with_controls(&mut self, clips: &[Clip]) -> Result<(Vec<WindowErrors>, Option<FeatureControls>)> {
         Ok((self.score(clips)?, None))
     }
 

@@ -11,6 +11,8 @@ use crate::units::PixelBox;
 pub(super) fn event(spec: &ClipSpec, size: (u32, u32), id: u32, found: Found) -> Result<Event> {
     let Found { detection, kind, peak, verdict, account } = found;
     let (rows, cols) = hot_region(&peak.heat, spec.grid());
+    // Where no thing is known there is nothing to tell of.
+    let account = account.filter(|account| account.expected.is_some() || account.seen.is_some());
     let what = account.map(|account| what(spec, size, &account));
     let about = what.as_ref().and_then(|what| what.seen.as_ref().or(what.expected.as_ref()));
     Ok(Event {

@@ -8,7 +8,7 @@
 use crate::clip::{Clip, ClipSpec};
 use crate::error::{Error, Result};
 use crate::model::objects::{ObjectNetwork, Percepts, Step};
-use crate::model::{ModelInfo, Scorer, WindowErrors};
+use crate::model::{FeatureControls, ModelInfo, Scorer, WindowErrors};
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -141,10 +141,13 @@ impl<S: Scorer + Send> Scorer for Pool<S> {
         Ok(self.share(clips, S::score)?.into_iter().flatten().collect())
     }
 
-    fn score_with_copy(&mut self, clips: &[Clip]) -> Result<(Vec<WindowErrors>, Option<Vec<WindowErrors>>)> {
-        let (scored, copied): (Vec<_>, Vec<_>) = self.share(clips, S::score_with_copy)?.into_iter().unzip();
-        let copied: Option<Vec<_>> = copied.into_iter().collect();
-        Ok((scored.into_iter().flatten().collect(), copied.map(|parts| parts.into_iter().flatten().collect())))
+    fn score_with_controls(&mut self, clips: &[Clip]) -> Result<(Vec<WindowErrors>, Option<FeatureControls>)> {
+        let (scored, controls): (Vec<_>, Vec<_>) = self.share(clips, S::score_with_controls)?.into_iter().unzip();
+        let all = controls.into_iter().flatten().reduce(|mut all, more| {
+            all.extend(more);
+            all
+        });
+        Ok((scored.into_iter().flatten().collect(), all))
     }
 
     fn forget(&mut self, stream: usize) {

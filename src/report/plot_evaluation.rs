@@ -25,16 +25,19 @@ const MUTED: RGBColor = RGBColor(90, 102, 117);
 const GRID: RGBColor = RGBColor(225, 229, 234);
 const EVENT: RGBColor = RGBColor(194, 48, 74);
 /// The colours of [`SCORERS`], in their order.
-const SCORER_COLORS: [RGBColor; 6] = [
+const SCORER_COLORS: [RGBColor; 9] = [
     RGBColor(36, 84, 154),
     RGBColor(143, 90, 8),
     RGBColor(47, 125, 91),
     RGBColor(160, 70, 127),
     RGBColor(15, 138, 157),
     RGBColor(110, 120, 133),
+    RGBColor(178, 34, 52),
+    RGBColor(94, 74, 168),
+    RGBColor(120, 130, 20),
 ];
 /// The variables that stand for them in the page.
-const SCORER_VARIABLES: [&str; 6] = ["--curve", "--s1", "--s2", "--s3", "--s4", "--s5"];
+const SCORER_VARIABLES: [&str; 9] = ["--curve", "--s1", "--s2", "--s3", "--s4", "--s5", "--s6", "--s7", "--s8"];
 
 type Drawn = std::result::Result<(), DrawingAreaErrorKind<std::io::Error>>;
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;

@@ -92,6 +92,9 @@ pub fn short_scorer(name: &str) -> &str {
     match name {
         evaluate::RANDOM => "random",
         evaluate::COPY => "copy",
+        evaluate::OTHER => "other",
+        evaluate::TURNING => "turning",
+        evaluate::BENDING => "bending",
         evaluate::DIFFERENCE => "diff",
         evaluate::DIFFERENCE2 => "2nd diff",
         evaluate::MOTION => "motion",

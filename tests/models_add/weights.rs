@@ -80,6 +80,14 @@ impl Weights {
         more
     }
 
+    /// With a float32 tensor of one value.
+    pub fn with_value(&self, name: &str, dims: Vec<usize>, value: f32) -> Self {
+        let mut more = self.with(name, dims);
+        let bytes = &mut more.0.get_mut(name).unwrap().2;
+        *bytes = value.to_le_bytes().repeat(bytes.len() / 4);
+        more
+    }
+
     /// With zeros at these places of a float32 tensor.
     pub fn with_zeros(&self, name: &str, places: std::ops::Range<usize>) -> Self {
         let mut changed = self.clone();

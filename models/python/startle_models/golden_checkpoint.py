@@ -2,7 +2,7 @@
 
     python -m startle_models.golden_checkpoint --out tests/data/checkpoints
 
-`vjepa2`, `dinov2`, `dinov3`: random weights in the layouts of `VJEPA2Model`, `Dinov2Model` and `DINOv3ViTModel`, and
+`vjepa2`, `dinov2`, `dinov3` and those with gated perceptrons (`-gated`): random weights in the layouts of `VJEPA2Model`, `Dinov2Model` and `DINOv3ViTModel`, and
 `expected.json`: the surprise of the self-test clip by those classes. Of V-JEPA 2 the context is encoded alone and the mask
 token is 0; a head of the encoder has 14 features, of which 12 turn, one of the predictor 9, of which 6 do. Of the encoders of
 pictures the layer-normed features are expected to go on in a straight line; DINOv2's positions are interpolated.
@@ -50,15 +50,20 @@ def image_models() -> dict[str, tuple[torch.nn.Module, int]]:
     """Encoders of pictures by name, no parameter at a special value, and how many of their tokens are no patches."""
     from transformers import Dinov2Config, Dinov2Model, DINOv3ViTConfig, DINOv3ViTModel
 
+    def drawn(*models):
+        for model, _ in models:
+            for name, parameter in model.named_parameters():
+                noise = torch.randn_like(parameter) * 0.2
+                one = ("norm" in name or "scale" in name) and not name.endswith("bias")
+                parameter.data = noise + 1.0 if one else noise
+            model.eval().requires_grad_(False)
+        return models
+
     torch.manual_seed(SEED)
-    models = {"dinov2": (Dinov2Model(Dinov2Config(**DINOV2)), 1), "dinov3": (DINOv3ViTModel(DINOv3ViTConfig(**DINOV3)), 3)}
-    for model, _ in models.values():
-        for name, parameter in model.named_parameters():
-            noise = torch.randn_like(parameter) * 0.2
-            one = ("norm" in name or "scale" in name) and not name.endswith("bias")
-            parameter.data = noise + 1.0 if one else noise
-        model.eval().requires_grad_(False)
-    return models
+    plain = drawn((Dinov2Model(Dinov2Config(**DINOV2)), 1), (DINOv3ViTModel(DINOv3ViTConfig(**DINOV3)), 3))
+    gates = ({"use_swiglu_ffn": True}, {"use_gated_mlp": True, "hidden_act": "silu"})
+    gated = drawn((Dinov2Model(Dinov2Config(**DINOV2 | gates[0])), 1), (DINOv3ViTModel(DINOv3ViTConfig(**DINOV3 | gates[1])), 3))
+    return dict(zip(("dinov2", "dinov3", "dinov2-gated", "dinov3-gated"), (*plain, *gated)))
 
 
 @torch.no_grad()

@@ -27,8 +27,9 @@ use std::path::{Path, PathBuf};
 /// Measure a model on a dataset of possible and impossible videos, beside controls that know no physics.
 ///
 /// The controls are random weights of the same shape, a copy of the last features, first and second difference of the
-/// pixels, and motion energy; all go through the same statistic as the model. What is scored is kept in cases.jsonl as
-/// it is done, so that an interrupted run can go on with --resume.
+/// pixels, and motion energy; with an encoder of pictures also how the path of its features turns and bends. All go
+/// through the same statistic as the model. What is scored is kept in cases.jsonl as it is done, so that an interrupted
+/// run can go on with --resume.
 #[derive(Debug, Args)]
 pub struct EvaluateArgs {
     /// The dataset's folder; of the layout `pairs` also the list of labels itself.
@@ -65,6 +66,9 @@ pub struct EvaluateArgs {
     /// Leave the random weights out.
     #[arg(long, conflicts_with = "random")]
     pub no_random: bool,
+    /// Another bundle on the same clips, measured beside the model (same pixels and times; its tokens may be others).
+    #[arg(long, value_name = "BUNDLE")]
+    pub beside: Option<String>,
     /// No progress bar; errors and the result only.
     #[arg(long, short)]
     pub quiet: bool,
@@ -246,7 +250,7 @@ fn score(
     let job = Job {
         path: input.to_string(),
         sha256: None,
-        open: setup.opener(&input, options),
+        open: setup.opener(&input, options, setup.longer_by(case)?),
         detection: setup.detection.clone(),
         baseline: setup.baseline.as_ref(),
         config: setup.config.clone(),

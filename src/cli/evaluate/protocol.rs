@@ -6,6 +6,7 @@ use clap::Args;
 use startle::clip::{ClipSpec, Counted};
 use startle::dataset::{ModelFacts, Pixels, Protocol, differences};
 use startle::evaluate::{Case, TIES_WRONG};
+use startle::media::Step;
 use startle::media::ffmpeg::ColourRule;
 use startle::model::manifest::{Manifest, Precision};
 use startle::pipeline::Open;
@@ -24,7 +25,8 @@ pub struct ProtocolArgs {
     #[arg(long, requires = "protocol")]
     pub any_crop: bool,
     /// With --protocol: how pictures become pixels, startle (colours converted exactly, antialiased) or paper (as the
-    /// published code does, ties included: plain swscale colours, plain bilinear resize, nothing rounded).
+    /// published code does, ties included: plain swscale colours, plain bilinear resize, nothing rounded; of an
+    /// inflevel pair the longer video begins later).
     #[arg(long, requires = "protocol", value_name = "RULE", value_parser = clap::value_parser!(Pixels))]
     pub pixels: Option<Pixels>,
 }
@@ -56,6 +58,28 @@ pub fn source_fps(cases: &[Case], stop: &Stop) -> Result<f64> {
     Err(Error::input(input.to_string(), "does not state its frame rate, which --protocol needs to count by"))
 }
 
+/// The video that each is matched with, by id, where the pair's lengths are made equal as in the published code.
+pub fn partners(args: &ProtocolArgs, cases: &[Case]) -> BTreeMap<String, Case> {
+    if !args.protocol.is_some_and(|protocol| protocol.aligned(args.pixels())) {
+        return BTreeMap::new();
+    }
+    let partner = |case: &Case| cases.iter().find(|other| other.pair == case.pair && other.id != case.id).cloned();
+    cases.iter().filter_map(|case| Some((case.id.clone(), partner(case)?))).collect()
+}
+
+/// Frames of a video.
+pub fn frames(case: &Case, stop: &Stop) -> Result<u64> {
+    let mut source = opener(&input(&case.input)?, open_options(case, stop))()?;
+    let mut count = 0;
+    loop {
+        match source.next_step()? {
+            Step::Frame { .. } => count += 1,
+            Step::Gap { .. } => {}
+            Step::End => return Ok(count),
+        }
+    }
+}
+
 /// Makes the model's clips those of the protocol, if there is one.
 pub fn apply(args: &ProtocolArgs, source_fps: Option<f64>, model: &mut Model) -> Result<()> {
     let (Some(protocol), Some(fps)) = (&args.protocol, source_fps) else { return Ok(()) };
@@ -70,6 +94,9 @@ pub fn record(args: &ProtocolArgs, model: &Model, settings: &mut BTreeMap<String
     settings.insert("protocol".into(), protocol.describe(model.spec()));
     settings.insert("protocol differs".into(), differences(protocol, model.spec(), args.pixels(), facts));
     settings.insert("pixels".into(), args.pixels().describe().into());
+    if protocol.aligned(args.pixels()) {
+        settings.insert("alignment".into(), "of a pair, the longer video without its first frames".into());
+    }
     if args.pixels() == Pixels::Paper {
         settings.insert("ties".into(), TIES_WRONG.into());
     }
@@ -83,8 +110,8 @@ fn facts(manifest: &Manifest) -> ModelFacts {
     }
 }
 
-/// Takes frames as the protocol does. A video whose rate is not the dataset's is refused: its seconds would be wrong.
-pub fn counted<'a>(open: Open<'a>, protocol: &'a Protocol, clips: &'a ClipSpec) -> Open<'a> {
+/// Takes frames as the protocol does, without the `first` ones. A video whose rate is not the dataset's is refused: its seconds would be wrong.
+pub fn counted<'a>(open: Open<'a>, protocol: &'a Protocol, clips: &'a ClipSpec, first: u64) -> Open<'a> {
     Box::new(move || {
         let source = open()?;
         let (own, due) = (source.info().nominal_fps, clips.model_fps * f64::from(protocol.step));
@@ -92,6 +119,6 @@ pub fn counted<'a>(open: Open<'a>, protocol: &'a Protocol, clips: &'a ClipSpec) 
             let reason = format!("has {own:.3} frames a second, the dataset's first video has {due:.3}");
             return Err(Error::input(format!("--protocol {}", protocol.name), reason));
         }
-        Ok(Box::new(Counted::new(source, clips, protocol.step, protocol.limit)))
+        Ok(Box::new(Counted::new(source, clips, protocol.step, protocol.limit).after(first)))
     })
 }

@@ -8,8 +8,8 @@ use super::{EvaluateArgs, Failure, protocol, with_failures};
 use indicatif::ProgressBar;
 use sha2::{Digest, Sha256};
 use startle::clip::Clip;
-use startle::dataset::{Footings, Hearing, Panel};
-use startle::evaluate::{COPY, Case, RANDOM};
+use startle::dataset::{Footings, Hearing, Panel, same_clips};
+use startle::evaluate::{COPY, Case, OTHER, RANDOM};
 use startle::media::ffmpeg::OpenOptions;
 use startle::media::open::{Input, expand};
 use startle::model::WindowErrors;
@@ -37,7 +37,10 @@ pub struct Setup<'a> {
     pub config: RunConfig,
     pub stop: Stop,
     model: Model,
-    random: Option<Model>,
+    /// Random weights and another model, where there are some.
+    others: Vec<(&'static str, Model)>,
+    /// The video that each is matched with, by id; empty where their lengths do not matter.
+    partners: BTreeMap<String, Case>,
     normal: Vec<Input>,
     /// What the numbers depend on.
     settings: BTreeMap<String, String>,
@@ -56,6 +59,11 @@ impl<'a> Setup<'a> {
         let bundled = model.bundle().filter(|_| args.paper.protocol.is_none()).and_then(ModelBundle::baseline_path);
         let (baseline, origin) = startle::engine::baseline(&args.detection.baseline, bundled, &key)?;
         let (random, random_words) = random(args, footage, &model, jobs)?;
+        let other = args.beside.as_deref().map(|name| shelf::find(name, &shelf::search_path())).transpose()?;
+        let other = other.map(|folder| beside(args, footage, &model, (&folder, jobs))).transpose()?;
+        let other_words = other.as_ref().map(|other| (OTHER.to_owned(), words(other)));
+        let others = [(RANDOM, random), (OTHER, other)];
+        let others = others.into_iter().filter_map(|(name, chosen)| chosen.map(|chosen| (name, chosen))).collect();
         let normal = expand(&args.normal)?;
         let name = model.bundle().map_or_else(|| args.model.model.clone(), |bundle| bundle.manifest().name.clone());
         let origin = baseline.as_ref().map_or(origin.clone(), |b| format!("{origin}: {}", b.source()));
@@ -74,17 +82,25 @@ impl<'a> Setup<'a> {
             ("events", format!("{}, merged within {}", args.detection.asked(), detection.watch.merge)),
         ];
         let mut settings: BTreeMap<String, String> = settings.map(|(name, value)| (name.to_owned(), value)).into();
+        settings.extend(other_words);
         protocol::record(&args.paper, &model, &mut settings);
         let config = config(args, &model, &detection, origin);
         let out = args.out.clone().unwrap_or_else(|| default_out(&args.root));
-        Ok(Self { args, jobs, out, detection, baseline, config, stop: stop.clone(), model, random, normal, settings })
+        let (partners, stop) = (protocol::partners(&args.paper, cases), stop.clone());
+        Ok(Self { args, jobs, out, detection, baseline, config, stop, model, others, partners, normal, settings })
     }
 
-    /// Opens a video as the protocol, if there is one, takes frames from it.
-    pub fn opener<'i>(&'i self, input: &'i Input, options: OpenOptions) -> Open<'i> {
+    /// Frames that a video has more than the one it is matched with, where the protocol drops them.
+    pub fn longer_by(&self, case: &Case) -> Result<u64> {
+        let Some(partner) = self.partners.get(&case.id) else { return Ok(0) };
+        Ok(protocol::frames(case, &self.stop)?.saturating_sub(protocol::frames(partner, &self.stop)?))
+    }
+
+    /// Opens a video as the protocol, if there is one, takes frames from it, without the `first` ones.
+    pub fn opener<'i>(&'i self, input: &'i Input, options: OpenOptions, first: u64) -> Open<'i> {
         let open = opener(input, OpenOptions { colours: self.args.paper.colours(), ..options });
         match &self.args.paper.protocol {
-            Some(protocol) => protocol::counted(open, protocol, self.model.spec()),
+            Some(protocol) => protocol::counted(open, protocol, self.model.spec(), first),
             None => open,
         }
     }
@@ -110,7 +126,8 @@ impl<'a> Setup<'a> {
 
     /// The model and its controls, with sessions of their own.
     pub fn panel(&self) -> Result<Panel> {
-        Panel::new(self.model.scorer()?, self.random.as_ref().map(Model::scorer).transpose()?)
+        let others = self.others.iter().map(|(name, chosen)| Ok((*name, chosen.scorer()?))).collect::<Result<_>>()?;
+        Panel::new(self.model.scorer()?, others)
     }
 
     /// The footing of each scorer from the normal videos; none without such videos.
@@ -119,17 +136,17 @@ impl<'a> Setup<'a> {
             return Ok(Footings::new());
         }
         let mut panel = self.panel()?;
-        let spec = panel.spec().clone();
+        let specs = panel.specs();
         let mut learners: BTreeMap<&'static str, Learner> = BTreeMap::new();
         for (index, input) in self.normal.iter().enumerate() {
             bar.set_message(format!("normal video {} of {}", index + 1, self.normal.len()));
             let options = OpenOptions { stop: self.stop.clone(), ..OpenOptions::default() };
             let hear = |name: &'static str, clip: &Clip, errors: &WindowErrors| {
-                learners.entry(name).or_insert_with(|| Learner::new(&spec)).push(index, clip, errors);
+                learners.entry(name).or_insert_with(|| Learner::new(&specs[name])).push(index, clip, errors);
             };
             let mut hearing = Hearing::new(&mut panel, hear);
             let batch = self.model.batch();
-            score_windows(self.opener(input, options), &mut hearing, batch, &self.stop, |_, _, _| {})?;
+            score_windows(self.opener(input, options, 0), &mut hearing, batch, &self.stop, |_, _, _| {})?;
         }
         if learners.is_empty() {
             return Err(Error::Config("--normal: none of the videos is as long as the model's clip".into()));
@@ -169,14 +186,30 @@ fn random(
             folder
         }
     };
+    let chosen = beside(args, footage, model, (&folder, jobs))?;
+    let words = words(&chosen);
+    Ok((Some(chosen), words))
+}
+
+/// The bundle in a folder, as it takes the model's clips.
+fn beside(
+    args: &EvaluateArgs,
+    footage: Option<f64>,
+    model: &Model,
+    (folder, jobs): (&Path, usize),
+) -> Result<Model> {
     let named = ModelArgs { model: folder.to_string_lossy().into_owned(), ..args.model.clone() };
     let mut chosen = named.choose(jobs)?;
     protocol::apply(&args.paper, footage, &mut chosen)?;
-    if chosen.spec() != model.spec() {
+    if !same_clips(chosen.spec(), model.spec()) {
         return Err(Error::bundle(folder, "takes other clips than the model, so it is no control for it"));
     }
-    let words = chosen.bundle().map_or_else(String::new, |b| format!("{} {}", b.manifest().name, b.sha256()));
-    Ok((Some(chosen), words))
+    Ok(chosen)
+}
+
+/// A bundle's name and contents.
+fn words(chosen: &Model) -> String {
+    chosen.bundle().map_or_else(String::new, |b| format!("{} {}", b.manifest().name, b.sha256()))
 }
 
 /// What the settings say of the footing: the videos' names and contents, in short.

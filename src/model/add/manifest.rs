@@ -1,10 +1,11 @@
 //! `bundle.toml` and the model card of a bundle that startle makes.
 
-use super::AddOptions;
+use super::{AddOptions, Change};
 use crate::clip::ResizeRule;
 use crate::error::{Error, Result};
 use crate::model::bundle::{FORMAT, MANIFEST, sha256_file};
 use crate::model::checkpoint::Checkpoint;
+use crate::model::manifest::Precision;
 use crate::model::networks::{Facts, Made};
 use crate::model::onnx::proto::OPSET;
 use serde_json::{Value, json};
@@ -12,12 +13,20 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 const CARD: &str = "README.md";
-/// Seed and tolerance of the self-test, those of the Python exporter for float32 (`startle_models.parity.LIMITS`).
-const TEST_SEED: u32 = 1;
-const TOLERANCE: f64 = 1e-4;
+/// Seed of the self-test.
+pub(super) const TEST_SEED: u32 = 1;
 /// Mean and standard deviation of red, green and blue over `ImageNet`, on which every V-JEPA was trained.
 const MEAN: [f64; 3] = [0.485, 0.456, 0.406];
 const STD: [f64; 3] = [0.229, 0.224, 0.225];
+
+/// Tolerance of the self-test, that of the Python exporter (`startle_models.parity.LIMITS`).
+const fn tolerance(precision: Precision) -> f64 {
+    match precision {
+        Precision::Fp32 => 1e-4,
+        Precision::Fp16 => 5e-3,
+        Precision::Bf16 | Precision::Int8 => 2e-2,
+    }
+}
 
 /// The manifest but for what the graphs give.
 pub(super) struct Draft {
@@ -51,13 +60,13 @@ impl Draft {
             "description": c.description,
             "source": format!("{}: {}", options.origin, parts_of_source.join("; ")),
             "license": options.license.as_deref().unwrap_or("not stated; see the source of the weights"),
-            "precision": "fp32",
+            "precision": options.precision.name(),
             "opset": OPSET,
             "clip": clip(c, options),
             "preprocess": preprocess(checkpoint, c, options)?,
             "features": {"dim": c.dim},
             "graphs": graphs,
-            "self_test": {"seed": TEST_SEED, "tolerance_rel": TOLERANCE, "frames": c.test_slots * c.tubelet},
+            "self_test": {"seed": TEST_SEED, "tolerance_rel": tolerance(options.precision), "frames": c.test_slots * c.tubelet},
         });
         if let Some(architecture) = &c.architecture {
             manifest["architecture"] = json!({"model": architecture});
@@ -69,15 +78,16 @@ impl Draft {
         Ok(Self { manifest, test_context: (c.test_slots - 1) * c.tubelet, card })
     }
 
-    /// Writes the card and the manifest, by which the self-test must give `surprise`.
+    /// Writes the card and the manifest, by which the self-test must give `surprise`; `change` is what the precision does.
     ///
     /// # Errors
     /// [`Error::Output`] when that fails.
-    pub fn write(&self, folder: &Path, surprise: f64) -> Result<()> {
+    pub fn write(&self, folder: &Path, surprise: f64, change: Option<&Change>) -> Result<()> {
         let put = |name: &str, text: &str| {
             std::fs::write(folder.join(name), text).map_err(|error| Error::output(folder.join(name), error))
         };
-        put(CARD, &self.card)?;
+        let change = change.map_or_else(String::new, |change| format!("\n{}.\n", change.describe()));
+        put(CARD, &format!("{}{change}", self.card))?;
         let mut manifest = self.manifest.clone();
         manifest["self_test"]["surprise"] = json!([{"context": self.test_context, "value": surprise}]);
         manifest["card"] = json!({"file": CARD, "sha256": hash(folder, CARD)?});

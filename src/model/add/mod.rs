@@ -6,13 +6,16 @@
 //! and they gave finite numbers; a failure leaves nothing behind.
 
 mod manifest;
+mod precision;
 
 use self::manifest::Draft;
+pub use self::precision::Change;
 use super::bundle::{MANIFEST, ModelBundle};
 use super::checkpoint::Checkpoint;
+use super::manifest::Precision;
 use super::mask_token::MaskToken;
 use super::network::internal;
-use super::networks::{self, Made};
+use super::networks::{self, Asked, Made, Numbers};
 use super::ort::{RuntimeOptions, verify};
 use crate::clip::ResizeRule;
 use crate::error::{Error, Result};
@@ -45,8 +48,17 @@ pub struct AddOptions {
     pub resize: Option<ResizeRule>,
     /// The mask token that the predictor asks with.
     pub mask_token: Option<usize>,
+    /// Of products of matrices and of attention.
+    pub precision: Precision,
     /// Replace a bundle of this name.
     pub force: bool,
+}
+
+impl AddOptions {
+    fn asked(&self) -> Asked {
+        let numbers = precision::half(self.precision).map_or(Numbers::Fp32, Numbers::Half);
+        Asked { crop: self.crop, mask_token: self.mask_token, numbers }
+    }
 }
 
 /// A bundle that was made.
@@ -62,6 +74,8 @@ pub struct Added {
     pub tensors: usize,
     /// The mask token.
     pub mask_token: Option<MaskToken>,
+    /// What its precision does, where that is not float32.
+    pub change: Option<Change>,
 }
 
 /// Makes a bundle.
@@ -79,25 +93,39 @@ pub fn add(checkpoint: &Checkpoint, options: &AddOptions, runtime: &RuntimeOptio
         let reason = "is there already; `startle models remove` it, name another one with --name, or give --force";
         return Err(Error::bundle(folder, reason));
     }
-    let made = networks::make(checkpoint, options.crop, options.mask_token)?;
+    if options.precision == Precision::Int8 {
+        return Err(Error::Config("--precision int8: only the Python exporter makes that (models/README.md)".into()));
+    }
+    let made = networks::make(checkpoint, options.asked())?;
     let fail = |error| Error::output(&options.into, error);
     std::fs::create_dir_all(&options.into).map_err(fail)?;
     let work =
         tempfile::Builder::new().prefix(&format!(".{}.", options.name)).tempdir_in(&options.into).map_err(fail)?;
     let copied = put(&made, checkpoint, work.path())?;
     let draft = Draft::new(checkpoint, options, &made, work.path())?;
-    // What the graphs give is not known yet; loading asks for a figure.
-    draft.write(work.path(), 1.0)?;
-    let (outcome, _) = verify(&ModelBundle::load(work.path())?, runtime)?;
-    let [figure] = &outcome.0[..] else { return Err(internal("the self-test has one context".into())) };
-    draft.write(work.path(), figure.found)?;
+    let change = precision::compare(checkpoint, options, runtime)?;
+    let tested = match change {
+        // No graph of this precision can be loaded here.
+        Some(change) if change.emulated && options.precision == Precision::Bf16 => change.tested,
+        _ => tested(&draft, work.path(), runtime)?,
+    };
+    draft.write(work.path(), tested, change.as_ref())?;
     open_to_all(work.path()).map_err(fail)?;
     if folder.exists() {
         remove(&folder)?;
     }
     std::fs::rename(work.keep(), &folder).map_err(|error| Error::output(&folder, error))?;
     let weights = made.tensors.values().map(|stored| stored.place.length).sum();
-    Ok(Added { folder, weights, copied, tensors: made.tensors.len(), mask_token: made.mask_token })
+    Ok(Added { folder, weights, copied, tensors: made.tensors.len(), mask_token: made.mask_token, change })
+}
+
+/// The surprise of the self-test.
+fn tested(draft: &Draft, folder: &Path, runtime: &RuntimeOptions) -> Result<f64> {
+    // What the graphs give is not known yet; loading asks for a figure.
+    draft.write(folder, 1.0, None)?;
+    let (outcome, _) = verify(&ModelBundle::load(folder)?, runtime)?;
+    let [figure] = &outcome.0[..] else { return Err(internal("the self-test has one context".into())) };
+    Ok(figure.found)
 }
 
 /// Removes a bundle: the files that its manifest names, and the folder if nothing else is in it. Gives the bytes of the

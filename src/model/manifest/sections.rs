@@ -1,14 +1,17 @@
 //! The sections of `bundle.toml`.
 
 use crate::clip::{ClipSpec, ResizeRule};
+use crate::error::{Error, Result};
 use crate::model::jepa::Widths;
 use serde::{Deserialize, Serialize};
+use std::str::FromStr;
 
 /// Precision of weights.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
     /// 32-bit floats.
+    #[default]
     Fp32,
     /// 16-bit floats (IEEE half).
     Fp16,
@@ -16,6 +19,16 @@ pub enum Precision {
     Bf16,
     /// 8-bit integers in the matrix products.
     Int8,
+}
+
+impl FromStr for Precision {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let all = [Self::Fp32, Self::Fp16, Self::Bf16, Self::Int8];
+        let known = all.into_iter().find(|precision| precision.name() == text);
+        known.ok_or_else(|| Error::Config(format!("`{text}` is no precision; there are fp32, fp16, bf16 and int8")))
+    }
 }
 
 impl Precision {

@@ -3,82 +3,56 @@
 //! Its table of positions is interpolated (bicubic) where the picture has another size than it was trained with, as there.
 
 use super::image::{self, Counts, Pictures};
-use super::net::{Kind, Net};
-use super::{Made, linear, norm};
-use crate::error::{Error, Result};
-use crate::model::checkpoint::{Checkpoint, Shapes, Tensors};
+use super::net::{Act, Net};
+use super::{Asked, Made, linear, norm, picture_config};
+use crate::error::Result;
+use crate::model::checkpoint::{Checkpoint, Shapes};
 use crate::model::onnx::proto;
 use crate::model::onnx::{Builder, Value};
 use serde::Deserialize;
+use serde_json::json;
 
 /// The architecture's name in `config.json`.
 pub(super) const MODEL_TYPE: &str = "dinov2";
 
 const PATCH: &str = "embeddings.patch_embeddings.projection";
+/// First and last layer of a perceptron, without and with a gate.
+const PLAIN: (&str, &str) = ("fc1", "fc2");
+const GATED: (&str, &str) = ("weights_in", "weights_out");
 const POSITIONS: &str = "embeddings.position_embeddings";
 /// Of torch's bicubic interpolation.
 const CUBIC: f32 = -0.75;
 
-/// The fields of `Dinov2Config` that matter here, with its defaults.
+/// The fields of `Dinov2Config` that other encoders do not have.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(default)]
-struct Config {
-    image_size: usize,
-    patch_size: usize,
-    num_channels: usize,
-    hidden_size: usize,
-    num_attention_heads: usize,
-    num_hidden_layers: usize,
+struct Own {
     mlp_ratio: f64,
-    layer_norm_eps: f32,
     qkv_bias: bool,
-    hidden_act: String,
     use_swiglu_ffn: bool,
     use_mask_token: bool,
 }
 
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            image_size: 224,
-            patch_size: 14,
-            num_channels: 3,
-            hidden_size: 768,
-            num_attention_heads: 12,
-            num_hidden_layers: 12,
-            mlp_ratio: 4.0,
-            layer_norm_eps: 1e-6,
-            qkv_bias: true,
-            hidden_act: "gelu".into(),
-            use_swiglu_ffn: false,
-            use_mask_token: true,
-        }
-    }
+type Config = picture_config::Config<Own>;
+
+/// Those of `Dinov2Config`.
+fn defaults() -> serde_json::Value {
+    json!({
+        "image_size": 224, "patch_size": 14, "num_channels": 3, "hidden_size": 768, "num_attention_heads": 12,
+        "num_hidden_layers": 12, "layer_norm_eps": 1e-6, "hidden_act": "gelu",
+        "mlp_ratio": 4.0, "qkv_bias": true, "use_swiglu_ffn": false, "use_mask_token": true,
+    })
 }
 
 impl Config {
-    /// From `config.json`.
-    ///
-    /// # Errors
-    /// [`Error::Config`] when it is of a kind that is not written here.
-    fn read(json: &serde_json::Value) -> Result<Self> {
-        let fail = |reason: String| Error::Config(format!("config.json: {reason}"));
-        let config: Self = serde_json::from_value(json.clone()).map_err(|error| fail(error.to_string()))?;
-        super::check_image(&config.hidden_act, (config.num_channels, config.patch_size)).map_err(fail)?;
-        super::check_heads(config.hidden_size, config.num_attention_heads).map_err(fail)?;
-        if config.use_swiglu_ffn {
-            return Err(fail("use_swiglu_ffn: the giant DINOv2 is not among what startle writes".into()));
-        }
-        Ok(config)
-    }
-
-    const fn kind(&self) -> Kind {
-        Kind { width: self.hidden_size, heads: self.num_attention_heads, epsilon: self.layer_norm_eps }
-    }
-
     /// Patches along the side of the picture that the positions were trained for.
     const fn trained_grid(&self) -> usize {
         self.image_size / self.patch_size
+    }
+
+    /// Features inside a perceptron; two thirds of them, in whole eights, where there is a gate.
+    fn inner(&self) -> usize {
+        let inner = (self.hidden_size as f64 * self.own.mlp_ratio) as usize;
+        if self.own.use_swiglu_ffn { (inner * 2 / 3).next_multiple_of(8) } else { inner }
     }
 }
 
@@ -86,20 +60,22 @@ impl Config {
 ///
 /// # Errors
 /// As [`super::make`].
-pub(super) fn make(checkpoint: &Checkpoint, crop: Option<u32>) -> Result<Made> {
-    let config = Config::read(&checkpoint.config)?;
-    let pictures = Pictures::of(checkpoint, crop, (config.image_size, config.patch_size))?;
+pub(super) fn make(checkpoint: &Checkpoint, asked: Asked) -> Result<Made> {
+    let config = Config::read(&checkpoint.config, defaults())?;
+    config.act(&[Act::Gelu])?;
+    let pictures = Pictures::of(checkpoint, asked.crop, (config.image_size, config.patch_size))?;
     let tensors = checkpoint.exactly(&expected(&config), str::to_owned)?;
-    let graph = encoder(&config, &tensors, pictures);
+    let graph = encoder(&config, Net::new(&tensors, asked.numbers), pictures);
     Ok(image::made(pictures, (config.kind(), config.num_hidden_layers), "`transformers.Dinov2Model`", (tensors, graph)))
 }
 
 /// Every tensor's name and sizes.
 fn expected(config: &Config) -> Shapes {
     let (c, width, mut shapes) = (config, config.hidden_size, Shapes::new());
-    let inner = (width as f64 * c.mlp_ratio) as usize;
+    let (inner, gated) = (c.inner(), c.own.use_swiglu_ffn);
+    let (first, last) = if gated { GATED } else { PLAIN };
     shapes.insert("embeddings.cls_token".into(), vec![1, 1, width]);
-    if c.use_mask_token {
+    if c.own.use_mask_token {
         shapes.insert("embeddings.mask_token".into(), vec![1, width]);
     }
     shapes.insert(POSITIONS.into(), vec![1, c.trained_grid() * c.trained_grid() + 1, width]);
@@ -110,11 +86,11 @@ fn expected(config: &Config) -> Shapes {
         norm(&mut shapes, &format!("{layer}.norm1"), width);
         norm(&mut shapes, &format!("{layer}.norm2"), width);
         for part in ["query", "key", "value"] {
-            linear(&mut shapes, &format!("{layer}.attention.attention.{part}"), (width, width), c.qkv_bias);
+            linear(&mut shapes, &format!("{layer}.attention.attention.{part}"), (width, width), c.own.qkv_bias);
         }
         linear(&mut shapes, &format!("{layer}.attention.output.dense"), (width, width), true);
-        linear(&mut shapes, &format!("{layer}.mlp.fc1"), (width, inner), true);
-        linear(&mut shapes, &format!("{layer}.mlp.fc2"), (inner, width), true);
+        linear(&mut shapes, &format!("{layer}.mlp.{first}"), (width, if gated { 2 * inner } else { inner }), true);
+        linear(&mut shapes, &format!("{layer}.mlp.{last}"), (inner, width), true);
         for scale in ["layer_scale1", "layer_scale2"] {
             shapes.insert(format!("{layer}.{scale}.lambda1"), vec![width]);
         }
@@ -124,9 +100,8 @@ fn expected(config: &Config) -> Shapes {
 }
 
 /// `pixel_values [B, T, 3, S, S]`, normalised → `tokens [B, T · grid², D]` of the patches, the last layer norm included.
-fn encoder(config: &Config, tensors: &Tensors, pictures: Pictures) -> Vec<u8> {
+fn encoder(config: &Config, mut net: Net<'_>, pictures: Pictures) -> Vec<u8> {
     let (c, kind) = (config, config.kind());
-    let mut net = Net::new(tensors);
     let (patches, counts) = image::embedded(&mut net, pictures, PATCH, kind.width);
     let (first, places) = positions(&mut net, c, pictures.grid());
     let token = net.weight("embeddings.cls_token");
@@ -136,7 +111,7 @@ fn encoder(config: &Config, tensors: &Tensors, pictures: Pictures) -> Vec<u8> {
     let x = net.g.concat(&[&token, &patches], 1);
     let mut x = net.joined(&x, kind.width);
     for index in 0..c.num_hidden_layers {
-        x = layer(&mut net, &format!("encoder.layer.{index}"), &x, &counts, kind);
+        x = layer(&mut net, &format!("encoder.layer.{index}"), &x, &counts, c);
     }
     net.g.part("encoder");
     x = net.norm("layernorm", &x, kind.epsilon);
@@ -166,7 +141,8 @@ fn positions(net: &mut Net<'_>, c: &Config, grid: usize) -> (Value, Value) {
     (first, places)
 }
 
-fn layer(net: &mut Net<'_>, name: &str, x: &Value, counts: &Counts, kind: Kind) -> Value {
+fn layer(net: &mut Net<'_>, name: &str, x: &Value, counts: &Counts, c: &Config) -> Value {
+    let kind = c.kind();
     net.g.part(name);
     let normed = net.norm(&format!("{name}.norm1"), x, kind.epsilon);
     let part = |part: &str| format!("{name}.attention.attention.{part}");
@@ -175,6 +151,19 @@ fn layer(net: &mut Net<'_>, name: &str, x: &Value, counts: &Counts, kind: Kind) 
     let found = net.linear(&format!("{name}.attention.output.dense"), &found);
     let x = image::residual(net, x, &format!("{name}.layer_scale1.lambda1"), &found);
     let normed = net.norm(&format!("{name}.norm2"), &x, kind.epsilon);
-    let inner = net.perceptron((&format!("{name}.mlp.fc1"), &format!("{name}.mlp.fc2")), &normed);
+    let inner = perceptron(net, &format!("{name}.mlp"), &normed, c);
     image::residual(net, &x, &format!("{name}.layer_scale2.lambda1"), &inner)
+}
+
+/// With a gate (`SwiGLU`, as the giant model has it) its first layer gives the gate and what it lets through, one after the
+/// other.
+fn perceptron(net: &mut Net<'_>, name: &str, x: &Value, c: &Config) -> Value {
+    let (first, last) = if c.own.use_swiglu_ffn { GATED } else { PLAIN };
+    let (first, last, inner) = (format!("{name}.{first}"), format!("{name}.{last}"), c.inner() as i64);
+    if !c.own.use_swiglu_ffn {
+        return net.perceptron((&first, &last), x);
+    }
+    let both = net.linear(&first, x);
+    let (gate, through) = (net.g.range_of(&both, -1, 0..inner), net.g.range_of(&both, -1, inner..2 * inner));
+    net.gated(&last, (&gate, &through), Act::Silu)
 }

@@ -6,7 +6,7 @@
 //! h-th picture after it, features layer-normed without affine as the targets are.
 
 use super::net::{Attended, Kind, Net};
-use super::{FRAMES, Facts, Made};
+use super::{FRAMES, Facts, Made, Numbers};
 use crate::error::{Error, Result};
 use crate::model::checkpoint::{Checkpoint, Tensors};
 use crate::model::onnx::Value;
@@ -107,9 +107,7 @@ pub(super) fn embedded(net: &mut Net<'_>, of: Pictures, name: &str, width: usize
     let ordered = net.g.transpose(&split, &[0, 2, 4, 1, 3, 5]);
     let values = 3 * of.patch * of.patch;
     let flat = net.joined(&ordered, values);
-    let weight = net.weight_as(&format!("{name}.weight"), &[width, values]);
-    let bias = net.weight(&format!("{name}.bias"));
-    let x = net.g.affine(&flat, &weight, Some(&bias));
+    let x = net.linear_as(name, &flat, [width, values]);
     let x = net.windows_apart(&x, &pictures, width);
     (x, Counts { windows, pictures })
 }
@@ -148,7 +146,7 @@ pub(super) fn give_patches(net: &mut Net<'_>, x: &Value, first: usize, counts: &
 /// The predictor without weights, for tokens of `width` features and pictures of `area` tokens.
 pub(super) fn straight_on(width: usize, area: usize) -> Vec<u8> {
     let none = Tensors::new();
-    let mut net = Net::new(&none);
+    let mut net = Net::new(&none, Numbers::Fp32);
     let [batch, known, unknown] = ["batch", "context_tokens", "target_tokens"].map(Size::Free);
     let context = net.g.input("context", Element::F32, &[batch, known, Size::Is(width)]);
     let _ = net.g.input("context_pos", Element::I64, &[batch, known]);

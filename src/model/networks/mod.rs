@@ -10,16 +10,51 @@ mod dinov2;
 mod dinov3;
 mod image;
 mod net;
+mod picture_config;
 mod rotary;
 mod vjepa2;
 
 use super::checkpoint::{Checkpoint, Shapes, Tensors};
 use super::mask_token::MaskToken;
+use super::onnx::proto::Element;
 use crate::error::{Error, Result};
 use serde_json::Value;
 
 /// The family of encoders of single pictures.
 pub(super) const FRAMES: &str = "frames";
+
+/// In which numbers products of matrices and attention are computed. Residual sums, layer norms, rotations and activations
+/// are float32 always; weights stay as they are stored and are cast in the graph.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Numbers {
+    /// float32.
+    #[default]
+    Fp32,
+    /// A half.
+    Half(Element),
+    /// float32, operands and results rounded to a half: what it comes to, for processors that have no such products.
+    Rounded(Element),
+}
+
+impl Numbers {
+    /// The type of a product's operands; `None`: float32.
+    const fn element(self) -> Option<Element> {
+        match self {
+            Self::Half(element) => Some(element),
+            Self::Fp32 | Self::Rounded(_) => None,
+        }
+    }
+}
+
+/// What is wanted otherwise than the checkpoint has it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Asked {
+    /// Side of the picture, pixels.
+    pub crop: Option<u32>,
+    /// The mask token that the predictor asks with.
+    pub mask_token: Option<usize>,
+    pub numbers: Numbers,
+}
 
 /// A network as graphs, and what a bundle says of it.
 pub(super) struct Made {
@@ -62,20 +97,20 @@ pub(super) struct Facts {
     pub rows: Vec<(&'static str, String)>,
 }
 
-/// The network of a checkpoint; `crop` and `mask_token` are other ones than usual.
+/// The network of a checkpoint.
 ///
 /// # Errors
 /// [`Error::Config`] when it is of a kind that startle does not write, [`Error::Input`] when its tensors are not those
 /// that it promises.
-pub(super) fn make(checkpoint: &Checkpoint, crop: Option<u32>, mask_token: Option<usize>) -> Result<Made> {
+pub(super) fn make(checkpoint: &Checkpoint, asked: Asked) -> Result<Made> {
     match checkpoint.model_type() {
-        vjepa2::FAMILY => vjepa2::make(checkpoint, crop, mask_token),
-        dinov2::MODEL_TYPE | dinov3::MODEL_TYPE if mask_token.is_some() => Err(Error::Config(format!(
+        vjepa2::FAMILY => vjepa2::make(checkpoint, asked),
+        dinov2::MODEL_TYPE | dinov3::MODEL_TYPE if asked.mask_token.is_some() => Err(Error::Config(format!(
             "{}: --mask-token: an encoder of pictures asks with none; leave it out",
             checkpoint.folder().display()
         ))),
-        dinov2::MODEL_TYPE => dinov2::make(checkpoint, crop),
-        dinov3::MODEL_TYPE => dinov3::make(checkpoint, crop),
+        dinov2::MODEL_TYPE => dinov2::make(checkpoint, asked),
+        dinov3::MODEL_TYPE => dinov3::make(checkpoint, asked),
         other => Err(Error::Config(format!(
             "{}: model_type {other:?} in its config.json; startle writes bundles of {:?}, {:?} and {:?}. V-JEPA 1, 2.1 and \
              2-AC come as .pt files, for which there is the Python exporter (models/README.md)",
@@ -91,14 +126,6 @@ pub(super) fn make(checkpoint: &Checkpoint, crop: Option<u32>, mask_token: Optio
 fn check_heads(width: usize, heads: usize) -> Result<(), String> {
     if heads == 0 || width == 0 || !width.is_multiple_of(heads) || width / heads < 6 {
         return Err(format!("a width of {width} does not divide into {heads} heads of 6 features or more"));
-    }
-    Ok(())
-}
-
-/// Whether an encoder of pictures is of the kind that is written here.
-fn check_image(activation: &str, (channels, patch): (usize, usize)) -> Result<(), String> {
-    if channels != 3 || patch == 0 || activation != "gelu" {
-        return Err(format!("{channels} channels and activation {activation:?}; startle writes 3 and \"gelu\""));
     }
     Ok(())
 }

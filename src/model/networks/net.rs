@@ -2,15 +2,18 @@
 //!
 //! The residual stream is [windows · tokens, width]; only attention sees windows apart.
 
+use super::Numbers;
 use super::rotary::{Rotary, Table};
 use crate::model::checkpoint::Tensors;
-use crate::model::onnx::proto;
+use crate::model::onnx::proto::{self, Element};
 use crate::model::onnx::{Builder, Value};
+use serde::Deserialize;
 
 /// The graph and its weights.
 pub(super) struct Net<'a> {
     pub g: Builder,
     tensors: &'a Tensors,
+    numbers: Numbers,
 }
 
 /// What the layers of a network share.
@@ -31,6 +34,16 @@ impl Kind {
     }
 }
 
+/// Activation of a perceptron.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Act {
+    /// x·Φ(x).
+    Gelu,
+    /// x·σ(x).
+    Silu,
+}
+
 /// Queries, keys and values of a layer.
 pub(super) struct Attended<'v> {
     pub query: &'v Value,
@@ -40,12 +53,43 @@ pub(super) struct Attended<'v> {
 
 impl<'a> Net<'a> {
     /// With nothing in it yet.
-    pub fn new(tensors: &'a Tensors) -> Self {
-        Self { g: Builder::default(), tensors }
+    pub fn new(tensors: &'a Tensors, numbers: Numbers) -> Self {
+        Self { g: Builder::default(), tensors, numbers }
+    }
+
+    /// Float32 as an operand of a product.
+    fn narrow(&mut self, x: &Value) -> Value {
+        match self.numbers {
+            Numbers::Fp32 => x.clone(),
+            Numbers::Half(element) => self.g.cast(x, element),
+            Numbers::Rounded(element) => {
+                let rounded = self.g.cast(x, element);
+                self.g.cast(&rounded, Element::F32)
+            }
+        }
+    }
+
+    /// What a product gives as float32.
+    fn widen(&mut self, x: &Value) -> Value {
+        match self.numbers {
+            Numbers::Fp32 => x.clone(),
+            Numbers::Half(_) => self.g.cast(x, Element::F32),
+            Numbers::Rounded(_) => self.narrow(x),
+        }
+    }
+
+    /// A tensor of the checkpoint as an operand of a product; as it is stored, if it is stored so.
+    fn operand(&mut self, name: &str, dims: &[usize]) -> Value {
+        let stored = &self.tensors[name];
+        if let Some(element) = stored.element.filter(|element| Some(*element) == self.numbers.element()) {
+            return self.g.stored_as_is(name, element, dims, &stored.place);
+        }
+        let full = self.weight_as(name, dims);
+        self.narrow(&full)
     }
 
     /// A tensor of the checkpoint; the names are those that were checked. Sizes may be others with as many elements.
-    pub fn weight_as(&mut self, name: &str, dims: &[usize]) -> Value {
+    fn weight_as(&mut self, name: &str, dims: &[usize]) -> Value {
         let stored = &self.tensors[name];
         let element = stored.element.unwrap_or(proto::Element::F32);
         self.g.stored(name, element, dims, &stored.place)
@@ -69,19 +113,27 @@ impl<'a> Net<'a> {
 
     /// x·Wᵀ + b.
     pub fn linear(&mut self, name: &str, x: &Value) -> Value {
-        self.linear_in(name, x, None)
+        let dims = self.tensors[&format!("{name}.weight")].dims.clone();
+        self.linear_in(name, x, &dims, None)
+    }
+
+    /// As [`Net::linear`], of a weight that is stored in other sizes than [outputs, inputs].
+    pub fn linear_as(&mut self, name: &str, x: &Value, sizes: [usize; 2]) -> Value {
+        self.linear_in(name, x, &sizes, None)
     }
 
     /// As [`Net::linear`], with its outputs in the order `rows`.
-    fn linear_in(&mut self, name: &str, x: &Value, rows: Option<&[i64]>) -> Value {
+    fn linear_in(&mut self, name: &str, x: &Value, dims: &[usize], rows: Option<&[i64]>) -> Value {
         let bias = format!("{name}.bias");
-        let mut weight = self.weight(&format!("{name}.weight"));
-        let mut bias = self.tensors.contains_key(&bias).then(|| self.weight(&bias));
+        let mut weight = self.operand(&format!("{name}.weight"), dims);
+        let mut bias = self.tensors.contains_key(&bias).then(|| self.operand(&bias, &dims[..1]));
         if let Some(rows) = rows {
             weight = self.g.rows(&weight, rows);
             bias = bias.map(|bias| self.g.rows(&bias, rows));
         }
-        self.g.affine(x, &weight, bias.as_ref())
+        let x = self.narrow(x);
+        let product = self.g.affine(&x, &weight, bias.as_ref());
+        self.widen(&product)
     }
 
     /// A layer norm with the checkpoint's scale and offset.
@@ -105,13 +157,16 @@ impl<'a> Net<'a> {
     /// softmax(q·kᵀ/√d)·v over each window's tokens; all of it [windows, tokens, width], the result joined.
     pub fn attention(&mut self, of: &Attended<'_>, kind: Kind) -> Value {
         let heads = [proto::int("num_heads", kind.heads as i64)];
-        let found = self.g.contrib("MultiHeadAttention", &[of.query, of.key, of.value], &heads);
+        let [query, key, value] = [of.query, of.key, of.value].map(|x| self.narrow(x));
+        let found = self.g.contrib("MultiHeadAttention", &[&query, &key, &value], &heads);
+        let found = self.widen(&found);
         self.joined(&found, kind.width)
     }
 
     /// The linear layer `name` of x [windows · tokens, width], turned by the tokens' places: [windows, tokens, width].
     pub fn turned(&mut self, name: &str, x: &Value, (rotary, table): (&Rotary, &Table), kind: Kind) -> Value {
-        let product = self.linear_in(name, x, Some(&rotary.rows(kind.heads)));
+        let sizes = self.tensors[&format!("{name}.weight")].dims.clone();
+        let product = self.linear_in(name, x, &sizes, Some(&rotary.rows(kind.heads)));
         let sizes = self.g.integers(&[-1, kind.heads as i64, kind.head() as i64]);
         let shape = self.g.concat(&[&table.windows, &sizes], 0);
         let heads = self.g.reshape(&product, &shape);
@@ -124,5 +179,15 @@ impl<'a> Net<'a> {
         let inner = self.linear(first, x);
         let inner = self.g.gelu(&inner);
         self.linear(second, &inner)
+    }
+
+    /// `last`(act(a) · b), where a is the gate and b what it lets through.
+    pub fn gated(&mut self, last: &str, (gate, through): (&Value, &Value), act: Act) -> Value {
+        let open = match act {
+            Act::Gelu => self.g.gelu(gate),
+            Act::Silu => self.g.silu(gate),
+        };
+        let inner = self.g.mul(&open, through);
+        self.linear(last, &inner)
     }
 }

@@ -6,9 +6,9 @@
 
 use super::net::{Attended, Kind, Net};
 use super::rotary::{Rotary, Table};
-use super::{Facts, Made, linear, norm};
+use super::{Asked, Facts, Made, linear, norm};
 use crate::error::{Error, Result};
-use crate::model::checkpoint::{Checkpoint, Shapes, Tensors};
+use crate::model::checkpoint::{Checkpoint, Shapes};
 use crate::model::mask_token::MaskToken;
 use crate::model::onnx::Value;
 use crate::model::onnx::proto::{Element, Size};
@@ -102,14 +102,8 @@ impl Config {
                 c.in_chans, c.hidden_act
             )));
         }
-        for (width, heads) in [(c.hidden_size, c.num_attention_heads), (c.pred_hidden_size, c.pred_num_attention_heads)]
-        {
-            if heads == 0 || width == 0 || !width.is_multiple_of(heads) || width / heads < 6 {
-                return Err(fail(format!(
-                    "a width of {width} does not divide into {heads} heads of 6 features or more"
-                )));
-            }
-        }
+        super::check_heads(c.hidden_size, c.num_attention_heads).map_err(fail)?;
+        super::check_heads(c.pred_hidden_size, c.pred_num_attention_heads).map_err(fail)?;
         Ok(config)
     }
 
@@ -166,14 +160,17 @@ impl Config {
 ///
 /// # Errors
 /// As [`super::make`]; also when the mask token was never trained.
-pub(super) fn make(checkpoint: &Checkpoint, crop: Option<u32>, mask_token: Option<usize>) -> Result<Made> {
-    let config = Config::read(&checkpoint.config, crop)?;
+pub(super) fn make(checkpoint: &Checkpoint, asked: Asked) -> Result<Made> {
+    let config = Config::read(&checkpoint.config, asked.crop)?;
     let tensors = checkpoint.exactly(&expected(&config), rename)?;
     let values = checkpoint.values(&tensors[MASK_TOKENS])?;
-    let token = MaskToken::choose(mask_token.unwrap_or(0), &values, config.pred_hidden_size)
+    let token = MaskToken::choose(asked.mask_token.unwrap_or(0), &values, config.pred_hidden_size)
         .map_err(|reason| Error::Config(format!("{}: {reason}", checkpoint.folder().display())))?;
-    let graphs =
-        vec![("encoder", encoder(&config, &tensors)), ("predictor", predictor(&config, &tensors, token.index))];
+    let numbers = asked.numbers;
+    let graphs = vec![
+        ("encoder", encoder(&config, Net::new(&tensors, numbers))),
+        ("predictor", predictor(&config, Net::new(&tensors, numbers), token.index)),
+    ];
     Ok(Made { facts: config.facts(), tensors, mask_token: Some(token), graphs })
 }
 
@@ -214,10 +211,9 @@ fn rename(name: &str) -> String {
 }
 
 /// `pixel_values [B, T, 3, S, S]`, normalised → `tokens [B, T/tubelet · grid², D]`, the last layer norm included.
-fn encoder(config: &Config, tensors: &Tensors) -> Vec<u8> {
+fn encoder(config: &Config, mut net: Net<'_>) -> Vec<u8> {
     let (c, kind) = (config, config.encoder_kind());
     let side = Size::Is(c.crop_size);
-    let mut net = Net::new(tensors);
     let sizes = [Size::Free("batch"), Size::Free("frames"), Size::Is(c.in_chans), side, side];
     let pixels = net.g.input("pixel_values", Element::F32, &sizes);
     net.g.part("encoder.embeddings");
@@ -226,9 +222,7 @@ fn encoder(config: &Config, tensors: &Tensors) -> Vec<u8> {
     let tubelet = net.g.integers(&[c.tubelet_size as i64]);
     let slots = net.g.div(&frames, &tubelet);
     let patches = patches(&mut net, c, &pixels, (&windows, &slots));
-    let weight = net.weight_as(&format!("{PATCH}.weight"), &[c.hidden_size, c.patch_values()]);
-    let bias = net.weight(&format!("{PATCH}.bias"));
-    let mut x = net.g.affine(&patches, &weight, Some(&bias));
+    let mut x = net.linear_as(PATCH, &patches, [c.hidden_size, c.patch_values()]);
 
     let area = net.g.integers(&[(c.grid() * c.grid()) as i64]);
     let tokens = net.g.mul(&slots, &area);
@@ -304,9 +298,8 @@ fn rest(net: &mut Net<'_>, name: &str, x: &Value, found: &Value, kind: Kind) -> 
 
 /// `context [B, Nc, D]`, `context_pos [B, Nc]`, `target_pos [B, Nt]` → `prediction [B, Nt, D]`; it asks with the mask token
 /// `mask`.
-fn predictor(config: &Config, tensors: &Tensors, mask: usize) -> Vec<u8> {
+fn predictor(config: &Config, mut net: Net<'_>, mask: usize) -> Vec<u8> {
     let (c, kind) = (config, config.predictor_kind());
-    let mut net = Net::new(tensors);
     let [batch, known, unknown] = ["batch", "context_tokens", "target_tokens"].map(Size::Free);
     let context = net.g.input("context", Element::F32, &[batch, known, Size::Is(c.hidden_size)]);
     let context_pos = net.g.input("context_pos", Element::I64, &[batch, known]);

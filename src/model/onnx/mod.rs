@@ -48,9 +48,14 @@ impl Builder {
 
     /// A constant whose values lie at a place in another file; as float32, whatever they are there.
     pub fn stored(&mut self, name: &str, element: Element, dims: &[usize], place: &Place) -> Value {
-        self.constants.push(proto::external(name, element, dims, place));
-        let stored = Value(name.to_owned());
+        let stored = self.stored_as_is(name, element, dims, place);
         if element == Element::F32 { stored } else { self.cast(&stored, Element::F32) }
+    }
+
+    /// A constant whose values lie at a place in another file.
+    pub fn stored_as_is(&mut self, name: &str, element: Element, dims: &[usize], place: &Place) -> Value {
+        self.constants.push(proto::external(name, element, dims, place));
+        Value(name.to_owned())
     }
 
     /// A constant of these sizes.
@@ -189,6 +194,12 @@ impl Builder {
         let both = self.add(&error, &one);
         let product = self.mul(value, &both);
         self.mul(&product, &half)
+    }
+
+    /// x·σ(x).
+    pub fn silu(&mut self, value: &Value) -> Value {
+        let open = self.op("Sigmoid", &[value], &[]);
+        self.mul(value, &open)
     }
 
     /// A [rows, inputs] times the transpose of a weight [outputs, inputs], plus a bias [outputs].
