@@ -160,7 +160,8 @@ fn print_report(report: &Report, folder: &Path) {
         eprintln!("  nothing impossible found");
     }
     for rate in &report.slower {
-        eprintln!("  frame step {}: {} events on its own past", rate.frame_step, rate.events.len());
+        let (step, events, moments) = (rate.frame_step, rate.events.len(), rate.curve.len());
+        eprintln!("  frame step {step}: {events} events on its own past of {moments} moments, no rate promised");
         for event in &rate.events {
             eprintln!("    {:7.2} s – {:.2} s  z = {:.1}", event.onset_s, event.end_s, event.z);
         }
