@@ -122,7 +122,7 @@ fn pushed_jpegs_are_placed_as_they_come() {
     });
     let out = dir.path().join("out");
     // Its end is that of a lost connection, or a plain one.
-    analyze(&out).arg(format!("http://127.0.0.1:{port}/video.mjpeg")).assert();
+    let _ = analyze(&out).arg(format!("http://127.0.0.1:{port}/video.mjpeg")).assert();
     let result = result(&out);
     let seconds = result["input"]["duration_s"].as_f64().unwrap();
     assert!(seconds > 4.5, "99 pictures in 10 s, of which the first are read at once, last {seconds} s");

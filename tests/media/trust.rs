@@ -206,7 +206,6 @@ fn what_is_not_damaged_is_not_called_damaged() {
             "Common Encryption",
         ),
         (written("list.mp4", "#EXTM3U\n#EXTINF:1,\na.ts\n"), "is a playlist"),
-        (written("radio.pls", "[playlist]\nFile1=http://localhost/x\nNumberOfEntries=1\n"), "is a playlist"),
     ] {
         let error = refused(&Input::File(path), &quick());
         assert!(error.contains(words) && !error.contains("damaged"), "{words}: {error}");

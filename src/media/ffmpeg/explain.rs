@@ -113,8 +113,6 @@ fn looks_like(input: &Input) -> Option<String> {
     let holds = |bytes: &[u8]| head.windows(bytes.len()).any(|window| window == bytes);
     let words = if begins("#EXTM3U") {
         "is a playlist: call it .m3u8 if its pieces lie beside it, or give its address"
-    } else if begins("[playlist]") {
-        "is a playlist (PLS): give the addresses that it names"
     } else if begins("ffconcat") {
         "is a list of files: call it .ffconcat if they lie beside it"
     } else if begins("v=0") {
