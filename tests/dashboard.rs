@@ -252,19 +252,10 @@ fn the_files_to_copy_are_sound() {
 
 #[test]
 fn the_page_works_in_a_browser() {
-    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser");
-    let chromium = Path::new("/usr/bin/chromium").exists();
-    if !chromium
-        || !tests.join("node_modules/playwright-core").exists()
-        || Command::new("node").arg("-v").output().is_err()
-    {
-        eprintln!("skipped: chromium, node or playwright-core is missing (.ci/setup.sh tests installs them)");
-        return;
-    }
+    let Some(mut command) = support::cli::browser("dashboard.mjs") else { return };
     let dir = tempfile::tempdir().unwrap();
     let desk = Desk::start(dir.path(), &user(), None);
-    let mut command = Command::new("node");
-    command.arg(tests.join("dashboard.mjs")).args([&desk.url, "anna", PASSWORD]);
+    command.args([&desk.url, "anna", PASSWORD]);
     // For the pictures in reports/: STARTLE_SCREENSHOTS=reports/dashboard.
     command.args(std::env::var_os("STARTLE_SCREENSHOTS"));
     let done = command.output().unwrap();

@@ -257,3 +257,34 @@ fn of_an_inflevel_pair_the_longer_video_begins_later_with_the_papers_pixels() {
     let (longer, shorter) = averages("startle");
     assert_ne!(longer, shorter, "each from its own beginning");
 }
+
+#[test]
+fn a_folder_of_others_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = |out: &Path| {
+        let mut command = startle();
+        command.args(["evaluate", "samples", "--layout", "pairs", "--model", "persistence", "--limit", "1", "--quiet"]);
+        command.arg("--out").arg(out).assert()
+    };
+    let other = r#"{"schema": "startle.evaluation/1", "dataset": "elsewhere"}"#;
+    for (name, text, words) in [
+        ("cases.jsonl", "my own notes\n", "not startle's"),
+        ("evaluation.html", "my page", "not startle's"),
+        ("evaluation.json", other, "another data set, elsewhere"),
+    ] {
+        let out = dir.path().join(name.replace('.', "-"));
+        fs::create_dir(&out).unwrap();
+        fs::write(out.join(name), text).unwrap();
+        run(&out).code(1).stderr(predicate::str::contains(words).and(predicate::str::contains("--out")));
+        assert_eq!(fs::read_to_string(out.join(name)).unwrap(), text);
+        assert_eq!(fs::read_dir(&out).unwrap().count(), 1, "{name}");
+    }
+    let out = dir.path().join("own");
+    run(&out).code(0);
+    // The same data set may be evaluated again, but not by two at once.
+    let held = fs::File::open(&out).unwrap();
+    held.lock().unwrap();
+    run(&out).code(1).stderr(predicate::str::contains("another startle"));
+    drop(held);
+    run(&out).code(0);
+}

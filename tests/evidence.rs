@@ -484,7 +484,8 @@ fn check_after_kill(dir: &Path, moment: f64) -> usize {
 fn check_recovered(dir: &Path, begun: &[String], sent: &[String]) {
     let clips = dir.join("clips");
     check_journals(&dir.join("journal"), 1);
-    let left: Vec<_> = files(&clips).into_iter().filter(|f| !f.ends_with(".clips.lock") && !f.ends_with(".clock")).collect();
+    let left: Vec<_> =
+        files(&clips).into_iter().filter(|f| !f.ends_with(".clips.lock") && !f.ends_with(".clock")).collect();
     let known = ["event.json", "clip.mp4", "curve.json", "thumbnail.jpg"];
     assert!(left.iter().all(|f| known.iter().any(|name| f.ends_with(name))), "{left:?}");
     for entry in fs::read_dir(clips.join("gate")).unwrap() {

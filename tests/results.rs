@@ -95,6 +95,30 @@ fn results_belong_to_videos_and_not_to_places_in_a_list() {
 }
 
 #[test]
+fn a_folder_of_pictures_is_known_by_what_it_holds() {
+    let dir = tempfile::tempdir().unwrap();
+    let pictures = dir.path().join("pictures");
+    fs::create_dir(&pictures).unwrap();
+    ffmpeg(&["-f", "lavfi", "-i", "testsrc2=s=64x48:r=25:d=2", pictures.join("f%03d.png").to_str().unwrap()]);
+    let out = dir.path().join("out");
+    let created = |extra: &[&str]| {
+        analyze().args(["--resume", "--out"]).arg(&out).args(extra).arg(&pictures).assert().success();
+        assert_eq!(result(&out)["input"]["sha256"].as_str().unwrap().len(), 64);
+        stamp(&out)
+    };
+    let first = created(&[]);
+    assert_eq!(created(&[]), first, "the same pictures were analyzed again");
+    let slower = created(&["--image-fps", "20"]);
+    assert_ne!(slower, first, "at another rate they are another video");
+    assert_eq!(created(&["--image-fps", "20"]), slower);
+    fs::copy(pictures.join("f001.png"), pictures.join("f030.png")).unwrap();
+    let changed = created(&["--image-fps", "20"]);
+    assert_ne!(changed, slower, "a changed picture was skipped");
+    fs::remove_file(pictures.join("f050.png")).unwrap();
+    assert_ne!(created(&["--image-fps", "20"]), changed, "a missing picture was skipped");
+}
+
+#[test]
 fn another_video_s_report_is_never_replaced() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path();

@@ -2,9 +2,9 @@
 
 use super::analyze::parse_share;
 use super::args::ModelArgs;
-use startle::engine::opener;
 use super::inputs::InputArgs;
 use clap::Args;
+use startle::engine::opener;
 use startle::media::open::Input;
 use startle::monitor::marks::false_alarms;
 use startle::pipeline::score_windows;

@@ -7,11 +7,11 @@ mod bench;
 #[path = "models_tune.rs"]
 mod tune;
 
-use startle::engine::runtime_options;
-use startle::engine::plan::cores;
 use add::AddArgs;
 use bench::BenchArgs;
 use clap::{Args, Subcommand};
+use startle::engine::plan::cores;
+use startle::engine::runtime_options;
 use startle::model::bundle::{DEFAULT_BUNDLE, Manifest, ModelBundle, find, list, search_path};
 use startle::model::manifest::Parity;
 use startle::model::objects::ObjectsSection;

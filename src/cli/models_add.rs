@@ -1,10 +1,10 @@
 //! `startle models add` and `startle models remove`.
 
 use super::{Page, RuntimeArgs};
-use startle::folders;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use startle::clip::ResizeRule;
+use startle::folders;
 use startle::model::add::{AddOptions, add, remove};
 use startle::model::bundle::{find, search_path};
 use startle::model::checkpoint::Checkpoint;

@@ -1,10 +1,10 @@
 //! `startle models bench`: how fast a bundle is on this machine, and how far from the device's limit.
 
-use startle::engine::plan::machine;
 use super::{Page, RuntimeArgs};
 use clap::Args;
 use serde::Serialize;
 use startle::clip::ClipSpec;
+use startle::engine::plan::machine;
 use startle::model::bundle::{DEFAULT_BUNDLE, ModelBundle, find, search_path};
 use startle::model::flops::Networks;
 use startle::model::jepa::Network;

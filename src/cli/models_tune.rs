@@ -1,10 +1,10 @@
 //! `startle models tune`: how many copies, threads and windows at a time are fastest for a bundle on this machine.
 
-use startle::engine::plan::{self, Plan, Tuned};
 use super::bench::{parse_seconds, time};
 use super::{Page, RuntimeArgs};
 use clap::Args;
 use startle::clip::{Clip, ClipSpec};
+use startle::engine::plan::{self, Plan, Tuned};
 use startle::model::bundle::{DEFAULT_BUNDLE, ModelBundle, find, search_path};
 use startle::model::jepa::Jepa;
 use startle::model::objects::ObjectJepa;

@@ -1,18 +1,19 @@
 //! One input of `startle analyze`, from hash to report folder.
 
 use super::analyze::{AnalyzeArgs, Format};
-use startle::engine::{Model, opener};
 use super::exit::Outcome;
 use super::places;
 use super::plain;
 use super::progress::ProgressSink;
 use super::resume::Earlier;
 use indicatif::MultiProgress;
+use sha2::{Digest, Sha256};
+use startle::engine::{Model, opener};
 use startle::media::GapReason;
 use startle::media::ffmpeg::OpenOptions;
 use startle::media::open::Input;
 use startle::model::Scorer;
-use startle::model::bundle::sha256_file;
+use startle::model::bundle::{hex, sha256_file};
 use startle::pipeline::{self, DetectionSettings, Job};
 use startle::record::{Report, RunConfig, RunEvent, Sink};
 use startle::report::claim::{OUTPUTS, claim};
@@ -64,7 +65,8 @@ fn try_run(setup: &Setup<'_>, scorer: &mut (dyn Scorer + Send), input: &Input, f
     }
     let name = input.to_string();
     let file = input.path().filter(|path| path.is_file());
-    let sha256 = file.map(sha256_file).transpose().map_err(|e| Error::input(&name, format!("can't be read: {e}")))?;
+    let options = OpenOptions { decoding: setup.args.decode, ..setup.args.input.options(setup.stop.child()) };
+    let sha256 = content(input, &options)?;
     if setup.args.resume
         && let Some(sha256) = &sha256
         && let Some((report, folder)) = setup.earlier.find(folder, sha256, setup)
@@ -72,8 +74,7 @@ fn try_run(setup: &Setup<'_>, scorer: &mut (dyn Scorer + Send), input: &Input, f
         return keep(setup, input, report, &folder);
     }
     let _claim = claim(folder, &places::subject(input, sha256.as_deref()))?;
-    let stop = setup.stop.child();
-    let options = OpenOptions { decoding: setup.args.decode, ..setup.args.input.options(stop.clone()) };
+    let stop = options.stop.clone();
     let job = Job {
         path: name.clone(),
         sha256,
@@ -101,6 +102,30 @@ fn try_run(setup: &Setup<'_>, scorer: &mut (dyn Scorer + Send), input: &Input, f
     Ok(finished)
 }
 
+/// The hash of what an input on the disk holds. That of a sequence is of its rate and its pictures, each in its place: at
+/// another rate they are another video; one that can't be read is a hole in it.
+fn content(input: &Input, options: &OpenOptions) -> Result<Option<String>> {
+    match input {
+        Input::File(path) if path.is_file() => {
+            let sha256 = sha256_file(path);
+            sha256.map(Some).map_err(|e| Error::input(input.to_string(), format!("can't be read: {e}")))
+        }
+        Input::Images(sequence) => {
+            let mut all = Sha256::new();
+            all.update(options.image_fps.to_le_bytes());
+            for image in &sequence.files {
+                if options.stop.requested() {
+                    return Err(Error::Stopped);
+                }
+                all.update(image.number.to_le_bytes());
+                all.update(sha256_file(&image.path).unwrap_or_default());
+            }
+            Ok(Some(hex(&all.finalize())))
+        }
+        _ => Ok(None),
+    }
+}
+
 /// An earlier report that still holds: what is missing of it is made again, and it names the input as it is called now.
 fn keep(setup: &Setup<'_>, input: &Input, mut report: Report, folder: &Path) -> Result<Finished> {
     let name = input.to_string();
@@ -108,8 +133,8 @@ fn keep(setup: &Setup<'_>, input: &Input, mut report: Report, folder: &Path) -> 
     if !whole || report.input.path != name {
         let _claim = claim(folder, &places::subject(input, report.input.sha256.as_deref()))?;
         report.input.path = name;
-        let options =
-            input.path().map_or(OutputOptions::new(folder), |path| OutputOptions::new(folder).with_video(path));
+        let file = input.path().filter(|path| path.is_file());
+        let options = file.map_or(OutputOptions::new(folder), |path| OutputOptions::new(folder).with_video(path));
         report::write_all(&report, &options)?;
     }
     Ok(finished(setup, &report, folder, true))
@@ -160,7 +185,8 @@ fn print_report(report: &Report, folder: &Path) {
         eprintln!("  nothing impossible found");
     }
     for rate in &report.slower {
-        eprintln!("  frame step {}: {} events on its own past", rate.frame_step, rate.events.len());
+        let (step, events, moments) = (rate.frame_step, rate.events.len(), rate.curve.len());
+        eprintln!("  frame step {step}: {events} events on its own past of {moments} moments, no rate promised");
         for event in &rate.events {
             eprintln!("    {:7.2} s – {:.2} s  z = {:.1}", event.onset_s, event.end_s, event.z);
         }

@@ -85,7 +85,8 @@ impl Engine {
     ) -> Result<Report> {
         let name = input.to_string();
         let file = input.path().filter(|path| path.is_file());
-        let sha256 = file.map(sha256_file).transpose().map_err(|e| Error::input(&name, format!("can't be read: {e}")))?;
+        let sha256 =
+            file.map(sha256_file).transpose().map_err(|e| Error::input(&name, format!("can't be read: {e}")))?;
         let job = Job {
             path: name,
             sha256,

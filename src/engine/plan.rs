@@ -2,11 +2,11 @@
 //! what `startle models tune` measured of that.
 
 use crate::folders;
-use serde::{Deserialize, Serialize};
 use crate::model::bundle::ModelBundle;
 use crate::model::ort::Device;
 use crate::store::{self, Durability};
 use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 

@@ -133,8 +133,9 @@ pub enum Step {
 
 /// Decoded video as a sequence of steps.
 ///
-/// Implementers: times are relative to the start of the container (the first sound, where that comes before the first
-/// picture; the first picture of a stream without an end) and strictly increasing over all frames; a [`Step::Gap`] lies
+/// Implementers: times are those that a player shows (from the zero of an MP4's or Matroska's clock; elsewhere from the
+/// start of the container's first stream, be it the sound; from the first picture of a stream without an end) and strictly
+/// increasing over all frames; a [`Step::Gap`] lies
 /// between the frames it separates; a fault in the middle is a gap if frames follow or if frames came before (what
 /// could be decoded is worth analysing), and an error only when nothing could be decoded; one place may have several
 /// gaps (a join of two files changes both the clock and the size); `End` is sticky.

@@ -124,7 +124,9 @@ impl Recorder {
             ));
         }
         let Tracked { curve, events, sights, video_surprise } = self.track.finish();
+        let mut config = self.config;
         if curve.is_empty() {
+            config.promised_per_hour = None;
             let clip_s = self.spec.tick_time(u64::from(self.spec.frames_per_clip)).secs_f64();
             warnings.push(format!(
                 "nothing could be scored: no unbroken run of frames is as long as the model's clip ({clip_s:.2} s)"
@@ -136,7 +138,7 @@ impl Recorder {
             created: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
             input,
             model: self.model,
-            config: self.config,
+            config,
             curve,
             events,
             strange,

@@ -88,25 +88,67 @@ pub struct Claim {
 /// [`Error::Output`] when it can't be made or written to; [`Error::Config`] when another startle writes there, when it
 /// holds another input's report, or a file that is not ours.
 pub fn claim(dir: &Path, subject: &Subject) -> Result<Claim> {
-    files::prepare(dir)?;
-    let lock = File::open(dir).map_err(|e| Error::output(dir, e))?;
-    let refuse = |why: String| Err(Error::Config(format!("{}: {why}; name another folder with --out", dir.display())));
-    match lock.try_lock() {
-        Err(TryLockError::WouldBlock) => return refuse("another startle is writing a report there".into()),
-        // Some network disks know no locks.
-        Ok(()) | Err(TryLockError::Error(_)) => {}
-    }
+    let claim = lock(dir)?;
     match owner(dir) {
         Owner::Report(theirs) if !theirs.is(subject) => {
-            return refuse(format!("holds the report of another input, {}", theirs.path));
+            return Err(refused(dir, &format!("holds the report of another input, {}", theirs.path)));
         }
-        Owner::Foreign(file) => return refuse(format!("{} is there already and not startle's", file.display())),
+        Owner::Foreign(file) => {
+            return Err(refused(dir, &format!("{} is there already and not startle's", file.display())));
+        }
         Owner::Nobody | Owner::Report(_) => {}
     }
     if OUTPUTS.iter().any(|name| subject.is_named(&dir.join(name).to_string_lossy())) {
-        return refuse("the report would take the place of its own video".into());
+        return Err(refused(dir, "the report would take the place of its own video"));
     }
-    Ok(Claim { _lock: lock })
+    Ok(claim)
+}
+
+/// As [`claim`], for the evaluation of `dataset` (its name in `evaluation.json`): a folder that holds another data set's is
+/// refused. `names` are the files that it leaves there; one of them is ours if it says so itself or another one does.
+///
+/// # Errors
+/// As [`claim`].
+pub fn claim_evaluation(dir: &Path, dataset: &str, names: &[&str]) -> Result<Claim> {
+    #[derive(Deserialize)]
+    struct Head {
+        schema: String,
+        #[serde(default)]
+        dataset: String,
+    }
+    let claim = lock(dir)?;
+    // `cases.jsonl` says in its first line what it is, the evaluation as a whole.
+    let head = |text: &[u8]| serde_json::from_slice::<Head>(text).ok();
+    let texts: Vec<Vec<u8>> = names.iter().filter_map(|name| std::fs::read(dir.join(name)).ok()).collect();
+    let first_line = |text: &[u8]| text.split(|byte| *byte == b'\n').next().and_then(head);
+    let heads: Vec<Head> = texts.iter().filter_map(|text| head(text).or_else(|| first_line(text))).collect();
+    let is = |head: &&Head, kind| ours(&head.schema, kind);
+    let own = Subject { path: dataset.to_owned(), sha256: None };
+    if let Some(other) = heads.iter().find(|head| is(head, "evaluation") && !own.is_named(&head.dataset)) {
+        return Err(refused(dir, &format!("holds the evaluation of another data set, {}", other.dataset)));
+    }
+    if heads.iter().any(|head| is(&head, "evaluation") || is(&head, "cases")) {
+        return Ok(claim);
+    }
+    match names.iter().map(|name| dir.join(name)).find(|path| path.symlink_metadata().is_ok()) {
+        None => Ok(claim),
+        Some(file) => Err(refused(dir, &format!("{} is there already and not startle's", file.display()))),
+    }
+}
+
+/// The folder, made where it is not there, with nobody else writing to it.
+fn lock(dir: &Path) -> Result<Claim> {
+    files::prepare(dir)?;
+    let lock = File::open(dir).map_err(|e| Error::output(dir, e))?;
+    match lock.try_lock() {
+        Err(TryLockError::WouldBlock) => Err(refused(dir, "another startle is writing a report there")),
+        // Some network disks know no locks.
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(Claim { _lock: lock }),
+    }
+}
+
+fn refused(dir: &Path, why: &str) -> Error {
+    Error::Config(format!("{}: {why}; name another folder with --out", dir.display()))
 }
 
 /// Checks that none of `names` in `root` is somebody else's file: either the `marker` among them is ours (by its schema

@@ -45,12 +45,20 @@ fn variable_rates_keep_their_times() {
 }
 
 #[test]
-fn time_counts_from_the_first_frame() {
-    for name in ["late.mkv", "late.ts", "late.mp4"] {
-        let encode = "-c:v libx264 -bf 2 -preset ultrafast -pix_fmt yuv420p -output_ts_offset 100";
-        let decoded = decode(&make(name, SCENE, encode));
-        assert_times(&decoded, &(0..40).map(|n| f64::from(n) / 20.0).collect::<Vec<_>>(), name);
+fn a_late_clock_is_counted_as_players_count_it() {
+    // From the zero of its clock where that has a meaning; elsewhere, and where it is absurd, from the first frame.
+    for (name, offset, first) in [
+        ("late.mkv", 100.0, 100.0),
+        ("late.mp4", 100.0, 100.0),
+        ("late.ts", 100.0, 0.0),
+        ("endless.mkv", 200_000.0, 0.0),
+    ] {
+        let encode = format!("-c:v libx264 -bf 2 -preset ultrafast -pix_fmt yuv420p -output_ts_offset {offset}");
+        let decoded = decode(&make(name, SCENE, &encode));
+        assert_times(&decoded, &(0..40).map(|n| first + f64::from(n) / 20.0).collect::<Vec<_>>(), name);
         assert!(decoded.gaps.is_empty(), "{name}: {:?}", decoded.gaps);
+        let told = decoded.info.notes.iter().any(|note| note.contains("clock begins at 200000 s"));
+        assert_eq!(told, name == "endless.mkv", "{:?}", decoded.info.notes);
     }
 }
 

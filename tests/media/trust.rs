@@ -189,3 +189,40 @@ fn names_that_mean_something_to_ffmpeg_are_only_names() {
         assert_eq!(decode(Path::new(&at(name))).frames.len(), 10, "{name}");
     }
 }
+
+#[test]
+fn what_is_not_damaged_is_not_called_damaged() {
+    // An animation's header: RIFF, an extended WebP of 16×16 with the flag of animations, its background, one frame.
+    let mut webp = b"RIFF\x4a\0\0\0WEBPVP8X\x0a\0\0\0\x02\0\0\0\x0f\0\0\x0f\0\0".to_vec();
+    webp.extend(b"ANIM\x06\0\0\0\xff\xff\xff\xff\0\0ANMF\x1e\0\0\0\0\0\0\0\0\0\x0f\0\0\x0f\0\0\x64\0\0\0");
+    webp.extend(b"VP8L\x0d\0\0\0\x2f\x0f\xc0\x03\x10\x07\x10\x11\x11\x88\x88\xfe\x07\0");
+    let key = "76a6c65c5ea762046bd749a2e632ccbb";
+    let secret = format!("-encryption_scheme cenc-aes-ctr -encryption_key {key} -encryption_kid {key}");
+    let x264 = "-c:v libx264 -preset ultrafast -pix_fmt yuv420p";
+    for (path, words) in [
+        (written("moving.webp", webp), "animated WebP"),
+        (
+            make("cenc.mp4", "testsrc2=size=160x120:rate=10:duration=2", &format!("{x264} {secret}")),
+            "Common Encryption",
+        ),
+        (written("list.mp4", "#EXTM3U\n#EXTINF:1,\na.ts\n"), "is a playlist"),
+    ] {
+        let error = refused(&Input::File(path), &quick());
+        assert!(error.contains(words) && !error.contains("damaged"), "{words}: {error}");
+    }
+
+    // A server that knows no ranges, and the index at the end.
+    let film = std::fs::read(make("index-last.mp4", "testsrc2=size=640x360:rate=25:duration=4", x264)).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for connection in listener.incoming() {
+            let mut connection = connection.unwrap();
+            let _ = connection.read(&mut [0; 4096]);
+            let head = format!("HTTP/1.0 200 OK\r\nContent-Type: video/mp4\r\nContent-Length: {}\r\n\r\n", film.len());
+            let _ = connection.write_all(head.as_bytes()).and_then(|()| connection.write_all(&film));
+        }
+    });
+    let error = refused(&Input::Url(format!("http://127.0.0.1:{port}/film.mp4")), &OpenOptions::default());
+    assert!(error.contains("range requests") && error.contains("faststart") && !error.contains("damaged"), "{error}");
+}

@@ -17,6 +17,21 @@ pub fn ffmpeg(args: &[&str]) {
     assert!(output.status.success(), "ffmpeg {args:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
+/// `node` with a script that drives a real browser; `None`, and says so, where that is not installed.
+pub fn browser(script: &str) -> Option<Command> {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser");
+    let there = Path::new("/usr/bin/chromium").exists()
+        && tests.join("node_modules/playwright-core").exists()
+        && Command::new("node").arg("-v").output().is_ok();
+    if !there {
+        eprintln!("skipped: chromium, node or playwright-core is missing (.ci/setup.sh tests installs them)");
+        return None;
+    }
+    let mut command = Command::new("node");
+    command.arg(tests.join(script));
+    Some(command)
+}
+
 /// A moving test picture of some seconds.
 pub fn testsrc(dir: &Path, name: &str, seconds: u32, fps: u32) -> PathBuf {
     let path = dir.join(name);

@@ -19,6 +19,7 @@ use startle::media::ffmpeg::OpenOptions;
 use startle::media::open::{Input, parse};
 use startle::pipeline::{Job, run_all};
 use startle::record::Report;
+use startle::report::claim::claim_evaluation;
 use startle::units::Stop;
 use startle::{Error, Result, report};
 use std::collections::{BTreeMap, BTreeSet};
@@ -94,6 +95,8 @@ fn missing_layout() -> Error {
 pub fn run(args: &EvaluateArgs, stop: &Stop) -> Result<Outcome> {
     let cases = chosen(dataset::read(&args.root, args.layout()?)?, args)?;
     let setup = Setup::new(args, &cases, stop)?;
+    let names = [&report::evaluation::OUTPUTS[..], &["cases.jsonl"]].concat();
+    let _claim = claim_evaluation(&setup.out, &args.root.display().to_string(), &names)?;
     let (log, kept) = Log::open(&setup.out.join("cases.jsonl"), &setup.key()?, args.resume)?;
     let mut scored: Vec<ScoredCase> = kept.into_iter().filter(|one| cases.contains(&one.case)).collect();
     let done: BTreeSet<&str> = scored.iter().map(|one| one.case.id.as_str()).collect();

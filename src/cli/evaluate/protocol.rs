@@ -1,10 +1,10 @@
 //! A paper's protocol on a model and the videos of a dataset.
 
-use startle::engine::{Model, opener};
 use super::{input, open_options};
 use clap::Args;
 use startle::clip::{ClipSpec, Counted};
 use startle::dataset::{ModelFacts, Pixels, Protocol, differences};
+use startle::engine::{Model, opener};
 use startle::evaluate::{Case, TIES_WRONG};
 use startle::media::Step;
 use startle::media::ffmpeg::ColourRule;

@@ -2,13 +2,13 @@
 
 use super::super::analyze;
 use super::super::args::ModelArgs;
-use startle::engine::{Model, opener};
 use super::log::Key;
 use super::{EvaluateArgs, Failure, protocol, with_failures};
 use indicatif::ProgressBar;
 use sha2::{Digest, Sha256};
 use startle::clip::Clip;
 use startle::dataset::{Footings, Hearing, Panel, same_clips};
+use startle::engine::{Model, opener};
 use startle::evaluate::{COPY, Case, OTHER, RANDOM};
 use startle::media::ffmpeg::OpenOptions;
 use startle::media::open::{Input, expand};
@@ -163,12 +163,7 @@ impl<'a> Setup<'a> {
 
 /// The bundle with random weights and what the settings say of it. One that was asked for must be there; one that goes
 /// with the model's name may be missing, which is told.
-fn random(
-    args: &EvaluateArgs,
-    footage: Option<f64>,
-    model: &Model,
-    jobs: usize,
-) -> Result<(Option<Model>, String)> {
+fn random(args: &EvaluateArgs, footage: Option<f64>, model: &Model, jobs: usize) -> Result<(Option<Model>, String)> {
     let folder = match (&args.random, model.bundle()) {
         _ if args.no_random => return Ok((None, format!("{NOT_MEASURED}: left out"))),
         (Some(name), _) => shelf::find(name, &shelf::search_path())?,
@@ -192,12 +187,7 @@ fn random(
 }
 
 /// The bundle in a folder, as it takes the model's clips.
-fn beside(
-    args: &EvaluateArgs,
-    footage: Option<f64>,
-    model: &Model,
-    (folder, jobs): (&Path, usize),
-) -> Result<Model> {
+fn beside(args: &EvaluateArgs, footage: Option<f64>, model: &Model, (folder, jobs): (&Path, usize)) -> Result<Model> {
     let named = ModelArgs { model: folder.to_string_lossy().into_owned(), ..args.model.clone() };
     let mut chosen = named.choose(jobs)?;
     protocol::apply(&args.paper, footage, &mut chosen)?;

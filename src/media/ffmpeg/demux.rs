@@ -39,6 +39,10 @@ const IMAGE_TICKS: i32 = 1000;
 const BYTES_OF_PIXEL: u64 = 16;
 /// FFmpeg may ask for this much at once whatever the pictures' size: packets and tables of large files.
 const LEAST_ALLOCATION: u64 = 256 << 20;
+/// Containers whose clock has a meaning of its own, by FFmpeg's names.
+const COUNTED_FROM_ZERO: [&str; 2] = ["mov", "matroska"];
+/// One that begins later than a day was cut from an endless stream: nobody looks for its times.
+const LATEST_START: MediaTime = MediaTime::from_nanos(24 * 3600 * 1_000_000_000);
 /// Images larger than this aren't read: a file that big under an image's name is something else.
 const LARGEST_IMAGE: u64 = 1 << 30;
 
@@ -65,8 +69,8 @@ pub(super) struct StreamFacts {
     pub trusted: bool,
     /// Whether its pictures come from a network as they are taken, without times.
     pub pushed: bool,
-    /// Where the container begins, on its own clock.
-    pub starts_at: Option<MediaTime>,
+    /// Where time begins for whoever plays it, on its own clock.
+    pub zero: Option<MediaTime>,
     /// Seconds; `None` when not stated.
     pub duration_s: Option<f64>,
     /// Name of the codec.
@@ -277,7 +281,8 @@ fn stream_facts(context: &Context, stream: &Stream, rate: Rate) -> StreamFacts {
         .and_then(|data| Orientation::from_matrix(data.data()))
         .unwrap_or_default();
     let (ends_at, length) = stated_end(context);
-    let mut notes: Vec<String> = rate.note.into_iter().collect();
+    let (zero, zero_note) = zero(context);
+    let mut notes: Vec<String> = rate.note.into_iter().chain(zero_note).collect();
     let films = context.streams().filter(is_film).count();
     if films > 1 {
         let number = context.streams().filter(is_film).take_while(|film| film.index() <= stream.index()).count();
@@ -291,12 +296,26 @@ fn stream_facts(context: &Context, stream: &Stream, rate: Rate) -> StreamFacts {
         clockless: rate.made_up,
         pushed: false,
         trusted: !rate.made_up && !raw::clock_may_jump(context),
-        starts_at: raw::container_start(context)
-            .and_then(|ticks| MediaTime::from_ticks(ticks, 1, raw::CONTAINER_TICKS)),
+        zero,
         duration_s: length.map(MediaTime::secs_f64),
         codec: stream.parameters().id().name(),
         ends_at,
         notes,
+    }
+}
+
+/// Where players begin to count, on the container's own clock, and what to say of it. In MP4 and Matroska that is the zero of
+/// their clock, whenever their first stream begins; elsewhere the clock's zero is arbitrary, so it is the first stream's start.
+fn zero(context: &Context) -> (Option<MediaTime>, Option<String>) {
+    let start = raw::container_start(context).and_then(|ticks| MediaTime::from_ticks(ticks, 1, raw::CONTAINER_TICKS));
+    let from_zero = context.format().name().split(',').any(|name| COUNTED_FROM_ZERO.contains(&name));
+    match start.filter(|_| from_zero) {
+        Some(start) if start > LATEST_START => {
+            let seconds = start.secs_f64();
+            (Some(start), Some(format!("its clock begins at {seconds:.0} s: times count from its beginning")))
+        }
+        Some(_) => (Some(MediaTime::ZERO), None),
+        None => (start, None),
     }
 }
 
@@ -335,7 +354,7 @@ impl Images {
         let (container, mut facts) = Container::open(&Input::Images(sequence.clone()), options)?;
         facts.time_base = Rational(IMAGE_TICKS, ticks as i32);
         facts.fps = options.image_fps;
-        (facts.clockless, facts.starts_at) = (false, None);
+        (facts.clockless, facts.zero) = (false, None);
         facts.notes.clear();
         let span = sequence.files.last().map_or(0, |last| last.number - sequence.files[0].number + 1);
         facts.duration_s = Some(span as f64 / options.image_fps);

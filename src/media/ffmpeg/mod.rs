@@ -50,8 +50,8 @@ use whole::{Next, WholeFrames};
 /// Frame rate assumed when the container states none: FFmpeg's own default.
 const DEFAULT_FPS: f64 = 25.0;
 
-/// Sound that begins longer before the picture than this is a fault of the container.
-const LONGEST_LEAD: MediaTime = MediaTime::from_nanos(3600 * 1_000_000_000);
+/// Pictures that begin longer after the container than this have a fault in their times.
+const LONGEST_LEAD: MediaTime = MediaTime::from_nanos(24 * 3600 * 1_000_000_000);
 
 /// A frame whose end is not yet known.
 struct Held {
@@ -113,7 +113,7 @@ impl FfmpegSource {
             own_notes.push(format!("faults before the first good frame: {}", frames.faults()));
         }
         let fps = if facts.fps > 0.0 { facts.fps } else { DEFAULT_FPS };
-        let lead = facts.starts_at.zip(stamp.raw).map(|(start, first)| first.since(start));
+        let lead = facts.zero.zip(stamp.raw).map(|(zero, first)| first.since(zero));
         let start =
             lead.filter(|lead| !options.live && (MediaTime::ZERO..=LONGEST_LEAD).contains(lead)).unwrap_or_default();
         let mut timeline = Timeline::new(MediaTime::from_secs_f64(1.0 / fps), start, facts.trusted && !options.live);

@@ -17,6 +17,9 @@ use crate::error::{Error, Result};
 use crate::evaluate::{Evaluation, ScoredCase};
 use std::path::{Path, PathBuf};
 
+/// Files that an evaluation leaves in its folder.
+pub const OUTPUTS: [&str; 4] = ["evaluation.json", "cases.parquet", "evaluation.html", "evaluation.md"];
+
 /// Writes the outputs of an evaluation to `dir` and gives their paths, `evaluation.json` first: should a later one fail,
 /// the numbers are safe.
 ///
@@ -28,9 +31,9 @@ pub fn write_all(evaluation: &Evaluation, cases: &[ScoredCase], dir: &Path) -> R
     let mut json = serde_json::to_vec_pretty(evaluation).map_err(fail)?;
     json.push(b'\n');
     Ok(vec![
-        write_atomic(dir, "evaluation.json", &json)?,
-        write_atomic(dir, "cases.parquet", &parquet::cases(evaluation, cases)?)?,
-        write_atomic(dir, "evaluation.html", page(evaluation, cases)?.as_bytes())?,
-        write_atomic(dir, "evaluation.md", markdown(evaluation).as_bytes())?,
+        write_atomic(dir, OUTPUTS[0], &json)?,
+        write_atomic(dir, OUTPUTS[1], &parquet::cases(evaluation, cases)?)?,
+        write_atomic(dir, OUTPUTS[2], page(evaluation, cases)?.as_bytes())?,
+        write_atomic(dir, OUTPUTS[3], markdown(evaluation).as_bytes())?,
     ])
 }

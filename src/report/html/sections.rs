@@ -259,7 +259,7 @@ pub fn slower(report: &Report) -> String {
     let rows: String = report.slower.iter().map(row).collect();
     format!(
         "<h3>Slower rates</h3><p class=\"quiet\">The same frames with larger steps, each with a detector that learnt from \
-         its own past. Curves: curve_step….csv.</p><div class=\"scroll\"><table><thead><tr><th scope=\"col\">frames</th>\
+         its own past, so that no rate of false alarms is promised. Curves: curve_step….csv.</p><div class=\"scroll\"><table><thead><tr><th scope=\"col\">frames</th>\
          <th scope=\"col\" class=\"num\">points</th><th scope=\"col\">largest surprise at</th><th scope=\"col\">events</th>\
          </tr></thead><tbody>{rows}</tbody></table></div>"
     )
