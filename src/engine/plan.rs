@@ -160,7 +160,7 @@ mod tests {
         // A file of nothing but a hole, and its sha256 as any tool gives it.
         let weights = dir.path().join("weights.data");
         std::fs::File::create(&weights).unwrap().set_len(SMALL + 1).unwrap();
-        let hash = startle::model::bundle::sha256_file(&weights).unwrap();
+        let hash = crate::model::bundle::sha256_file(&weights).unwrap();
         let own = std::fs::read_to_string(tiny.join("bundle.toml")).unwrap();
         let entry = format!("external = [{{ file = \"weights.data\", sha256 = \"{hash}\" }}]");
         std::fs::write(dir.path().join("bundle.toml"), own.replacen("external = []", &entry, 1)).unwrap();

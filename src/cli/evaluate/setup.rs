@@ -1,6 +1,5 @@
 //! What all videos of an evaluation share: the models, the footings, the settings.
 
-use super::super::analyze;
 use super::super::args::ModelArgs;
 use super::log::Key;
 use super::{EvaluateArgs, Failure, protocol, with_failures};
