@@ -6,11 +6,12 @@ import pytest
 import torch
 
 from startle_models.objects import association
-from startle_models.objects.clips import Clips, blurred, events, known
+from startle_models.objects.clips import Clips, blurred, events, film, filmed, known, seen
 from startle_models.objects.encoder import Encoder, Perception, loss, targets, tokens
 from startle_models.objects.evaluate import Footing, auroc
 from startle_models.objects.export import export
 from startle_models.objects.labels import ATTRIBUTES, CELLS, MAPS, SIDE, label
+from startle_models.objects.pictures import from_film
 from startle_models.objects.predictor import KINDS, PARTS, ROW, Predictor
 from startle_models.objects.predictor_train import loss as predictor_loss
 from startle_models.objects.predictor_train import unroll
@@ -167,6 +168,22 @@ def test_graphs_equal_the_nets(tmp_path):
         for a, b in zip(want, got):
             assert np.abs(a.numpy() - b).max() < 1e-3
         state, other = want[0], got[0]
+
+
+def test_a_film_is_seen_and_its_pictures_keep_their_labels(tmp_path):
+    look, track, g = film(3, 5)
+    look, track = look[:2], track[:2].frames(slice(0, 8))
+    reel = filmed(look, track, g)
+    assert reel["video"].shape == (2, 8, SIDE, SIDE, 3) and reel["things"].shape[:2] == (2, 8)
+    clips = seen(reel, Perception(Encoder().eval()))
+    assert clips.tokens.shape[:2] == (2, 8) and clips.maps.shape == (2, 8, CELLS, CELLS, MAPS)
+    torch.save(reel, tmp_path / "reel.pt")
+    video, things, maps, front = from_film(tmp_path / "reel.pt", 30)
+    truth = label(look, track)
+    for i in range(30):
+        same = (video[i] == reel["video"]).flatten(2).all(-1).nonzero()
+        assert any(torch.equal(things[i], truth.things[c, f]) and torch.equal(maps[i], truth.maps[c, f])
+                   and torch.equal(front[i], truth.front[c, f]) for c, f in same.tolist())
 
 
 def test_events_mark_changes_of_motion_alone():

@@ -6,10 +6,13 @@ import math
 import pytest
 import torch
 
-from startle_models.world import Edit, SceneSpec, events, frame_times, lawful_video, sample_scenes, simulate, visibility
+from startle_models.world import VARIED, Edit, SceneSpec, events, frame_times, lawful_video, sample_scenes, simulate, visibility
+from startle_models.world.bank import COUNT, PERIODS, share, tile, tiles
+from startle_models.world.bank import SIDE as TILE
 from startle_models.world.shapes import mass, width
 from startle_models.world.state import (
-    BLOCK, BOX, CYLINDER, HELD_OUT_SHAPES, HELD_OUT_TEXTURES, PLAIN, RAMP, SPHERE, TRAINING_SHAPES, TRAINING_TEXTURES,
+    BANK, BLOCK, BOX, CYLINDER, HELD_OUT_SHAPES, HELD_OUT_TEXTURES, MORE_SHAPES, PLAIN, RAMP, SPHERE, TRAINING_SHAPES,
+    TRAINING_TEXTURES,
 )
 
 FPS = 60.0
@@ -282,6 +285,27 @@ def test_shapes_and_textures_of_training_are_not_those_held_out():
             if held_out:
                 shown = ((look.room.kind != PLAIN).any(1) | (look.objects.kind != PLAIN).any(1)).float()
                 assert float(shown.mean()) > 0.85
+
+
+def test_variety_shows_tiles_and_more_shapes_but_not_those_held_out_or_kept_back():
+    scene = sample_scenes(200, 4.0, gen(2), SceneSpec.wide(**VARIED))
+    look = scene.look
+    used = {int(k) for s in (look.room, look.screens, look.solids, look.objects) for k in s.kind.unique()}
+    tiles = {k for k in used if k >= BANK}
+    assert len(tiles) > 0.9 * COUNT and max(tiles) < BANK + COUNT and not used & set(HELD_OUT_TEXTURES)
+    assert set(scene.kind.unique().tolist()) == set(TRAINING_SHAPES + MORE_SHAPES)
+
+
+def test_tiles_are_tiles_of_many_kinds():
+    table, means = tiles("cpu")
+    table = table.view(-1, TILE, TILE)
+    assert torch.equal(tile(7), table[7]) and float(table.min()) >= 0 and float(table.max()) <= 1
+    assert torch.allclose(table.mean((1, 2)), means) and float(table.flatten(1).std(1).min()) > 0.02
+    # One period on it is the same, and between texels it is between them.
+    index, a = torch.tensor([3, 9]), torch.tensor([0.3, 0.7])
+    assert torch.allclose(share(index, a, a), share(index, a + PERIODS, a - PERIODS), atol=1e-4)
+    different = (table[:20, None] - table[None, :20]).abs().mean((2, 3))
+    assert int((different < 0.02).sum()) == 20
 
 
 def test_sizes_and_numbers_are_varied():
