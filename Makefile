@@ -67,7 +67,7 @@ natural: setup-tests build ## The bundled model on twins of real footage (FOOTAG
 	target/release/startle evaluate models/checkpoints/natural --layout pairs --model $(MODEL) --no-random \
 		--jobs $$(nproc) --max-false-alarms 30/hour --out reports/benchmark-natural
 
-bundle: setup-tests build ## Export and calibrate the bundled model from models/checkpoints/o1
+bundle: setup-tests build ## Export and calibrate the bundled model from models/checkpoints/o2
 	.ci/bundle.sh
 
 clean: ## Remove what was built (not the set-up)
