@@ -160,3 +160,35 @@ fn names_that_mean_something_to_terminals_and_spreadsheets_are_only_names() {
         assert!(table.lines().any(|line| line.starts_with(&format!("'{name},"))), "{table}");
     }
 }
+
+#[test]
+fn every_command_that_reads_videos_takes_the_same_limits() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name).display().to_string();
+    let film = testsrc(dir.path(), "film.mp4", 2, 10).display().to_string();
+    ffmpeg(&["-i", &film, "-map", "0", "-map", "0", "-map", "0", "-c", "copy", &at("three.mkv")]);
+    let rows = "path,pair,possible,type\nfilm.mp4,a,true,x\nthree.mkv,a,false,x\n";
+    fs::write(dir.path().join("labels.csv"), rows).unwrap();
+    let camera = format!("[[camera]]\nname = \"a\"\nurl = {film:?}\nmax_pixels = 1000\n");
+    fs::write(dir.path().join("monitor.toml"), camera).unwrap();
+    let folder = dir.path().display().to_string();
+    let evaluate = ["evaluate", &folder, "--layout", "pairs", "--no-random", "--out"];
+    let run = |args: &[&str]| {
+        let ran = startle().args(args).args(["--model", "persistence"]).timeout(Duration::from_secs(60)).assert();
+        let output = ran.get_output();
+        [&output.stdout[..], &output.stderr].map(String::from_utf8_lossy).concat()
+    };
+    for (args, words) in [
+        (vec!["analyze", &film, "--out", &at("a"), "--max-pixels", "1000"], "--max-pixels"),
+        (vec!["analyze", &at("three.mkv"), "--out", &at("b"), "--max-streams", "2"], "more than 2 streams"),
+        (vec!["calibrate", &film, "-o", &at("c.json"), "--max-pixels", "1000"], "--max-pixels"),
+        (vec!["monitor", &film, "--max-pixels", "1000"], "--max-pixels"),
+        (vec!["monitor", &at("three.mkv"), "--max-streams", "2"], "more than 2 streams"),
+        (vec!["monitor", "--config", &at("monitor.toml")], "max_pixels"),
+        ([&evaluate[..], &[&at("d"), "--max-pixels", "1000"]].concat(), "160×120 would take too much memory"),
+        ([&evaluate[..], &[&at("e"), "--max-streams", "2"]].concat(), "more than 2 streams"),
+    ] {
+        let told = run(&args);
+        assert!(told.contains(words), "{args:?}: {told}");
+    }
+}

@@ -9,6 +9,7 @@ use ffmpeg_next::ffi;
 use ffmpeg_next::software::scaling;
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Times in the container's header count in this many ticks a second.
 pub(super) const CONTAINER_TICKS: i32 = ffi::AV_TIME_BASE;
@@ -258,10 +259,13 @@ pub(super) fn address(input: &ffmpeg::format::context::Input) -> Option<String> 
     }
 }
 
-/// The largest piece of memory, bytes, that FFmpeg may ask for at once, in the whole process.
-pub(super) fn limit_allocations(bytes: u64) {
+/// The largest piece of memory, bytes, that FFmpeg may ask for at once. There is one such number in a process: the largest
+/// that any of its inputs may have.
+pub(super) fn limit_allocations(bytes: usize) {
+    static LARGEST: AtomicUsize = AtomicUsize::new(0);
+    let largest = LARGEST.fetch_max(bytes, Ordering::Relaxed).max(bytes);
     // SAFETY: it sets a number.
-    unsafe { ffi::av_max_alloc(usize::try_from(bytes).unwrap_or(usize::MAX)) }
+    unsafe { ffi::av_max_alloc(largest) }
 }
 
 /// The largest picture, pixels, that a decoder takes, in mid-stream too.

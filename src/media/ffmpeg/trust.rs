@@ -55,14 +55,19 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// The most pixels that may be allowed.
+    pub const MOST_PIXELS: u64 = 1 << 30;
+    /// The most streams that may be allowed.
+    pub const MOST_STREAMS: u32 = 1000;
+
     /// Why a picture of this size is refused, if it is.
     pub(super) fn refuse(self, (width, height): (i64, i64)) -> Option<String> {
         let pixels = u64::try_from(width.saturating_mul(height)).unwrap_or(0);
         (pixels > self.pixels).then(|| {
             format!(
-                "its pictures of {width}×{height} would take too much memory (at most {} million pixels): scale it down, or \
-                 allow more with --max-pixels",
-                self.pixels / 1_000_000
+                "its pictures of {width}×{height} would take too much memory (at most {} pixels): scale it down, or allow \
+                 more with --max-pixels (of a camera in a file: max_pixels)",
+                self.pixels
             )
         })
     }
