@@ -295,7 +295,7 @@ fn cameras_share_the_model_agree_with_files_and_leave_nothing_behind() {
         match news {
             News::Moment(moment) => curves[camera.number() as usize].push(moment.point),
             News::Incident(incident) if incident.phase == Phase::Over => {
-                events[camera.number() as usize].push(incident.event)
+                events[camera.number() as usize].push(incident.event);
             }
             _ => {}
         }

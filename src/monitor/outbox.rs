@@ -180,7 +180,7 @@ mod tests {
             std::thread::yield_now();
         }
         tell(&mut outbox);
-        outbox.finish(Duration::from_secs(60)).unwrap();
+        outbox.finish(Duration::from_mins(1)).unwrap();
         assert_eq!(taken.load(Ordering::Relaxed) + lost, QUEUE as u64 + 4);
         let said = said.lock().unwrap();
         let [full, rest @ ..] = said.as_slice() else { panic!() };

@@ -82,9 +82,8 @@ impl Spool {
         for entry in fs::read_dir(folder).map_err(fail)? {
             let (path, size) = entry.and_then(|e| Ok((e.path(), e.metadata()?.len()))).map_err(fail)?;
             let number = path.file_stem().and_then(|stem| stem.to_str()?.parse().ok());
-            match (number, path.extension().and_then(|e| e.to_str())) {
-                (Some(number), Some("json")) => entries.push(Entry { number, size, held: None }),
-                _ => {}
+            if let (Some(number), Some("json")) = (number, path.extension().and_then(|e| e.to_str())) {
+                entries.push(Entry { number, size, held: None });
             }
         }
         entries.sort_by_key(|entry| entry.number);

@@ -84,7 +84,7 @@ impl Places {
     /// [`Error::Internal`] when the thread that writes is gone.
     pub fn add(&self, camera: CameraId, name: &str) -> Result<Option<Arc<PacketTap>>> {
         let mut cameras = self.cameras.lock().unwrap_or_else(PoisonError::into_inner);
-        let slug = unique_slug(name, cameras.values());
+        let slug = unique_slug(name, &cameras);
         let limits = |clips: &ClipSettings| TapLimits { span: clips.reach(), bytes: clips.buffer };
         let tap = self.clips.as_ref().map(|clips| Arc::new(PacketTap::new(limits(clips))));
         cameras.insert(camera, Place { name: name.into(), slug: slug.clone(), tap: tap.clone() });
@@ -111,14 +111,14 @@ impl Places {
 }
 
 /// A folder's name for a camera: its own from before, or one that no other camera has.
-fn unique_slug<'a>(name: &str, cameras: impl Iterator<Item = &'a Place> + Clone) -> String {
-    if let Some(before) = cameras.clone().find(|place| place.name == name) {
+fn unique_slug(name: &str, cameras: &BTreeMap<CameraId, Place>) -> String {
+    if let Some(before) = cameras.values().find(|place| place.name == name) {
         return before.slug.clone();
     }
     let plain = slug(name);
     let mut numbered = (2_u32..).map(|number| format!("{plain}-{number}"));
     let mut chosen = plain.clone();
-    while cameras.clone().any(|place| place.slug == chosen) {
+    while cameras.values().any(|place| place.slug == chosen) {
         chosen = numbered.next().unwrap_or_default();
     }
     chosen
@@ -326,10 +326,11 @@ mod tests {
 
     #[test]
     fn folders_of_cameras_are_unique_whatever_their_names_and_a_camera_that_returns_has_its_own() {
-        let mut cameras: Vec<Place> = Vec::new();
+        let mut cameras = BTreeMap::new();
         let mut add = |name: &str| {
-            let slug = unique_slug(name, cameras.iter());
-            cameras.push(Place { name: name.into(), slug: slug.clone(), tap: None });
+            let slug = unique_slug(name, &cameras);
+            let next = CameraId::new(cameras.len() as u32);
+            cameras.insert(next, Place { name: name.into(), slug: slug.clone(), tap: None });
             slug
         };
         assert_eq!(["a b", "a-b", "a.b", "../x", "a-b"].map(&mut add), ["a-b", "a-b-2", "a-b-3", "---x", "a-b-2"]);
