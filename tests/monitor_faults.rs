@@ -243,7 +243,9 @@ fn strangers_who_hold_connections_open_take_nothing_from_cameras_and_evidence() 
         let event = |folder: fs::DirEntry| fs::read_to_string(folder.path().join("event.json")).ok();
         let found = fs::read_dir(clips.join("gate")).into_iter().flatten().flatten().filter_map(event);
         let events: Vec<Value> = found.filter_map(|text| serde_json::from_str(&text).ok()).collect();
-        events.iter().for_each(|event| assert!(event["clip"]["file"].is_string(), "no clip: {event}"));
+        for event in &events {
+            assert!(event["clip"]["file"].is_string(), "no clip: {event}");
+        }
         (events.len() >= 3).then_some(())
     };
     wait_for("three clips meanwhile", whole);

@@ -106,7 +106,9 @@ impl<'a> Yard<'a> {
     ) -> Result<Vec<(CameraId, live::Camera<'static>)>> {
         let watched = cameras.iter().map(|(id, camera)| Ok((*id, self.watched(*id, camera)?))).collect();
         if let (Err(_), Some(places)) = (&watched, &self.places) {
-            cameras.iter().for_each(|(id, _)| places.remove(*id));
+            for (id, _) in cameras {
+                places.remove(*id);
+            }
         }
         watched
     }

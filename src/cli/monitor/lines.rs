@@ -24,7 +24,9 @@ impl Voice {
         let (say, words) = sync_channel::<String>(WORDS);
         let (tell_done, done) = sync_channel(1);
         let work = move || {
-            words.into_iter().for_each(|line| eprintln!("{line}"));
+            for line in words {
+                eprintln!("{line}");
+            }
             let _ = tell_done.send(());
         };
         let spawned = std::thread::Builder::new().name("voice".into()).spawn(work);
