@@ -145,7 +145,7 @@ fn names_that_mean_something_to_terminals_and_spreadsheets_are_only_names() {
     harmless(analyze(&out).args(["--format", "jsonl"]).arg(&evil).assert().success().get_output());
     harmless(analyze(&out).arg(evil.with_file_name("gone\x1b[2J\nEVENT.mp4")).assert().code(1).get_output());
     let mut watch = startle();
-    watch.args(["monitor", "--model", "persistence"]).arg(&evil).timeout(Duration::from_secs(120));
+    watch.args(["monitor", "--model", "persistence"]).arg(&evil).timeout(Duration::from_mins(2));
     let watched = watch.assert();
     harmless(watched.get_output());
     assert!(String::from_utf8_lossy(&watched.get_output().stderr).contains("ended"));
@@ -153,7 +153,9 @@ fn names_that_mean_something_to_terminals_and_spreadsheets_are_only_names() {
     let root = dir.path().join("sheet");
     fs::create_dir(&root).unwrap();
     let names = ["=1+1.mp4", "+2.mp4", "-3.mp4", "@4.mp4"];
-    names.iter().for_each(|name| _ = fs::copy(&video, root.join(name)).unwrap());
+    for name in names {
+        fs::copy(&video, root.join(name)).unwrap();
+    }
     analyze(Path::new("out")).current_dir(&root).arg("--").args(names).assert().success();
     let table = fs::read_to_string(root.join("out/summary.csv")).unwrap();
     for name in names {
@@ -174,7 +176,7 @@ fn every_command_that_reads_videos_takes_the_same_limits() {
     let folder = dir.path().display().to_string();
     let evaluate = ["evaluate", &folder, "--layout", "pairs", "--no-random", "--out"];
     let run = |args: &[&str]| {
-        let ran = startle().args(args).args(["--model", "persistence"]).timeout(Duration::from_secs(60)).assert();
+        let ran = startle().args(args).args(["--model", "persistence"]).timeout(Duration::from_mins(1)).assert();
         let output = ran.get_output();
         [&output.stdout[..], &output.stderr].map(String::from_utf8_lossy).concat()
     };

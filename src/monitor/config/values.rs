@@ -90,7 +90,11 @@ impl<'de> Deserialize<'de> for Streams {
 }
 
 /// A count from 1 to `most`.
-fn within<N: PartialOrd + From<u8> + std::fmt::Display, E: de::Error>(value: N, most: N, what: &str) -> Result<N, E> {
+fn within<N: Copy + PartialOrd + From<u8> + std::fmt::Display, E: de::Error>(
+    value: N,
+    most: N,
+    what: &str,
+) -> Result<N, E> {
     let fine = value >= N::from(1) && value <= most;
     if fine { Ok(value) } else { Err(E::custom(format!("{value} {what} do not lie in 1..={most}"))) }
 }
