@@ -145,7 +145,7 @@ fn names_that_mean_something_to_terminals_and_spreadsheets_are_only_names() {
     harmless(analyze(&out).args(["--format", "jsonl"]).arg(&evil).assert().success().get_output());
     harmless(analyze(&out).arg(evil.with_file_name("gone\x1b[2J\nEVENT.mp4")).assert().code(1).get_output());
     let mut watch = startle();
-    watch.args(["monitor", "--model", "persistence"]).arg(&evil).timeout(Duration::from_secs(120));
+    watch.args(["monitor", "--model", "persistence"]).arg(&evil).timeout(Duration::from_mins(2));
     let watched = watch.assert();
     harmless(watched.get_output());
     assert!(String::from_utf8_lossy(&watched.get_output().stderr).contains("ended"));
@@ -153,10 +153,44 @@ fn names_that_mean_something_to_terminals_and_spreadsheets_are_only_names() {
     let root = dir.path().join("sheet");
     fs::create_dir(&root).unwrap();
     let names = ["=1+1.mp4", "+2.mp4", "-3.mp4", "@4.mp4"];
-    names.iter().for_each(|name| _ = fs::copy(&video, root.join(name)).unwrap());
+    for name in names {
+        fs::copy(&video, root.join(name)).unwrap();
+    }
     analyze(Path::new("out")).current_dir(&root).arg("--").args(names).assert().success();
     let table = fs::read_to_string(root.join("out/summary.csv")).unwrap();
     for name in names {
         assert!(table.lines().any(|line| line.starts_with(&format!("'{name},"))), "{table}");
+    }
+}
+
+#[test]
+fn every_command_that_reads_videos_takes_the_same_limits() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name).display().to_string();
+    let film = testsrc(dir.path(), "film.mp4", 2, 10).display().to_string();
+    ffmpeg(&["-i", &film, "-map", "0", "-map", "0", "-map", "0", "-c", "copy", &at("three.mkv")]);
+    let rows = "path,pair,possible,type\nfilm.mp4,a,true,x\nthree.mkv,a,false,x\n";
+    fs::write(dir.path().join("labels.csv"), rows).unwrap();
+    let camera = format!("[[camera]]\nname = \"a\"\nurl = {film:?}\nmax_pixels = 1000\n");
+    fs::write(dir.path().join("monitor.toml"), camera).unwrap();
+    let folder = dir.path().display().to_string();
+    let evaluate = ["evaluate", &folder, "--layout", "pairs", "--no-random", "--out"];
+    let run = |args: &[&str]| {
+        let ran = startle().args(args).args(["--model", "persistence"]).timeout(Duration::from_mins(1)).assert();
+        let output = ran.get_output();
+        [&output.stdout[..], &output.stderr].map(String::from_utf8_lossy).concat()
+    };
+    for (args, words) in [
+        (vec!["analyze", &film, "--out", &at("a"), "--max-pixels", "1000"], "--max-pixels"),
+        (vec!["analyze", &at("three.mkv"), "--out", &at("b"), "--max-streams", "2"], "more than 2 streams"),
+        (vec!["calibrate", &film, "-o", &at("c.json"), "--max-pixels", "1000"], "--max-pixels"),
+        (vec!["monitor", &film, "--max-pixels", "1000"], "--max-pixels"),
+        (vec!["monitor", &at("three.mkv"), "--max-streams", "2"], "more than 2 streams"),
+        (vec!["monitor", "--config", &at("monitor.toml")], "max_pixels"),
+        ([&evaluate[..], &[&at("d"), "--max-pixels", "1000"]].concat(), "160×120 would take too much memory"),
+        ([&evaluate[..], &[&at("e"), "--max-streams", "2"]].concat(), "more than 2 streams"),
+    ] {
+        let told = run(&args);
+        assert!(told.contains(words), "{args:?}: {told}");
     }
 }

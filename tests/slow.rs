@@ -78,6 +78,12 @@ fn the_bundled_models_take_no_slow_footage_for_a_world_of_jumps() {
         assert_eq!(events(&result), 0, "{told}");
         assert!(result["curve"].as_array().unwrap().len() > 100 && result["config"]["promised_per_hour"].is_number());
     }
+    // Whatever the model, a past of a few moments tells nothing.
+    let (result, told) = analyzed_with("startle-s1", dir.path(), &at("5"), &["--frame-steps", "2"]);
+    let slower = &result["slower"][0];
+    assert!((10..300).contains(&slower["curve"].as_array().unwrap().len()), "{slower}");
+    assert_eq!(events(slower), 0, "{told}");
+    assert!(told.contains("at frame step 2 its own past of ") && told.contains("300 are needed"), "{told}");
     for (model, fps, step) in
         [("startle-o1", "5", 2), ("startle-o1", "1", 10), ("startle-s1", "5", 2), ("startle-s1", "1", 10)]
     {

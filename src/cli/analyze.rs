@@ -58,7 +58,8 @@ pub struct AnalyzeArgs {
     #[arg(long, value_name = "FILE")]
     pub actions: Option<PathBuf>,
     /// Analyze slower rates too, each with a curve and a detector of its own: every so many-th frame of the model's
-    /// clock, for example 1,2,4 (1 is the model's own rate and always done). All share one decode.
+    /// clock, for example 1,2,4 (1 is the model's own rate and always done). All share one decode. Each judges by its own
+    /// past: it tells events after 300 moments, with --z at once.
     #[arg(long, value_name = "STEPS", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=64))]
     pub frame_steps: Vec<u32>,
     /// No progress bars, no summary; errors only.

@@ -23,12 +23,26 @@ pub struct InputArgs {
     /// Which of several video tracks, counted from 1 [default: the largest].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub track: Option<u16>,
+    #[command(flatten)]
+    pub limits: LimitArgs,
+}
+
+/// How much an input may take.
+#[derive(Debug, Clone, Copy, Args)]
+#[command(next_help_heading = "Inputs")]
+pub struct LimitArgs {
     /// Largest picture that is decoded, pixels; each takes up to 16 bytes at once.
-    #[arg(long, value_name = "N", default_value_t = Limits::default().pixels, value_parser = clap::value_parser!(u64).range(1..=1 << 30))]
+    #[arg(long, value_name = "N", default_value_t = Limits::default().pixels, value_parser = clap::value_parser!(u64).range(1..=Limits::MOST_PIXELS))]
     pub max_pixels: u64,
     /// Most streams of an input; each takes about 2 MB.
-    #[arg(long, value_name = "N", default_value_t = Limits::default().streams, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, value_name = "N", default_value_t = Limits::default().streams, value_parser = clap::value_parser!(u32).range(1..=i64::from(Limits::MOST_STREAMS)))]
     pub max_streams: u32,
+}
+
+impl From<LimitArgs> for Limits {
+    fn from(args: LimitArgs) -> Self {
+        Self { pixels: args.max_pixels, streams: args.max_streams }
+    }
 }
 
 fn parse_fps(text: &str) -> Result<f64, String> {
@@ -65,7 +79,7 @@ impl InputArgs {
             image_fps: self.image_fps.unwrap_or(usual.image_fps),
             fps: self.fps,
             track: self.track,
-            limits: Limits { pixels: self.max_pixels, streams: self.max_streams },
+            limits: self.limits.into(),
             ..usual
         }
     }

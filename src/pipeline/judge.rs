@@ -49,7 +49,7 @@ impl Recorder {
         config.promised_per_hour = thresholds.promised_per_hour;
         config.check = baseline.and_then(Baseline::check).copied();
         config.threshold_rule = thresholds.words;
-        let slower = |&step: &u32| (step, Track::new(&spec.slower(step), settings, None));
+        let slower = |&step: &u32| (step, Track::slower(&spec.slower(step), settings));
         Self {
             spec: spec.clone(),
             model,
@@ -115,6 +115,8 @@ impl Recorder {
                 strange.len()
             ));
         }
+        let short = self.slower.iter().filter_map(|(step, track)| Some((step, track.is_too_short()?)));
+        warnings.extend(short.map(|(step, reason)| format!("at frame step {step} {reason}")));
         let slower: Vec<SlowerRate> = self.slower.into_iter().map(|(step, track)| track.finish_slower(step)).collect();
         for rate in slower.iter().filter(|rate| rate.curve.is_empty()) {
             let clip_s = f64::from(self.spec.frames_per_clip) / rate.model_fps;

@@ -6,7 +6,7 @@ use crate::clip::{Clip, ClipSpec};
 use crate::error::Result;
 use crate::model::WindowErrors;
 use crate::record::{CurvePoint, Event, RunEvent, Sight, Sink, SlowerRate, VideoSurprise};
-use crate::surprise::{Assembler, Baseline, Found, Slot, VideoSurpriseBuilder, Watch};
+use crate::surprise::{Assembler, Baseline, Found, Past, Slot, ThresholdRule, VideoSurpriseBuilder, Watch};
 
 /// Moments whose things are kept at most.
 const SIGHTS: usize = 3000;
@@ -45,6 +45,8 @@ pub(super) struct Track {
     video: VideoSurpriseBuilder,
     curve: Vec<CurvePoint>,
     events: Vec<Event>,
+    /// Moments before which no event is told.
+    least: usize,
     sights: Sights,
 }
 
@@ -66,8 +68,27 @@ impl Track {
             video: VideoSurpriseBuilder::default(),
             curve: Vec::new(),
             events: Vec::new(),
+            least: 0,
             sights: Sights { every: 1, slots: 0, kept: Vec::new() },
         }
+    }
+
+    /// For a slower rate: there is only its own past, and while that is too short to keep any rate of events, none is told
+    /// unless a z was asked for.
+    pub(super) fn slower(spec: &ClipSpec, settings: &DetectionSettings) -> Self {
+        let least = if matches!(settings.watch.rule, ThresholdRule::Z { .. }) { 0 } else { Past::LEAST_SLOTS };
+        Self { least, ..Self::new(spec, settings, None) }
+    }
+
+    /// Why no event is told yet, if that is so.
+    pub(super) fn is_too_short(&self) -> Option<String> {
+        let moments = self.curve.len();
+        (1..self.least).contains(&moments).then(|| {
+            format!(
+                "its own past of {moments} moments is too short to tell events by: {} are needed (--z tells them before)",
+                self.least
+            )
+        })
     }
 
     pub(super) const fn watch(&self) -> &Watch {
@@ -125,7 +146,7 @@ impl Track {
     }
 
     fn tell_events(&mut self, found: Vec<Found>, size: (u32, u32), sinks: &mut [&mut dyn Sink]) -> Result<()> {
-        for found in found {
+        for found in found.into_iter().filter(|_| self.curve.len() >= self.least) {
             let event = describe::event(&self.spec, size, self.events.len() as u32 + 1, found)?;
             tell(sinks, &RunEvent::Event(&event))?;
             self.events.push(event);

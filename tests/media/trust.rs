@@ -32,8 +32,18 @@ fn udp_ports() -> usize {
     count("/proc/self/net/udp") + count("/proc/self/net/udp6")
 }
 
-/// A server that answers every request with `body` until it is dropped, and says what was asked of it.
+/// A server that answers every request until what it tells of them is dropped.
 fn server(reply: impl Fn(&str) -> String + Send + 'static) -> (u16, std::sync::mpsc::Receiver<String>) {
+    byte_server(move |line| reply(line).into_bytes())
+}
+
+/// A server of one film.
+fn film_server(film: Vec<u8>) -> (u16, std::sync::mpsc::Receiver<String>) {
+    let head = format!("HTTP/1.0 200 OK\r\nContent-Length: {}\r\n\r\n", film.len());
+    byte_server(move |_| [head.as_bytes(), &film].concat())
+}
+
+fn byte_server(reply: impl Fn(&str) -> Vec<u8> + Send + 'static) -> (u16, std::sync::mpsc::Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let (tell, asked) = std::sync::mpsc::channel();
@@ -43,7 +53,7 @@ fn server(reply: impl Fn(&str) -> String + Send + 'static) -> (u16, std::sync::m
             let mut request = [0; 4096];
             let count = connection.read(&mut request).unwrap_or(0);
             let line = String::from_utf8_lossy(&request[..count]).lines().next().unwrap_or("").to_owned();
-            let _ = connection.write_all(reply(&line).as_bytes());
+            let _ = connection.write_all(&reply(&line));
             if tell.send(line).is_err() {
                 return;
             }
@@ -107,17 +117,7 @@ fn a_server_does_not_have_local_videos_read() {
 
 #[test]
 fn a_camera_is_not_sent_on_to_another_host_unless_allowed() {
-    let film = std::fs::read(make("sent-on.ts", SCENE, "-c:v mpeg2video")).unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let end = listener.local_addr().unwrap().port();
-    std::thread::spawn(move || {
-        for connection in listener.incoming() {
-            let mut connection = connection.unwrap();
-            let _ = connection.read(&mut [0; 4096]);
-            let head = format!("HTTP/1.0 200 OK\r\nContent-Length: {}\r\n\r\n", film.len());
-            let _ = connection.write_all(head.as_bytes()).and_then(|()| connection.write_all(&film));
-        }
-    });
+    let (end, _asked) = film_server(std::fs::read(make("sent-on.ts", SCENE, "-c:v mpeg2video")).unwrap());
     let to = |host: &str| {
         let target = format!("http://{host}:{end}/film.ts");
         let (port, _asked) =
@@ -129,6 +129,74 @@ fn a_camera_is_not_sent_on_to_another_host_unless_allowed() {
     assert!(error.contains("another host (localhost)") && error.contains("follow_redirects"), "{error}");
     FfmpegSource::open(&to("127.0.0.1"), &strict).unwrap();
     FfmpegSource::open(&to("localhost"), &OpenOptions::default()).unwrap();
+}
+
+/// What a playlist of one piece and, before it, `tag` says.
+fn playlist(tag: &str, piece: &str) -> String {
+    format!("#EXTM3U\n#EXT-X-TARGETDURATION:9\n{tag}#EXTINF:1,\n{piece}\n#EXT-X-ENDLIST\n")
+}
+
+#[test]
+fn what_a_server_names_is_asked_for_only_where_it_may_be() {
+    let film = make("piece.ts", SCENE, "-c:v mpeg2video");
+    let bytes = std::fs::read(&film).unwrap();
+    let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
+    elsewhere.set_nonblocking(true).unwrap();
+    let other = format!("localhost:{}", elsewhere.local_addr().unwrap().port());
+    let same = format!("127.0.0.1:{}", elsewhere.local_addr().unwrap().port());
+    let dash = format!(
+        "<?xml version=\"1.0\"?><MPD xmlns=\"urn:mpeg:dash:schema:mpd:2011\" type=\"static\" \
+         mediaPresentationDuration=\"PT9S\" profiles=\"urn:mpeg:dash:profile:isoff-on-demand:2011\"><Period><AdaptationSet \
+         mimeType=\"video/mp4\"><Representation id=\"1\" bandwidth=\"1\"><BaseURL>http://{other}/x.mp4</BaseURL>\
+         </Representation></AdaptationSet></Period></MPD>"
+    );
+    let key = format!("#EXT-X-KEY:METHOD=AES-128,URI=\"http://{other}/key\"\n");
+    let map = format!("#EXT-X-MAP:URI=\"http://{other}/init.mp4\"\n");
+    let variant = format!("#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nhttp://{other}/sub.m3u8\n");
+    let plain = [
+        dash.clone(),
+        playlist("", &format!("http://{other}/1.ts")),
+        playlist(&key, "1.ts"),
+        playlist(&map, "1.ts"),
+        variant,
+    ];
+    // A camera: another host, in every way of naming one. Any server: another protocol.
+    let camera = OpenOptions { other_hosts: false, ..quick() };
+    let cases = plain.map(|text| (text, camera.clone())).into_iter().chain(
+        [
+            format!("tcp://{same}"),
+            format!("udp://{same}"),
+            format!("crypto+tcp://{same}"),
+            format!("rtmp://{same}/a/b"),
+        ]
+        .map(|piece| (playlist("", &piece), quick())),
+    );
+    for (text, options) in cases {
+        let kind = if text.starts_with('#') { "application/vnd.apple.mpegurl" } else { "application/dash+xml" };
+        let reply = page(kind, &text);
+        let (port, _asked) = server(move |_| reply.clone());
+        let ending = if kind.ends_with("xml") { "mpd" } else { "m3u8" };
+        let error = refused(&Input::Url(format!("http://127.0.0.1:{port}/live.{ending}")), &options);
+        let asked = elsewhere.accept().err().map(|e| e.kind());
+        assert_eq!(asked, Some(ErrorKind::WouldBlock), "{text} had another host asked");
+        if !options.other_hosts {
+            assert!(error.contains("another host") && error.contains("follow_redirects"), "{text}: {error}");
+        }
+    }
+
+    // The same host's pieces are fetched; one that is sent on to another host is not shown.
+    let (end, _film) = film_server(bytes);
+    let open = |piece: &str, options: &OpenOptions| {
+        let list = page("application/vnd.apple.mpegurl", &playlist("", piece));
+        let sent_on = format!("HTTP/1.0 302 Found\r\nLocation: http://localhost:{end}/\r\nContent-Length: 0\r\n\r\n");
+        let (port, _asked) = server(move |line| if line.contains("m3u8") { list.clone() } else { sent_on.clone() });
+        let opened = FfmpegSource::open(&Input::Url(format!("http://127.0.0.1:{port}/live.m3u8")), options);
+        opened.map(|_| ()).map_err(|e| e.to_string())
+    };
+    open(&format!("http://127.0.0.1:{end}/1.ts"), &camera).unwrap();
+    let error = open("1.ts", &camera).unwrap_err();
+    assert!(error.contains("another host (localhost)"), "{error}");
+    open("1.ts", &quick()).unwrap();
 }
 
 #[test]

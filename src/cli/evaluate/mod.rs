@@ -7,6 +7,7 @@ mod setup;
 use super::analyze::DetectionArgs;
 use super::args::ModelArgs;
 use super::exit::Outcome;
+use super::inputs::LimitArgs;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use log::Log;
@@ -73,6 +74,8 @@ pub struct EvaluateArgs {
     /// No progress bar; errors and the result only.
     #[arg(long, short)]
     pub quiet: bool,
+    #[command(flatten)]
+    pub limits: LimitArgs,
     #[command(flatten)]
     pub model: ModelArgs,
     #[command(flatten)]
@@ -249,7 +252,7 @@ fn score(
 ) -> Result<ScoredCase> {
     let input = input(&case.input)?;
     let own_stop = stop.child();
-    let options = open_options(case, &own_stop);
+    let options = open_options(case, setup.args.limits, &own_stop);
     let job = Job {
         path: input.to_string(),
         sha256: None,
@@ -267,8 +270,8 @@ fn score(
     Ok(ScoredCase { case: case.clone(), scores, duration_s: report.input.duration_s })
 }
 
-fn open_options(case: &Case, stop: &Stop) -> OpenOptions {
-    let options = OpenOptions { stop: stop.clone(), ..OpenOptions::default() };
+fn open_options(case: &Case, limits: LimitArgs, stop: &Stop) -> OpenOptions {
+    let options = OpenOptions { stop: stop.clone(), limits: limits.into(), ..OpenOptions::default() };
     OpenOptions { image_fps: case.image_fps.unwrap_or(options.image_fps), ..options }
 }
 

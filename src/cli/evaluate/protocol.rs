@@ -1,5 +1,6 @@
 //! A paper's protocol on a model and the videos of a dataset.
 
+use super::super::inputs::LimitArgs;
 use super::{input, open_options};
 use clap::Args;
 use startle::clip::{ClipSpec, Counted};
@@ -47,10 +48,10 @@ impl ProtocolArgs {
 }
 
 /// Frames per second of the dataset's footage, from its first video: it turns counted frames into seconds.
-pub fn source_fps(cases: &[Case], stop: &Stop) -> Result<f64> {
+pub fn source_fps(cases: &[Case], limits: LimitArgs, stop: &Stop) -> Result<f64> {
     let case = cases.first().ok_or_else(|| Error::Config("--protocol: the dataset has no video".into()))?;
     let input = input(&case.input)?;
-    let source = opener(&input, open_options(case, stop))()?;
+    let source = opener(&input, open_options(case, limits, stop))()?;
     let fps = source.info().nominal_fps;
     if fps > 0.0 {
         return Ok(fps);
@@ -68,8 +69,8 @@ pub fn partners(args: &ProtocolArgs, cases: &[Case]) -> BTreeMap<String, Case> {
 }
 
 /// Frames of a video.
-pub fn frames(case: &Case, stop: &Stop) -> Result<u64> {
-    let mut source = opener(&input(&case.input)?, open_options(case, stop))()?;
+pub fn frames(case: &Case, limits: LimitArgs, stop: &Stop) -> Result<u64> {
+    let mut source = opener(&input(&case.input)?, open_options(case, limits, stop))()?;
     let mut count = 0;
     loop {
         match source.next_step()? {

@@ -51,7 +51,7 @@ impl<'a> Setup<'a> {
         let jobs = usize::from(args.jobs).min(cases.len().max(1));
         let detection = args.detection.settings()?;
         let mut model = args.model.choose(jobs)?;
-        let footage = args.paper.protocol.map(|_| protocol::source_fps(cases, stop)).transpose()?;
+        let footage = args.paper.protocol.map(|_| protocol::source_fps(cases, args.limits, stop)).transpose()?;
         protocol::apply(&args.paper, footage, &mut model)?;
         let key = model.curve_key(detection.top_fraction)?;
         // The bundle's own baseline was learnt with the bundle's own clips.
@@ -92,7 +92,8 @@ impl<'a> Setup<'a> {
     /// Frames that a video has more than the one it is matched with, where the protocol drops them.
     pub fn longer_by(&self, case: &Case) -> Result<u64> {
         let Some(partner) = self.partners.get(&case.id) else { return Ok(0) };
-        Ok(protocol::frames(case, &self.stop)?.saturating_sub(protocol::frames(partner, &self.stop)?))
+        let frames = |case| protocol::frames(case, self.args.limits, &self.stop);
+        Ok(frames(case)?.saturating_sub(frames(partner)?))
     }
 
     /// Opens a video as the protocol, if there is one, takes frames from it, without the `first` ones.
@@ -139,7 +140,8 @@ impl<'a> Setup<'a> {
         let mut learners: BTreeMap<&'static str, Learner> = BTreeMap::new();
         for (index, input) in self.normal.iter().enumerate() {
             bar.set_message(format!("normal video {} of {}", index + 1, self.normal.len()));
-            let options = OpenOptions { stop: self.stop.clone(), ..OpenOptions::default() };
+            let options =
+                OpenOptions { stop: self.stop.clone(), limits: self.args.limits.into(), ..OpenOptions::default() };
             let hear = |name: &'static str, clip: &Clip, errors: &WindowErrors| {
                 learners.entry(name).or_insert_with(|| Learner::new(&specs[name])).push(index, clip, errors);
             };

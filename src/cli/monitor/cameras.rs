@@ -44,6 +44,7 @@ pub(super) fn named(args: &MonitorArgs) -> Result<MonitorConfig> {
             warm_up: args.warm_up.map(MediaTime::from_secs_f64),
             stall: Duration::from_secs_f64(args.stall),
             rtsp_transport: args.rtsp_transport,
+            limits: args.limits.into(),
             ..Camera::new(name, input)
         }
     };
@@ -152,6 +153,7 @@ impl<'a> Yard<'a> {
                     tap: tap.clone(),
                     live: true,
                     other_hosts: source.follow_redirects,
+                    limits: source.limits,
                     ..OpenOptions::default()
                 };
                 let opened = Box::new(FfmpegSource::open(&source.input, &options)?);

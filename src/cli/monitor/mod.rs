@@ -9,6 +9,7 @@ mod reload;
 
 use super::analyze::parse_share;
 use super::args::ModelArgs;
+use super::inputs::LimitArgs;
 use cameras::Yard;
 use clap::Args;
 use lines::{InFile, People, Stdout, Voice};
@@ -47,7 +48,9 @@ pub struct MonitorArgs {
         long,
         short,
         value_name = "FILE",
-        conflicts_with_all = ["sources", "max_false_alarms", "baseline", "warm_up", "stall", "rtsp_transport"]
+        conflicts_with_all = [
+            "sources", "max_false_alarms", "baseline", "warm_up", "stall", "rtsp_transport", "max_pixels", "max_streams",
+        ]
     )]
     pub config: Option<PathBuf>,
     /// Write the lines to this file too.
@@ -112,6 +115,8 @@ pub struct MonitorArgs {
     /// No lines for people; errors only.
     #[arg(long, short)]
     pub quiet: bool,
+    #[command(flatten)]
+    pub limits: LimitArgs,
     #[command(flatten)]
     pub model: ModelArgs,
 }

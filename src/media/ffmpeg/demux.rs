@@ -142,7 +142,8 @@ impl Container {
         // A pipe's writer may take its time; a disk that gives nothing for so long has nothing to give.
         let waits = matches!(input, Input::Stdin) || input.path().is_some_and(pipe::is_fifo);
         let timeout = (!waits).then_some(options.timeout);
-        raw::limit_allocations(options.limits.pixels.saturating_mul(BYTES_OF_PIXEL).max(LEAST_ALLOCATION));
+        let largest = options.limits.pixels.saturating_mul(BYTES_OF_PIXEL).max(LEAST_ALLOCATION);
+        raw::limit_allocations(usize::try_from(largest).unwrap_or(usize::MAX));
         let watch = Watch::new(options.stop.clone(), timeout);
         watch.arm();
         let context = opening::open(input, options, &watch).map_err(|failure| match failure {

@@ -54,7 +54,7 @@ pub(super) fn not_opened(input: &Input, error: ffmpeg::Error, options: &OpenOpti
     let reason = match input {
         _ if error == NO_MEMORY => format!(
             "holds more than {} streams, or asks for more memory than it may have: allow more with --max-streams and \
-             --max-pixels",
+             --max-pixels (of a camera in a file: max_streams, max_pixels)",
             options.limits.streams
         ),
         Input::Url(url) | Input::Secret(url) if url.starts_with(CAMERA) => {

@@ -1,21 +1,27 @@
 //! From the name of an input to an open container, under the rules of [`trust`].
 
 use super::pipe::{self, PipeReader};
-use super::trust;
+use super::raw::Guard;
+use super::trust::{self, Requests};
 use super::watch::Watch;
 use super::{OpenOptions, RtspTransport, capture, explain, playlist, raw};
 use crate::media::open::{CAMERA, Input, usable};
 use ffmpeg_next as ffmpeg;
 use ffmpeg_next::Dictionary;
 use ffmpeg_next::format::context::{Input as Context, StreamIo};
+use std::ffi::CStr;
 use std::io::IsTerminal;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 
 /// Pictures per second that FFmpeg's readers of bare streams are to use where the stream states none: one that no stream
 /// states, so that it can be told (FFmpeg rounds to twelfths).
 const NO_RATE: &str = "301/12";
 /// The same as a number.
 pub(super) const NO_RATE_FPS: f64 = 301.0 / 12.0;
+
+/// Why a camera's manifest is not read.
+const DASH: &str = "is a DASH manifest, which may name another host: allow it with `follow_redirects = true`";
 
 /// Why something could not be opened.
 pub(super) enum OpenFailure {
@@ -33,28 +39,49 @@ impl From<ffmpeg::Error> for OpenFailure {
 
 pub(super) type Opened = Result<Context, OpenFailure>;
 
+/// Who is asked while an input is opened and read.
+struct Asked<'a> {
+    watch: &'a Watch,
+    requests: Arc<Requests>,
+}
+
+impl Asked<'_> {
+    /// Opens an address; the watch ends every wait, and what is opened on its behalf is admitted or not.
+    fn open(&self, url: &str, format: Option<&CStr>, rules: Dictionary) -> Result<Context, ffmpeg::Error> {
+        let (watch, requests) = (self.watch.clone(), Arc::clone(&self.requests));
+        let gives_up = Box::new(move || watch.gives_up());
+        raw::open(url, format, rules, Guard { gives_up, admits: Box::new(move |url| requests.admits(url)) })
+    }
+}
+
 /// Opens an input; the watch ends every wait.
 pub(super) fn open(input: &Input, options: &OpenOptions, watch: &Watch) -> Opened {
-    let mut rules = trust::rules(input, options.limits);
+    let mut rules = trust::rules(input, options.limits, options.other_hosts);
     rules.set("framerate", &options.fps.map_or(NO_RATE.to_owned(), |fps| fps.to_string()));
-    match input {
+    let asked = Asked { watch, requests: Arc::new(Requests::new(input, options.other_hosts)) };
+    let opened = match input {
         Input::File(path) => {
             playlist::check(path).map_err(OpenFailure::Ours)?;
-            open_path(path, watch, rules)
+            open_path(path, &asked, rules)
         }
         Input::Stdin => open_stdin(watch, rules),
         Input::Url(url) | Input::Secret(url) => match url.strip_prefix(CAMERA) {
             Some(device) => capture::open(Path::new(device)),
-            None => open_url(&usable(url), options, watch, rules),
+            None => open_url(&usable(url), options, &asked, rules),
         },
-        Input::Images(sequence) => open_path(&sequence.files[0].path, watch, rules),
+        Input::Images(sequence) => open_path(&sequence.files[0].path, &asked, rules),
+    };
+    match (opened, asked.requests.refused()) {
+        // What it may not have is why it can't be opened.
+        (Err(OpenFailure::Ffmpeg(_)), Some(reason)) => Err(OpenFailure::Ours(reason)),
+        (opened, _) => opened,
     }
 }
 
-fn open_path(path: &Path, watch: &Watch, rules: Dictionary) -> Opened {
+fn open_path(path: &Path, asked: &Asked, rules: Dictionary) -> Opened {
     explain::check_file(path).map_err(OpenFailure::Ours)?;
-    let asked = watch.clone();
-    let interrupt = move || asked.gives_up();
+    let watch = asked.watch.clone();
+    let interrupt = move || watch.gives_up();
     if pipe::is_fifo(path) {
         let reader = PipeReader::open(path).map_err(|e| OpenFailure::Ours(explain::unreadable(&e)))?;
         let io = StreamIo::from_read(reader)?;
@@ -62,11 +89,9 @@ fn open_path(path: &Path, watch: &Watch, rules: Dictionary) -> Opened {
     }
     match path.to_str() {
         // `file:` keeps a colon in a name from being read as a protocol.
-        Some(name) if !name.contains(['%', '\0']) => {
-            let url = PathBuf::from(format!("file:{name}"));
-            Ok(ffmpeg::format::input_with_interrupt_and_dictionary(&url, interrupt, rules)?)
-        }
-        // Names that FFmpeg would take for a pattern, or can't take at all: it gets the open file instead.
+        Some(name) if !name.contains(['%', '\0']) => Ok(asked.open(&format!("file:{name}"), None, rules)?),
+        // Names that FFmpeg would take for a pattern, or can't take at all: it gets the open file instead. (The protocols
+        // that it may use are all that holds then; there is no host to ask.)
         _ => {
             let file = std::fs::File::open(path).map_err(|e| OpenFailure::Ours(explain::unreadable(&e)))?;
             let io = StreamIo::from_read_seek(file)?;
@@ -95,7 +120,7 @@ fn open_stdin(watch: &Watch, rules: Dictionary) -> Opened {
     Ok(ffmpeg::format::input_from_stream_with_interrupt(io, None, Some(rules), move || asked.gives_up())?)
 }
 
-fn open_url(url: &str, options: &OpenOptions, watch: &Watch, mut rules: Dictionary) -> Opened {
+fn open_url(url: &str, options: &OpenOptions, asked: &Asked, mut rules: Dictionary) -> Opened {
     if url.contains('\0') {
         return Err(OpenFailure::Ours("the address holds a zero byte".into()));
     }
@@ -110,33 +135,36 @@ fn open_url(url: &str, options: &OpenOptions, watch: &Watch, mut rules: Dictiona
             RtspTransport::Udp => rules.set("rtsp_transport", "udp"),
         }
     }
-    let asked = watch.clone();
-    let opened = ffmpeg::format::input_with_interrupt_and_dictionary(url, move || asked.gives_up(), clone_of(&rules));
-    let context = match opened {
-        Err(ffmpeg::Error::InvalidData) if url.starts_with("http") => bare_jpegs(url, watch, rules)?,
+    if !options.other_hosts && url.starts_with("http") {
+        // A connection that is used again and one that seeks ask anew without an opening, and can be sent on then.
+        rules.set("http_persistent", "0");
+        rules.set("seekable", "0");
+    }
+    let is_dash = || url.split(['?', '#']).next().is_some_and(|path| path.to_lowercase().ends_with(".mpd"));
+    let context = match asked.open(url, None, clone_of(&rules)) {
+        Err(ffmpeg::Error::Other { errno: ffmpeg::error::EINVAL }) if !options.other_hosts && is_dash() => {
+            return Err(OpenFailure::Ours(DASH.into()));
+        }
+        Err(ffmpeg::Error::InvalidData) if url.starts_with("http") => bare_jpegs(url, asked, rules)?,
         // Opened, but nothing in it was understood.
         Ok(context) if context.format().name() == "mpjpeg" && !has_size(&context) => {
             drop(context);
-            bare_jpegs(url, watch, rules)?
+            bare_jpegs(url, asked, rules)?
         }
         other => other?,
     };
-    match raw::location(&context).as_deref().and_then(host) {
-        Some(other) if !options.other_hosts && host(url).is_some_and(|own| own != other) => {
-            Err(OpenFailure::Ours(format!(
-                "its server sends on to another host ({other}): give that address, or allow it with `follow_redirects = true`"
-            )))
-        }
-        _ => Ok(context),
+    let moved = raw::address(&context).is_some_and(|url| !asked.requests.admits(&url));
+    match asked.requests.refused().filter(|_| moved) {
+        Some(reason) => Err(OpenFailure::Ours(reason)),
+        None => Ok(context),
     }
 }
 
 /// Cameras that send one JPEG after another without the headers that FFmpeg asks for between them: their own marks tell them
 /// apart. What holds none stays what it was taken for.
-fn bare_jpegs(url: &str, watch: &Watch, rules: Dictionary) -> Result<Context, ffmpeg::Error> {
-    let asked = watch.clone();
-    watch.arm();
-    let context = raw::open_as(url, c"mjpeg", rules, move || asked.gives_up())?;
+fn bare_jpegs(url: &str, asked: &Asked, rules: Dictionary) -> Result<Context, ffmpeg::Error> {
+    asked.watch.arm();
+    let context = asked.open(url, Some(c"mjpeg"), rules)?;
     if has_size(&context) { Ok(context) } else { Err(ffmpeg::Error::InvalidData) }
 }
 
@@ -148,26 +176,4 @@ fn clone_of(dictionary: &Dictionary) -> Dictionary<'static> {
     let mut copy = Dictionary::new();
     dictionary.iter().for_each(|(key, value)| copy.set(key, value));
     copy
-}
-
-/// The host of a URL, without user and port.
-fn host(url: &str) -> Option<&str> {
-    let rest = url.split_once("://")?.1;
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
-    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    let bare = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()));
-    Some(bare.map_or(host, |(name, _)| name))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::host;
-
-    #[test]
-    fn hosts_are_told_from_users_and_ports() {
-        assert_eq!(host("http://u:p@cam.local:80/x?y@z"), Some("cam.local"));
-        assert_eq!(host("http://[::1]:80/x"), Some("[::1]"));
-        assert_eq!(host("http://[::1]/x"), Some("[::1]"));
-        assert_eq!(host("x"), None);
-    }
 }

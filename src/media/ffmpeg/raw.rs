@@ -2,12 +2,14 @@
 //!
 //! Invariant: this is the only unsafe code of the crate's media floor; every function takes a wrapper that owns (or
 //! borrows) a live object, reads or sets plain fields through it, and lets no pointer out.
-#![expect(unsafe_code, reason = "fields and one function of FFmpeg's C interface that ffmpeg-next does not wrap")]
+#![expect(unsafe_code, reason = "fields and functions of FFmpeg's C interface that ffmpeg-next does not wrap")]
 
 use ffmpeg_next as ffmpeg;
 use ffmpeg_next::ffi;
 use ffmpeg_next::software::scaling;
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, c_char, c_int};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Times in the container's header count in this many ticks a second.
 pub(super) const CONTAINER_TICKS: i32 = ffi::AV_TIME_BASE;
@@ -140,27 +142,80 @@ pub(super) fn clock_may_jump(input: &ffmpeg::format::context::Input) -> bool {
     unsafe { (*(*input.as_ptr()).iformat).flags & ffi::AVFMT_TS_DISCONT != 0 }
 }
 
-/// Opens an address as a format of this name, whatever its content looks like.
-pub(super) fn open_as(
+/// What FFmpeg asks while it opens and reads an input.
+pub(super) struct Guard {
+    /// Whether to give up.
+    pub gives_up: Box<dyn Fn() -> bool + Send + Sync>,
+    /// Whether an address may be opened, or may have been what a server sent on to.
+    pub admits: Box<dyn Fn(&str) -> bool + Send + Sync>,
+}
+
+/// How FFmpeg opens an address on an input's behalf.
+type OpenAddress = unsafe extern "C" fn(
+    *mut ffi::AVFormatContext,
+    *mut *mut ffi::AVIOContext,
+    *const c_char,
+    c_int,
+    *mut *mut ffi::AVDictionary,
+) -> c_int;
+
+struct Gate {
+    guard: Guard,
+    /// FFmpeg's own way.
+    usual: OpenAddress,
+}
+
+/// Stands before every opening: of the input itself, and of the playlists, pieces and keys that it names.
+unsafe extern "C" fn open_if_admitted(
+    context: *mut ffi::AVFormatContext,
+    reader: *mut *mut ffi::AVIOContext,
+    url: *const c_char,
+    flags: c_int,
+    options: *mut *mut ffi::AVDictionary,
+) -> c_int {
+    const REFUSED: c_int = -ffmpeg::error::EPERM;
+    // SAFETY: FFmpeg calls this with a live context, whose `opaque` is the gate that `open` put there (contexts that formats
+    // nest inherit it, or have none) and that lives as long as the context's interrupt callback, and with a text that ends in zero.
+    unsafe {
+        let Some(gate) = (*context).opaque.cast::<Gate>().as_ref() else { return REFUSED };
+        if !(gate.guard.admits)(&CStr::from_ptr(url).to_string_lossy()) {
+            return REFUSED;
+        }
+        let opened = (gate.usual)(context, reader, url, flags, options);
+        if opened >= 0 && location(*reader).is_some_and(|url| !(gate.guard.admits)(&url)) {
+            ffi::avio_closep(reader);
+            return REFUSED;
+        }
+        opened
+    }
+}
+
+/// Opens an address; as a format of this name, whatever its content looks like, where one is given.
+pub(super) fn open(
     url: &str,
-    format: &CStr,
+    format: Option<&CStr>,
     options: ffmpeg::Dictionary,
-    interrupt: impl FnMut() -> bool + Send + 'static,
+    guard: Guard,
 ) -> Result<ffmpeg::format::context::Input, ffmpeg::Error> {
     let url = CString::new(url).map_err(|_| ffmpeg::Error::InvalidData)?;
     // SAFETY: formats are static; the context is made here, closed on every failure (by FFmpeg itself when it can't be
-    // opened) and else handed to its owner together with the guard of what it calls; the options are taken and given back.
+    // opened) and else handed to its owner together with what it calls, of which the gate is a part; the options are taken
+    // and given back.
     unsafe {
-        let format = ffi::av_find_input_format(format.as_ptr());
+        let as_format = format.map_or(std::ptr::null(), |name| ffi::av_find_input_format(name.as_ptr()));
         let mut context = ffi::avformat_alloc_context();
-        if format.is_null() || context.is_null() {
+        let usual = if context.is_null() { None } else { (*context).io_open };
+        let (Some(usual), false) = (usual, format.is_some() && as_format.is_null()) else {
             ffi::avformat_free_context(context);
             return Err(ffmpeg::Error::DemuxerNotFound);
-        }
-        let interrupt = ffmpeg::util::interrupt::new(Box::new(interrupt));
+        };
+        let gate = Arc::new(Gate { guard, usual });
+        (*context).opaque = Arc::as_ptr(&gate).cast_mut().cast();
+        (*context).io_open = Some(open_if_admitted);
+        let interrupt = ffmpeg::util::interrupt::new(Box::new(move || (gate.guard.gives_up)()));
         (*context).interrupt_callback = interrupt.interrupt;
         let mut options = options.disown();
-        let opened = ffi::avformat_open_input(&raw mut context, url.as_ptr(), format, &raw mut options);
+        let opened = ffi::avformat_open_input(&raw mut context, url.as_ptr(), as_format, &raw mut options);
         drop(ffmpeg::Dictionary::own(options));
         if opened < 0 {
             return Err(opened.into());
@@ -174,11 +229,13 @@ pub(super) fn open_as(
     }
 }
 
-/// Where what was opened really came from, after all that its server sent on to; `None` where there is no such thing.
-pub(super) fn location(input: &ffmpeg::format::context::Input) -> Option<String> {
-    // SAFETY: the context and its reader are live; a reader with a class has options; the text is ours to free.
+/// Where a reader's content really came from, after all that its server sent on to; `None` where there is no such thing.
+///
+/// # Safety
+/// The reader is live, or null.
+unsafe fn location(reader: *mut ffi::AVIOContext) -> Option<String> {
+    // SAFETY: a reader with a class has options; the text is ours to free.
     unsafe {
-        let reader = (*input.as_ptr()).pb;
         if reader.is_null() || (*reader).av_class.is_null() {
             return None;
         }
@@ -193,10 +250,22 @@ pub(super) fn location(input: &ffmpeg::format::context::Input) -> Option<String>
     }
 }
 
-/// The largest piece of memory, bytes, that FFmpeg may ask for at once, in the whole process.
-pub(super) fn limit_allocations(bytes: u64) {
+/// The address of an input, also where a server sent on without a new opening (RTSP).
+pub(super) fn address(input: &ffmpeg::format::context::Input) -> Option<String> {
+    // SAFETY: the context is live, and so is its text.
+    unsafe {
+        let url = (*input.as_ptr()).url;
+        (!url.is_null()).then(|| CStr::from_ptr(url).to_string_lossy().into_owned())
+    }
+}
+
+/// The largest piece of memory, bytes, that FFmpeg may ask for at once. There is one such number in a process: the largest
+/// that any of its inputs may have.
+pub(super) fn limit_allocations(bytes: usize) {
+    static LARGEST: AtomicUsize = AtomicUsize::new(0);
+    let largest = LARGEST.fetch_max(bytes, Ordering::Relaxed).max(bytes);
     // SAFETY: it sets a number.
-    unsafe { ffi::av_max_alloc(usize::try_from(bytes).unwrap_or(usize::MAX)) }
+    unsafe { ffi::av_max_alloc(largest) }
 }
 
 /// The largest picture, pixels, that a decoder takes, in mid-stream too.

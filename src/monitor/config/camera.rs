@@ -2,10 +2,10 @@
 
 use super::place::{Place, hide, read};
 use super::schedule::Schedule;
-use super::values::{Fps, Polygon, Positive, Rate, Seconds, Share, Week};
+use super::values::{Fps, Pixels, Polygon, Positive, Rate, Seconds, Share, Streams, Week};
 use crate::clip::Region;
 use crate::error::Result;
-use crate::media::ffmpeg::RtspTransport;
+use crate::media::ffmpeg::{Limits, RtspTransport};
 use crate::media::open::{Input, parse};
 use crate::surprise::ThresholdRule;
 use crate::units::MediaTime;
@@ -66,6 +66,8 @@ pub struct Camera {
     pub rtsp_transport: RtspTransport,
     /// Whether its server may send on to another host.
     pub follow_redirects: bool,
+    /// How much it may take.
+    pub limits: Limits,
     /// After an event none opens for so long.
     pub cool_down: MediaTime,
     /// Spikes closer than this are one event.
@@ -95,6 +97,8 @@ pub(super) struct Settings {
     stall_s: Option<Seconds>,
     rtsp_transport: Option<RtspTransport>,
     follow_redirects: Option<bool>,
+    max_pixels: Option<Pixels>,
+    max_streams: Option<Streams>,
     cool_down_s: Option<Seconds>,
     merge_s: Option<Seconds>,
     region: Option<Vec<Polygon>>,
@@ -118,6 +122,8 @@ pub(super) struct WrittenCamera {
     stall_s: Option<Seconds>,
     rtsp_transport: Option<RtspTransport>,
     follow_redirects: Option<bool>,
+    max_pixels: Option<Pixels>,
+    max_streams: Option<Streams>,
     cool_down_s: Option<Seconds>,
     merge_s: Option<Seconds>,
     region: Option<Vec<Polygon>>,
@@ -143,6 +149,8 @@ impl WrittenCamera {
             warm_up_s: self.warm_up_s.or(defaults.warm_up_s),
             rtsp_transport: self.rtsp_transport.or(defaults.rtsp_transport),
             follow_redirects: self.follow_redirects.or(defaults.follow_redirects),
+            max_pixels: self.max_pixels.or(defaults.max_pixels),
+            max_streams: self.max_streams.or(defaults.max_streams),
             stall_s: self.stall_s.or(defaults.stall_s),
             cool_down_s: self.cool_down_s.or(defaults.cool_down_s),
             merge_s: self.merge_s.or(defaults.merge_s),
@@ -157,6 +165,7 @@ impl Settings {
     }
 
     pub(super) fn camera(self, name: String, input: Input) -> Camera {
+        let usual = Limits::default();
         let seconds = |s: Option<Seconds>, default: f64| s.map_or(default, |s| s.0);
         let time = |s, default| MediaTime::from_secs_f64(seconds(s, default));
         let threshold = match (self.max_false_alarms, self.p_value, self.z) {
@@ -176,6 +185,10 @@ impl Settings {
             stall: Duration::from_secs_f64(seconds(self.stall_s, DEFAULT_STALL_S)),
             rtsp_transport: self.rtsp_transport.unwrap_or_default(),
             follow_redirects: self.follow_redirects.unwrap_or(false),
+            limits: Limits {
+                pixels: self.max_pixels.map_or(usual.pixels, |pixels| pixels.0),
+                streams: self.max_streams.map_or(usual.streams, |streams| streams.0),
+            },
             cool_down: time(self.cool_down_s, 0.0),
             merge: time(self.merge_s, DEFAULT_MERGE_S),
             region: self.region.unwrap_or_default().into_iter().map(|p| p.0).collect(),

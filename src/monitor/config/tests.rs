@@ -1,7 +1,7 @@
 //! Tests of the configuration.
 
 use super::*;
-use crate::media::ffmpeg::RtspTransport;
+use crate::media::ffmpeg::{Limits, RtspTransport};
 use crate::media::open::Input;
 use crate::units::MediaTime;
 use std::time::Duration;
@@ -22,6 +22,7 @@ fn a_camera_overrides_the_defaults_key_by_key() {
         max_false_alarms = "2/day"
         stall_s = 5
         merge_s = 1.5
+        max_pixels = 9000000
         [[camera]]
         name = "gate"
         url_env = "GATE"
@@ -37,6 +38,8 @@ fn a_camera_overrides_the_defaults_key_by_key() {
         baseline = "self"
         warm_up_s = 60
         cool_down_s = 30
+        max_pixels = 100000000
+        max_streams = 4
     "#,
     )
     .unwrap();
@@ -45,6 +48,8 @@ fn a_camera_overrides_the_defaults_key_by_key() {
     assert_eq!((gate.fps, gate.rtsp_transport), (Some(5.0), RtspTransport::Udp));
     assert!(gate.schedule.holds(5, 720) && !gate.schedule.holds(2, 720) && yard.schedule.holds(2, 720));
     assert_eq!(gate.threshold, Threshold::Rate(2.0 / 24.0));
+    assert_eq!(gate.limits, Limits { pixels: 9_000_000, ..Limits::default() });
+    assert_eq!(yard.limits, Limits { pixels: 100_000_000, streams: 4 });
     assert_eq!((gate.stall, gate.merge), (Duration::from_secs(5), MediaTime::from_secs_f64(1.5)));
     assert_eq!(gate.region, [vec![[0.0, 0.4], [1.0, 0.4], [1.0, 1.0]]]);
     assert_eq!((gate.baseline.as_deref(), yard.baseline.as_deref()), (None, Some("self")));
@@ -64,6 +69,8 @@ fn what_is_wrong_is_named_with_file_line_and_key() {
         (format!("{camera}fps = 0\n"), "m.toml, line 4", "fps"),
         (format!("{camera}schedule = [\"noon\"]\n"), "m.toml, line 4", "schedule"),
         (format!("{camera}rtsp_transport = \"pigeon\"\n"), "m.toml, line 4", "rtsp_transport"),
+        (format!("{camera}max_pixels = 0\n"), "m.toml, line 4", "max_pixels"),
+        (format!("{camera}max_streams = 1001\n"), "m.toml, line 4", "1..=1000"),
         (format!("{camera}p_value = 2\n"), "m.toml, line 4", "p_value"),
         (format!("{camera}z = 0\n"), "m.toml, line 4", "z"),
         (format!("{camera}z = 3\np_value = 0.1\n"), "m.toml, line 1", "keep one"),

@@ -2,6 +2,7 @@
 
 use super::schedule::Schedule;
 use crate::clip::{Point, Region};
+use crate::media::ffmpeg::Limits;
 use crate::units::per_hour;
 use serde::{Deserialize, Deserializer, de};
 
@@ -29,6 +30,14 @@ pub(super) struct Seconds(pub(super) f64);
 /// Frames per second.
 #[derive(Clone, Copy)]
 pub(super) struct Fps(pub(super) f64);
+
+/// Pixels of a picture, 1 to [`Limits::MOST_PIXELS`].
+#[derive(Clone, Copy)]
+pub(super) struct Pixels(pub(super) u64);
+
+/// Streams of an input, 1 to [`Limits::MOST_STREAMS`].
+#[derive(Clone, Copy)]
+pub(super) struct Streams(pub(super) u32);
 
 /// Spans of the week.
 #[derive(Clone, Default)]
@@ -66,6 +75,28 @@ impl<'de> Deserialize<'de> for Seconds {
         let fine = (0.0..=LONGEST_S).contains(&value);
         if fine { Ok(Self(value)) } else { Err(de::Error::custom(format!("{value} does not lie in 0..{LONGEST_S} s"))) }
     }
+}
+
+impl<'de> Deserialize<'de> for Pixels {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
+        within(u64::deserialize(from)?, Limits::MOST_PIXELS, "pixels").map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Streams {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
+        within(u32::deserialize(from)?, Limits::MOST_STREAMS, "streams").map(Self)
+    }
+}
+
+/// A count from 1 to `most`.
+fn within<N: Copy + PartialOrd + From<u8> + std::fmt::Display, E: de::Error>(
+    value: N,
+    most: N,
+    what: &str,
+) -> Result<N, E> {
+    let fine = value >= N::from(1) && value <= most;
+    if fine { Ok(value) } else { Err(E::custom(format!("{value} {what} do not lie in 1..={most}"))) }
 }
 
 impl<'de> Deserialize<'de> for Fps {
