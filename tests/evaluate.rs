@@ -262,8 +262,8 @@ fn dataset() -> Vec<ScoredCase> {
 
 fn synthetic(case: Case, strength: f32, noise: &mut Noise) -> ScoredCase {
     let mut by_scorer = BTreeMap::new();
-    for (index, scorer) in SCORERS.into_iter().enumerate() {
-        let share = [1.0, 0.25, 0.7, 0.5, 0.4, 0.1][index];
+    // The model and what stands beside every model.
+    for (scorer, share) in SCORERS.into_iter().zip([1.0, 0.25, 0.7, 0.5, 0.4, 0.1]) {
         let loud = noise.next() * 1.5;
         let value = |i: usize, noise: &mut Noise| {
             let bump = if (7..10).contains(&i) { strength * share * (0.4 + noise.next()) } else { 0.0 };
