@@ -79,7 +79,7 @@ fn breaks_and_comes_back(url: &str, mut send: impl FnMut(&Path) -> Running) {
     std::thread::sleep(Duration::from_secs(5));
     drop(first);
     seen.extend(until(&lines, "lost", |l| is_state(l, "waiting")));
-    let _second = send(Path::new(&sample("appear_0_impossible.mp4")));
+    let _second = send(Path::new(&sample("colour_0_impossible.mp4")));
     seen.extend(until(&lines, "back", |l| l["type"] == "gap" && l["reason"] == "connection-lost"));
     let gap = seen.last().unwrap().clone();
     let end_s = gap["end_s"].as_f64().unwrap();
