@@ -7,7 +7,7 @@ use crate::model::Scorer;
 use crate::model::bundle::ModelBundle;
 use crate::model::conditions::ActionTable;
 use crate::model::jepa::Jepa;
-use crate::model::ort::{self, Device, OrtNetwork, OrtObjects, RuntimeOptions, library};
+use crate::model::ort::{self as runtime, Device, OrtNetwork, OrtObjects, RuntimeOptions, library};
 use crate::model::persistence::Persistence;
 use crate::model::shelf;
 use crate::pipeline::{Copies, Pool};
@@ -109,7 +109,7 @@ impl Model {
                 let own = bundle.spec().frames_per_clip;
                 bundle.set_clips(spec)?;
                 if bundle.spec().frames_per_clip > own {
-                    let tried = ort::open(bundle, &self.options)?.score_noise(1);
+                    let tried = runtime::open(bundle, &self.options)?.score_noise(1);
                     tried.map_err(|e| too_long(bundle, own, &e))?;
                 }
             }
@@ -188,7 +188,7 @@ impl Model {
             return Err(Error::Config(format!("{name} takes no actions; leave out --actions")));
         }
         let network = Copies::new(self.plan.sessions, || OrtObjects::open(bundle, &self.options))?;
-        Ok(Box::new(ort::objects_on(bundle, network)?))
+        Ok(Box::new(runtime::objects_on(bundle, network)?))
     }
 
     fn open(&self, bundle: &ModelBundle) -> Result<Jepa<OrtNetwork>> {
@@ -198,7 +198,7 @@ impl Model {
                 bundle.manifest().name
             )));
         }
-        let mut model = ort::open(bundle, &self.options)?;
+        let mut model = runtime::open(bundle, &self.options)?;
         if let Some(actions) = &self.actions {
             model.set_actions(Arc::clone(actions))?;
         }
