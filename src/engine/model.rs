@@ -49,6 +49,7 @@ impl Choice {
 /// A model that is there and verified, ready to make scorers of.
 pub struct Model {
     source: Source,
+    asked: Device,
     options: RuntimeOptions,
     plan: Plan,
     actions: Option<Arc<ActionTable>>,
@@ -89,7 +90,7 @@ impl Model {
             Source::Persistence(_) => (choice.device, asked.plan(false, None)),
         };
         let options = runtime_options(device, plan.threads, choice.ort.as_deref());
-        Ok(Self { source, options, plan, actions: None })
+        Ok(Self { source, asked: choice.device, options, plan, actions: None })
     }
 
     /// The same model, told what was done in the video: a table of states and actions.
@@ -137,9 +138,9 @@ impl Model {
         }
     }
 
-    /// Where it runs.
+    /// Where it was asked to run.
     pub const fn device(&self) -> Device {
-        self.options.device
+        self.asked
     }
 
     /// Copies, threads and windows at a time.
