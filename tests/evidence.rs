@@ -5,14 +5,14 @@
 mod live;
 mod support;
 
-use live::{PATIENCE, Running, free_port, no_ffmpeg, terminate};
+use live::{Running, free_port, no_ffmpeg, terminate, wait_for};
 use serde_json::Value;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::Receiver;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 use support::cli::{ffmpeg, frame_hashes, packets, startle};
 
 /// Frames of the films at which the square jumps; 25 are a second.
@@ -27,18 +27,6 @@ fn monitor(config: &Path) -> (Running, Receiver<Value>) {
 /// Reads lines until one is wanted; gives it.
 fn until(lines: &Receiver<Value>, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
     live::until(lines, what, wanted).pop().unwrap()
-}
-
-/// Waits until something is there.
-fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let begun = Instant::now();
-    loop {
-        match look() {
-            Some(found) => return found,
-            None if begun.elapsed() > PATIENCE => panic!("{what}: waited in vain"),
-            None => std::thread::sleep(Duration::from_millis(50)),
-        }
-    }
 }
 
 /// A still, noisy scene (so that no two frames are alike) in which a bright square jumps at each of [`JUMPS`].

@@ -5,14 +5,14 @@
 mod live;
 mod support;
 
-use live::{PATIENCE, Running, free_port, no_ffmpeg, terminate};
+use live::{Running, free_port, no_ffmpeg, terminate, wait_for};
 use serde_json::Value;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use support::cli::ffmpeg;
 
 /// A still, noisy scene of this width in which a bright square jumps after two seconds and back after four.
@@ -58,17 +58,6 @@ fn command(config: &Path) -> Command {
         .arg(config)
         .stdin(Stdio::null());
     command
-}
-
-fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let begun = Instant::now();
-    loop {
-        match look() {
-            Some(found) => return found,
-            None if begun.elapsed() > PATIENCE => panic!("{what}: waited in vain"),
-            None => std::thread::sleep(Duration::from_millis(50)),
-        }
-    }
 }
 
 fn width(video: &Path) -> u32 {

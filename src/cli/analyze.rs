@@ -238,7 +238,6 @@ fn prepare<'a>(args: &'a AnalyzeArgs, jobs: usize, stop: &Stop) -> Result<Setup<
     let bundled = model.bundle().and_then(ModelBundle::baseline_path);
     let (baseline, origin) = baseline(&args.detection.baseline, bundled, &key)?;
     let config = RunConfig {
-        device: args.model.device.to_string(),
         frame_steps: slower_steps(&args.frame_steps),
         track: args.input.track,
         fps: args.input.fps,

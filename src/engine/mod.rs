@@ -132,23 +132,15 @@ pub fn run_config(
         sessions: model.plan().sessions,
         batch: model.batch(),
         stride: model.spec().stride,
-        frame_steps: Vec::new(),
-        track: None,
-        fps: None,
         top_fraction: detection.top_fraction,
         scene_cuts: true,
         baseline: origin.into(),
         baseline_sha256: baseline.map(fingerprint).transpose()?,
-        actions: None,
         asked,
         merge_s: merge.secs_f64(),
         min_duration_s: min_duration.secs_f64(),
         cool_down_s: cool_down.secs_f64(),
-        promised_per_hour: None,
-        check: None,
-        threshold: None,
-        threshold_low: None,
-        threshold_rule: String::new(),
+        ..RunConfig::default()
     })
 }
 

@@ -6,8 +6,9 @@
 use super::files;
 use crate::error::{Error, Result};
 use crate::record::Report;
+use crate::store;
 use serde::Deserialize;
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 /// Files that a run leaves in its folder, whatever was found.
@@ -139,12 +140,8 @@ pub fn claim_evaluation(dir: &Path, dataset: &str, names: &[&str]) -> Result<Cla
 /// The folder, made where it is not there, with nobody else writing to it.
 fn lock(dir: &Path) -> Result<Claim> {
     files::prepare(dir)?;
-    let lock = File::open(dir).map_err(|e| Error::output(dir, e))?;
-    match lock.try_lock() {
-        Err(TryLockError::WouldBlock) => Err(refused(dir, "another startle is writing a report there")),
-        // Some network disks know no locks.
-        Ok(()) | Err(TryLockError::Error(_)) => Ok(Claim { _lock: lock }),
-    }
+    let lock = store::lock(dir).map_err(|e| Error::output(dir, e))?;
+    lock.map(|lock| Claim { _lock: lock }).ok_or_else(|| refused(dir, "another startle is writing a report there"))
 }
 
 fn refused(dir: &Path, why: &str) -> Error {

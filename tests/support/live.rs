@@ -69,6 +69,18 @@ pub fn is_state(line: &Value, state: &str) -> bool {
     line["type"] == "health" && line["state"] == state
 }
 
+/// Waits until something is there.
+pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        match look() {
+            Some(found) => return found,
+            None if begun.elapsed() > PATIENCE => panic!("{what}: waited in vain"),
+            None => std::thread::sleep(Duration::from_millis(50)),
+        }
+    }
+}
+
 /// Ends it with SIGTERM: within five seconds and with status 0.
 pub fn terminate(mut running: Running) {
     let pid = running.0.id().to_string();

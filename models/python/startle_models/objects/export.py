@@ -14,7 +14,8 @@ from .predictor import Predictor
 OPSET = 18
 
 
-def _export(module, inputs, path, names, outputs):
+def write_graph(module, inputs, path, names, outputs):
+    """A module as ONNX with dynamic batch."""
     axes = {name: {0: "batch"} for name in (*names, *outputs)}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -28,9 +29,9 @@ def export(encoder: Encoder, predictor: Predictor, folder, things: int = 12, fil
     folder.mkdir(parents=True, exist_ok=True)
     encoder = encoder.to(memory_format=torch.contiguous_format)
     with torch.no_grad():
-        _export(Perception(encoder, things), (torch.zeros(2, 3, SIDE, SIDE),), folder / "encoder.onnx",
-                ("pixel_values",), ("tokens", "maps"))
+        write_graph(Perception(encoder, things), (torch.zeros(2, 3, SIDE, SIDE),), folder / "encoder.onnx",
+                    ("pixel_values",), ("tokens", "maps"))
         inputs = (torch.zeros(2, predictor.width(files)), torch.zeros(2, things, ATTRIBUTES),
                   torch.zeros(2, MAPS, CELLS, CELLS))
-        _export(predictor, inputs, folder / "predictor.onnx", ("state", "tokens", "maps"),
-                ("next_state", "energy", "expected", "seen"))
+        write_graph(predictor, inputs, folder / "predictor.onnx", ("state", "tokens", "maps"),
+                    ("next_state", "energy", "expected", "seen"))

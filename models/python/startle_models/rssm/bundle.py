@@ -10,39 +10,30 @@ import argparse
 import pathlib
 import shutil
 import tempfile
-import warnings
 
 import numpy as np
 import torch
 
 from .. import objects_bundle
+from ..objects.export import write_graph
 from ..objects.labels import SIDE as FILMED
 from .net import CELLS, MEMORY, PARTS, PIXELS, STATE, Encoder, Predictor, Rssm
 
-OPSET = 18
 PICTURES = 12  # of noise, to compare the graphs on
 KIND = "new"  # the manifest asks for one; there is no thing that an event could be about
 DESCRIPTION = ("A control: a small recurrent state-space model of pictures with categorical latents (DreamerV3, "
                "arXiv 2301.04104), trained on generated scenes of simple objects.")
 
 
-def _export(module, inputs, path, names, outputs):
-    axes = {name: {0: "batch"} for name in (*names, *outputs)}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(module.eval(), inputs, str(path), input_names=list(names), output_names=list(outputs),
-                          dynamic_axes=axes, opset_version=OPSET, dynamo=False)
-
-
 @torch.no_grad()
 def export(net: Rssm, folder):
     """Write encoder.onnx and predictor.onnx."""
     folder = pathlib.Path(folder)
-    _export(Encoder(net), (torch.zeros(2, 3, FILMED, FILMED),), folder / "encoder.onnx", ("pixel_values",),
-            ("tokens", "maps"))
+    write_graph(Encoder(net), (torch.zeros(2, 3, FILMED, FILMED),), folder / "encoder.onnx", ("pixel_values",),
+                ("tokens", "maps"))
     inputs = torch.zeros(2, STATE), torch.zeros(2, 1, MEMORY), torch.zeros(2, PIXELS, CELLS, CELLS)
-    _export(Predictor(net), inputs, folder / "predictor.onnx", ("state", "tokens", "maps"),
-            ("next_state", "energy", "expected", "seen"))
+    write_graph(Predictor(net), inputs, folder / "predictor.onnx", ("state", "tokens", "maps"),
+                ("next_state", "energy", "expected", "seen"))
 
 
 @torch.no_grad()
