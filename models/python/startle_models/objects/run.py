@@ -27,14 +27,15 @@ def follow(average, net, step: int, most: float = 0.995):
 
 
 class Run:
-    """A resumable run in `folder`/`stage`.pt and .csv: counts minutes over all its pieces."""
+    """A resumable run in `folder`/`stage`.pt and .csv: counts minutes of a processor, not of the clock (other work may run
+    beside it), over all its pieces."""
 
     def __init__(self, folder, stage: str, minutes: float, every_s: float = 120):
         self.file = pathlib.Path(folder) / f"{stage}.pt"
         self.log_file = pathlib.Path(folder) / f"{stage}.csv"
         self.file.parent.mkdir(parents=True, exist_ok=True)
         self.minutes, self.every_s = minutes, every_s
-        self.step, self.before, self.started, self.saved = 0, 0.0, time.time(), time.time()
+        self.step, self.before, self.started, self.saved = 0, 0.0, time.process_time(), time.time()
 
     def load(self):
         """The newest checkpoint, or None."""
@@ -47,7 +48,7 @@ class Run:
     @property
     def elapsed(self) -> float:
         """Minutes so far."""
-        return self.before + (time.time() - self.started) / 60
+        return self.before + (time.process_time() - self.started) / 60
 
     @property
     def progress(self) -> float:

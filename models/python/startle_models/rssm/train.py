@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import copy
 import pathlib
-import time
 
 import torch
 
@@ -20,18 +19,6 @@ RATE = 1e-3
 FREE = 1.0  # nats of divergence that cost nothing
 DYNAMICS, REPRESENTATION = 1.0, 0.1  # weights of the two sides of the divergence
 MOST = 240  # chunks kept in memory, 12 MB each
-
-
-class Minutes(Run):
-    """Counts minutes of one processor, not of the clock: other work may run beside it."""
-
-    def __init__(self, *settings):
-        super().__init__(*settings)
-        self.clock = time.process_time()
-
-    @property
-    def elapsed(self) -> float:
-        return self.before + (time.process_time() - self.clock) / 60
 
 
 class Films:
@@ -103,7 +90,7 @@ def loss(net: Rssm, clips):
 
 def train(folder, films, minutes: float, seed: int = 0):
     """Train for `minutes` of a processor in all, going on from `folder`/rssm.pt if there is one."""
-    run = Minutes(folder, "rssm", minutes)
+    run = Run(folder, "rssm", minutes)
     state = run.load()
     torch.manual_seed(seed + run.step)
     net = Rssm()
