@@ -11,7 +11,7 @@
 //! 10 cli, main
 //! 9 serve
 //! 8 report │ dataset │ monitor │ engine
-//! 7 pipeline │ evaluate
+//! 7 pipeline │ evaluate │ rank
 //! 6 media/{open,ffmpeg} │ model/{bundle,tensor,jepa,ort,persistence,…} │ record │ folders
 //! 5 model (trait) │ store
 //! 4 surprise
@@ -38,6 +38,7 @@ pub mod model;
 #[cfg(feature = "watch")]
 pub mod monitor;
 pub mod pipeline;
+pub mod rank;
 pub mod record;
 #[cfg(feature = "report")]
 pub mod report;

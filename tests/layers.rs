@@ -58,6 +58,7 @@ fn floor(module: &str) -> Option<u8> {
         ("engine", 8),
         ("store", 5),
         ("evaluate", 7),
+        ("rank", 7),
         ("dataset", 8),
         ("monitor", 8),
         ("pipeline", 7),

@@ -231,7 +231,8 @@ fn shard<T>(items: Vec<T>, shard: Option<Shard>) -> Vec<T> {
     items.into_iter().skip(index - 1).step_by(of).collect()
 }
 
-fn prepare<'a>(args: &'a AnalyzeArgs, jobs: usize, stop: &Stop) -> Result<Setup<'a>> {
+/// What all inputs share: the model, its baseline, the settings.
+pub(super) fn prepare<'a>(args: &'a AnalyzeArgs, jobs: usize, stop: &Stop) -> Result<Setup<'a>> {
     let detection = args.detection.settings()?;
     let model = args.model.choose(jobs)?.with_actions(args.actions.as_deref())?;
     let key = model.curve_key(args.detection.top)?;

@@ -13,6 +13,7 @@ mod one;
 mod passwd;
 mod places;
 mod progress;
+mod rank;
 mod report;
 mod resume;
 
@@ -43,6 +44,7 @@ const EXIT_HELP: &str = "Exit status: 0 done; 1 failed; 2 wrong usage; 3 events 
 enum Command {
     Analyze(analyze::AnalyzeArgs),
     Report(report::ReportArgs),
+    Rank(rank::RankArgs),
     Monitor(monitor::MonitorArgs),
     Calibrate(calibrate::CalibrateArgs),
     Evaluate(evaluate::EvaluateArgs),
@@ -63,6 +65,7 @@ pub fn main() -> Outcome {
     catch_interrupts(&stop, what, hang_up.clone());
     let result = match &cli.command {
         Command::Analyze(args) => analyze::run(args, &stop),
+        Command::Rank(args) => rank::run(args, &stop),
         Command::Monitor(args) => monitor::run(args, &stop, hang_up.unwrap_or_default()).map(|()| Outcome::Done),
         Command::Calibrate(args) => calibrate::run(args, &stop).map(|()| Outcome::Done),
         Command::Evaluate(args) => evaluate::run(args, &stop),

@@ -15,6 +15,7 @@ pub mod jsonl;
 pub mod parquet;
 pub mod plot;
 mod plot_evaluation;
+pub mod ranking;
 mod raster;
 pub mod summary;
 pub mod words;

@@ -8,6 +8,11 @@ use std::path::Path;
 /// Size of a miniature curve, in its own pixels.
 const MINI: (f64, f64) = (240.0, 44.0);
 
+/// The table's head.
+const HEAD: &str = "<table class=\"wide\"><thead><tr><th scope=\"col\">input</th><th scope=\"col\">surprise</th>\
+    <th scope=\"col\" class=\"num\">length</th><th scope=\"col\" class=\"num\">peak</th>\
+    <th scope=\"col\" class=\"num\">breaks</th><th scope=\"col\">found</th></tr></thead>";
+
 /// The page; links to reports are relative to `root`.
 pub fn index(root: &Path, rows: &[Row]) -> String {
     let events: usize = rows.iter().map(|r| r.events).sum();
@@ -20,7 +25,9 @@ pub fn index(root: &Path, rows: &[Row]) -> String {
     let lead = lead + &failures;
     let body: String = rows.iter().map(|row| line(root, row)).collect();
     let css = include_str!("../assets/report.css");
-    fill(include_str!("../assets/index.html"), &[("css", css), ("lead", &escape(&lead)), ("rows", &body)])
+    let table = format!("{HEAD}<tbody>\n{body}</tbody></table>");
+    let values = [("css", css), ("title", "Summary"), ("lead", &escape(&lead)), ("table", &table)];
+    fill(include_str!("../assets/index.html"), &values)
 }
 
 fn line(root: &Path, row: &Row) -> String {

@@ -5,7 +5,7 @@
 
 mod data;
 mod index;
-mod player;
+pub(super) mod player;
 mod sections;
 pub(super) mod text;
 

@@ -109,7 +109,7 @@ fn container(path: &Path) -> Option<&'static str> {
 }
 
 /// A link from a page in `dir` to `path`.
-fn relative_link(path: &Path, dir: &Path) -> String {
+pub fn relative_link(path: &Path, dir: &Path) -> String {
     let whole = |p: &Path| std::fs::canonicalize(p).unwrap_or_else(|_| p.to_owned());
     let (path, dir) = (whole(path), whole(dir));
     let shared = path.components().zip(dir.components()).take_while(|(a, b)| a == b).count();
