@@ -2,7 +2,9 @@
 
 mod analyze;
 mod args;
+mod below;
 mod calibrate;
+mod compare;
 mod doctor;
 mod evaluate;
 mod exit;
@@ -45,6 +47,7 @@ enum Command {
     Analyze(analyze::AnalyzeArgs),
     Report(report::ReportArgs),
     Rank(rank::RankArgs),
+    Compare(compare::CompareArgs),
     Monitor(monitor::MonitorArgs),
     Calibrate(calibrate::CalibrateArgs),
     Evaluate(evaluate::EvaluateArgs),
@@ -66,11 +69,12 @@ pub fn main() -> Outcome {
     let result = match &cli.command {
         Command::Analyze(args) => analyze::run(args, &stop),
         Command::Rank(args) => rank::run(args, &stop),
+        Command::Compare(args) => compare::run(args, &stop),
         Command::Monitor(args) => monitor::run(args, &stop, hang_up.unwrap_or_default()).map(|()| Outcome::Done),
         Command::Calibrate(args) => calibrate::run(args, &stop).map(|()| Outcome::Done),
         Command::Evaluate(args) => evaluate::run(args, &stop),
         Command::Passwd(args) => passwd::run(args).map(|()| Outcome::Done),
-        Command::Report(args) => report::run(args).map(|()| Outcome::Done),
+        Command::Report(args) => report::run(args, &stop).map(|()| Outcome::Done),
         Command::Models(args) => models::run(args, &mut std::io::stdout().lock(), &stop).map(|()| Outcome::Done),
         Command::Doctor(args) => {
             let healthy = doctor::run(args, &mut std::io::stdout().lock());

@@ -1,24 +1,28 @@
 //! `startle report`: every output again, from `result.json` alone.
 
+use super::below::fold_results;
 use clap::Args;
-use startle::Result;
 use startle::record::Report;
 use startle::report::claim::{Subject, claim};
 use startle::report::{self, OutputOptions, json, summary};
+use startle::units::Stop;
+use startle::{Error, Result};
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// Render the outputs of finished runs again, from their result.json alone, and summarise several.
+/// Render the outputs of finished runs again, from their result.json alone; and of folders of results make one page.
 ///
-/// Numbers are not computed anew. The player comes back when the video still lies where it was.
+/// Numbers are not computed anew. The player comes back when the video still lies where it was. A folder that holds no
+/// result itself but below it is summarised: index.html there lists every result, the most surprising first.
 #[derive(Debug, Args)]
 pub struct ReportArgs {
-    /// result.json files, or the folders that hold one.
+    /// result.json files, the folders that hold one, or folders of such folders.
     #[arg(required = true, value_name = "RESULT")]
     results: Vec<PathBuf>,
-    /// Where to write; several results get a folder each in it [default: beside each result.json].
+    /// Where to write; several results get a folder each in it [default: beside each result.json; of a folder of folders,
+    /// there].
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Never put the video inside report.html; link to it.
@@ -28,7 +32,11 @@ pub struct ReportArgs {
 
 /// Renders each result, and a summary when there are several. One that can't be read does not stop the rest; the first
 /// such error is the outcome.
-pub fn run(args: &ReportArgs) -> Result<()> {
+pub fn run(args: &ReportArgs, stop: &Stop) -> Result<()> {
+    let many: Vec<&PathBuf> = args.results.iter().filter(|path| path.is_dir() && !result_file(path).exists()).collect();
+    if !many.is_empty() {
+        return overview(args, &many, stop);
+    }
     let mut rows = Vec::new();
     let mut failure = None;
     for (path, folder) in args.results.iter().zip(folders(args)) {
@@ -46,6 +54,33 @@ pub fn run(args: &ReportArgs) -> Result<()> {
         summary::write(root, &rows)?;
         say(&root.join("index.html"));
     }
+    failure.map_or(Ok(()), Err)
+}
+
+/// The summary of all results below some folders.
+fn overview(args: &ReportArgs, roots: &[&PathBuf], stop: &Stop) -> Result<()> {
+    if roots.len() < args.results.len() {
+        return Err(Error::Config(
+            "some of these are results and some are folders of results; give one sort at a time".into(),
+        ));
+    }
+    let out = match (&args.out, roots) {
+        (Some(out), _) => out,
+        (None, [root]) => root,
+        _ => return Err(Error::Config("say where the page of several folders goes: --out DIR".into())),
+    };
+    summary::check(out)?;
+    let mut rows = Vec::new();
+    let mut failure = None;
+    for root in roots {
+        let (found, failed) = fold_results(root, stop, |report, folder| summary::Row::of(report, folder, false))?;
+        failure = failure.or(failed);
+        rows.extend(found.into_iter().map(|row| {
+            row.unwrap_or_else(|(folder, error)| summary::Row::failed(&folder.display().to_string(), &error))
+        }));
+    }
+    summary::write(out, &rows)?;
+    say(&out.join("index.html"));
     failure.map_or(Ok(()), Err)
 }
 

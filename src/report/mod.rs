@@ -4,7 +4,9 @@
 //! same bytes.
 
 mod axis;
+pub mod below;
 pub mod claim;
+pub mod compare;
 pub mod csv;
 mod downsample;
 pub mod evaluation;
@@ -12,6 +14,7 @@ mod files;
 pub mod html;
 pub mod json;
 pub mod jsonl;
+pub mod mini;
 pub mod parquet;
 pub mod plot;
 mod plot_evaluation;

@@ -1,20 +1,20 @@
-//! Many results side by side: `summary.json`, `summary.csv` and an `index.html` that links to each report.
+//! Many results side by side: `summary.json`, `summary.csv` and an `index.html` that links to each report, with its rows
+//! in `index.data.js` beside it.
 //!
-//! Invariant: a row for every input, in the order given, also for those that failed.
+//! Invariant: a row for every input, in the order given (on the page the most surprising first), also for those that
+//! failed. A row takes about a kilobyte, so that a hundred thousand fit in memory.
 
-use super::{claim, csv, downsample, files, html};
+use super::mini::Mini;
+use super::{claim, csv, files, html, words};
 use crate::error::{Error, Result};
-use crate::record::Report;
+use crate::record::{Event, Report};
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
 /// The files of a summary; the first says whose they are.
-const FILES: [&str; 3] = ["summary.json", "summary.csv", "index.html"];
-
-/// Points of a row's miniature curve: one low and one high for each of 150 pixel columns.
-const MINI_POINTS: usize = 300;
+const FILES: [&str; 4] = ["summary.json", "summary.csv", "index.html", "index.data.js"];
 
 /// How one input went.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -47,21 +47,19 @@ pub struct Row {
     pub surprise_max: Option<f64>,
     /// The model's name.
     pub model: String,
-    /// For the miniature: time in seconds and surprise.
+    /// Largest surprise over the threshold: how clearly there is something, whatever the model.
+    pub score: Option<f32>,
+    /// What the events are, each once: `missing`, `new`, …; `spike` or `slow` where the model can't tell.
+    pub kinds: Vec<&'static str>,
+    /// The curve in miniature.
     #[serde(skip)]
-    pub curve: Vec<(f64, f32)>,
-    /// For the miniature: onset and end of each event, seconds.
-    #[serde(skip)]
-    pub spans: Vec<(f64, f64)>,
-    /// For the miniature: the threshold, if one was in force.
-    #[serde(skip)]
-    pub threshold: Option<f32>,
+    pub mini: Mini,
 }
 
 impl Row {
     /// The row of a finished report that lies in `folder`; `skipped` when it was there before.
     pub fn of(report: &Report, folder: &Path, skipped: bool) -> Self {
-        let kept = downsample::envelope(&report.curve, MINI_POINTS);
+        let peak = report.curve.iter().map(|p| p.surprise).reduce(f32::max);
         let scored = report.video_surprise.windows > 0;
         Self {
             input: report.input.path.clone(),
@@ -73,14 +71,14 @@ impl Row {
             gaps: report.input.gaps.len(),
             events: report.events.len(),
             first_onset_s: report.events.first().map(|e| e.onset_s),
-            peak_surprise: report.curve.iter().map(|p| p.surprise).reduce(f32::max),
+            peak_surprise: peak,
             best_p_value: report.events.iter().filter_map(|e| e.p_value).reduce(f32::min),
             surprise_avg: scored.then_some(report.video_surprise.avg),
             surprise_max: scored.then_some(report.video_surprise.max),
             model: report.model.name.clone(),
-            curve: kept.into_iter().map(|i| (report.curve[i].t_s, report.curve[i].surprise)).collect(),
-            spans: report.events.iter().map(|e| (e.onset_s, e.end_s)).collect(),
-            threshold: report.config.threshold,
+            score: peak.zip(report.config.threshold).map(|(peak, threshold)| peak / threshold),
+            kinds: kinds(report),
+            mini: Mini::of(report),
         }
     }
 
@@ -109,6 +107,12 @@ impl Row {
             _ => "done",
         }
     }
+}
+
+/// What the events of a report are, each once, in alphabetical order.
+fn kinds(report: &Report) -> Vec<&'static str> {
+    let of = |event: &Event| event.what.as_ref().map_or(words::kind(event.kind), |what| what.kind.name());
+    report.events.iter().map(of).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 /// Checks that a summary may be written to `root`: what lies there under its names is an earlier one.
@@ -161,12 +165,13 @@ pub fn write_of(root: &Path, rows: impl FnOnce() -> Vec<Row>) -> Result<Vec<Path
     Ok(vec![
         files::write_atomic(root, FILES[0], &json)?,
         files::write_atomic(root, FILES[1], &table(rows)?)?,
-        files::write_atomic(root, FILES[2], html::index(root, rows).as_bytes())?,
+        files::write_atomic(root, FILES[3], html::index::data(root, rows).as_bytes())?,
+        files::write_atomic(root, FILES[2], html::index::page(root, rows).as_bytes())?,
     ])
 }
 
 fn table(rows: &[Row]) -> Result<Vec<u8>> {
-    const COLUMNS: [&str; 12] = [
+    const COLUMNS: [&str; 14] = [
         "input",
         "status",
         "duration_s",
@@ -179,6 +184,8 @@ fn table(rows: &[Row]) -> Result<Vec<u8>> {
         "surprise_max",
         "report",
         "error",
+        "score",
+        "kinds",
     ];
     fn cell<T: ToString>(value: Option<T>) -> String {
         value.map(|v| v.to_string()).unwrap_or_default()
@@ -199,6 +206,8 @@ fn table(rows: &[Row]) -> Result<Vec<u8>> {
                 cell(row.surprise_max),
                 csv::text(&row.folder.to_string_lossy()),
                 csv::text(row.error.as_deref().unwrap_or_default()),
+                cell(row.score),
+                row.kinds.join(" "),
             ]
         }),
     )

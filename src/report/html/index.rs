@@ -1,20 +1,24 @@
-//! `index.html`: a line for each input of a run over many, with its curve in miniature.
+//! `index.html`: a line for each input of a run over many, with its curve in miniature, the most surprising first; and
+//! `index.data.js`, the rows for its script.
+//!
+//! Invariants: the first lines can be read without a script; the script draws only the lines on show, so that the page
+//! stays quick with a hundred thousand.
 
+use super::super::mini::{COLUMNS, Mini, TOP};
 use super::super::summary::Row;
 use super::super::words;
-use super::text::{escape, fill, href};
+use super::player::relative_link;
+use super::text::{escape, fill, href, script_json};
+use serde_json::{Value, json};
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Size of a miniature curve, in its own pixels.
-const MINI: (f64, f64) = (240.0, 44.0);
-
-/// The table's head.
-const HEAD: &str = "<table class=\"wide\"><thead><tr><th scope=\"col\">input</th><th scope=\"col\">surprise</th>\
-    <th scope=\"col\" class=\"num\">length</th><th scope=\"col\" class=\"num\">peak</th>\
-    <th scope=\"col\" class=\"num\">breaks</th><th scope=\"col\">found</th></tr></thead>";
+/// Lines that the page itself holds.
+const STATIC: usize = 100;
 
 /// The page; links to reports are relative to `root`.
-pub fn index(root: &Path, rows: &[Row]) -> String {
+pub fn page(root: &Path, rows: &[Row]) -> String {
     let events: usize = rows.iter().map(|r| r.events).sum();
     let hit = rows.iter().filter(|r| r.events > 0).count();
     let failed = rows.iter().filter(|r| r.error.is_some()).count();
@@ -23,11 +27,89 @@ pub fn index(root: &Path, rows: &[Row]) -> String {
     let lead = format!("{} in {among}", words::count(events, "event"));
     let failures = if failed > 0 { format!("; {failed} could not be analyzed") } else { String::new() };
     let lead = lead + &failures;
-    let body: String = rows.iter().map(|row| line(root, row)).collect();
-    let css = include_str!("../assets/report.css");
-    let table = format!("{HEAD}<tbody>\n{body}</tbody></table>");
-    let values = [("css", css), ("title", "Summary"), ("lead", &escape(&lead)), ("table", &table)];
-    fill(include_str!("../assets/index.html"), &values)
+    let order = worst_first(rows);
+    let body: String = order.iter().take(STATIC).map(|index| line(root, &rows[*index])).collect();
+    let more = order.len().saturating_sub(STATIC);
+    let more =
+        if more > 0 { format!("<p class=\"note\">… and {more} more, with a script.</p>") } else { String::new() };
+    fill(
+        include_str!("../assets/index.html"),
+        &[
+            ("css", include_str!("../assets/report.css")),
+            ("index_css", include_str!("../assets/index.css")),
+            ("js", include_str!("../assets/index.js")),
+            ("lead", &escape(&lead)),
+            ("rows", &body),
+            ("more", &more),
+        ],
+    )
+}
+
+/// The rows for the page's script, as a call of it: the most surprising first.
+pub fn data(root: &Path, rows: &[Row]) -> String {
+    let mut models: BTreeMap<&str, usize> = BTreeMap::new();
+    let order = worst_first(rows);
+    let lines: Vec<Value> = order
+        .iter()
+        .map(|index| {
+            let row = &rows[*index];
+            let next = models.len();
+            let model = *models.entry(&row.model).or_insert(next);
+            let error = row.error.as_deref().map(|error| reason(row, error));
+            let mini =
+                (!row.mini.levels.is_empty()).then(|| json!([row.mini.levels, row.mini.threshold, row.mini.events]));
+            json!([
+                words::one_line(&row.input),
+                row.has_report().then(|| link(root, row)),
+                row.status(),
+                error.map(words::one_line),
+                round(row.duration_s),
+                row.gaps,
+                row.events,
+                row.first_onset_s.map(round),
+                row.peak_surprise.map(|v| round(f64::from(v))),
+                row.score.map(|v| round(f64::from(v))),
+                row.kinds,
+                model,
+                mini,
+            ])
+        })
+        .collect();
+    let mut names: Vec<(&str, usize)> = models.into_iter().collect();
+    names.sort_by_key(|(_, index)| *index);
+    let models: Vec<&str> = names.into_iter().map(|(name, _)| name).collect();
+    format!("startleSummary({});\n", script_json(&json!({ "models": models, "rows": lines })))
+}
+
+fn round(value: f64) -> f64 {
+    (value * 1000.0).round() / 1000.0
+}
+
+/// Indices of the rows: the most surprising first, then those without events, those that failed, those to come.
+fn worst_first(rows: &[Row]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..rows.len()).collect();
+    let sort = |row: &Row| match (row.events > 0, row.error.is_some(), row.has_report()) {
+        (true, ..) => 0,
+        (_, false, true) => 1,
+        (_, true, _) => 2,
+        _ => 3,
+    };
+    // By bits, since floats have no order; scores are not negative.
+    let surprise = |row: &Row| row.score.or(row.peak_surprise).unwrap_or(0.0).max(0.0).to_bits();
+    order.sort_by_key(|index| (sort(&rows[*index]), Reverse(surprise(&rows[*index]))));
+    order
+}
+
+/// Why there is no report, without the input's name before it.
+fn reason<'a>(row: &Row, error: &'a str) -> &'a str {
+    error.strip_prefix(&format!("{}: ", row.input)).unwrap_or(error)
+}
+
+fn link(root: &Path, row: &Row) -> String {
+    match row.folder.strip_prefix(root) {
+        Ok(below) => href(&below.join("report.html").to_string_lossy()),
+        Err(_) => relative_link(&row.folder.join("report.html"), root),
+    }
 }
 
 fn line(root: &Path, row: &Row) -> String {
@@ -36,7 +118,7 @@ fn line(root: &Path, row: &Row) -> String {
         return format!(
             "<tr class=\"failed\"><th scope=\"row\">{name}</th><td colspan=\"5\"><span class=\"tag bad\">failed</span> \
              {}</td></tr>\n",
-            escape(error.strip_prefix(&format!("{}: ", row.input)).unwrap_or(error))
+            escape(reason(row, error))
         );
     }
     if !row.has_report() {
@@ -44,15 +126,15 @@ fn line(root: &Path, row: &Row) -> String {
             "<tr><th scope=\"row\">{name}</th><td colspan=\"5\"><span class=\"tag\">pending</span></td></tr>\n"
         );
     }
-    let report = row.folder.strip_prefix(root).unwrap_or(&row.folder).join("report.html");
     let status = match row.status() {
         "done" => String::new(),
         other => format!(" <span class=\"tag\">{other}</span>"),
     };
     let found = match row.first_onset_s {
         Some(onset) => format!(
-            "<strong class=\"hot\">{}</strong><br><small>first at {}</small>",
+            "<strong class=\"hot\">{}</strong> {}<br><small>first at {}</small>",
             words::count(row.events, "event"),
+            row.kinds.join(", "),
             words::time(onset)
         ),
         None => "<span class=\"quiet\">no events</span>".to_owned(),
@@ -61,31 +143,26 @@ fn line(root: &Path, row: &Row) -> String {
     format!(
         "<tr><th scope=\"row\"><a href=\"{}\">{name}</a>{status}</th><td>{}</td><td class=\"num\">{}</td>\
          <td class=\"num\">{peak}</td><td class=\"num\">{}</td><td>{found}</td></tr>\n",
-        href(&report.to_string_lossy()),
-        miniature(row),
+        link(root, row),
+        miniature(&row.mini),
         words::time(row.duration_s),
         row.gaps,
     )
 }
 
-fn miniature(row: &Row) -> String {
-    let (width, height) = MINI;
-    let duration = row.curve.last().map_or(0.0, |p| p.0).max(row.duration_s).max(0.1);
-    let top = row.curve.iter().map(|p| p.1).chain(row.threshold).fold(0.0, f32::max).max(f32::MIN_POSITIVE);
-    let low = row.curve.iter().map(|p| p.1).fold(0.0, f32::min);
-    let x = |t: f64| t / duration * width;
-    let y = |v: f32| height - 2.0 - f64::from((v - low) / (top - low)) * (height - 4.0);
-    let band = |s: &(f64, f64)| {
-        let across = (x(s.1) - x(s.0)).max(2.0);
-        format!("<rect class=\"band\" x=\"{:.1}\" width=\"{across:.1}\" height=\"{height}\"/>", x(s.0))
+/// The miniature, as the script draws it.
+fn miniature(mini: &Mini) -> String {
+    let y = |level: u8| TOP + 2 - level;
+    let band = |[from, to]: &[u8; 2]| {
+        format!("<rect class=\"band\" x=\"{from}\" width=\"{}\" height=\"66\"/>", to.saturating_sub(*from).max(1))
     };
-    let bands: String = row.spans.iter().map(band).collect();
-    let threshold = row.threshold.map_or(String::new(), |v| {
-        format!("<line class=\"threshold\" x2=\"{width}\" y1=\"{0:.1}\" y2=\"{0:.1}\"/>", y(v))
+    let bands: String = mini.events.iter().map(band).collect();
+    let threshold = mini.threshold.map_or(String::new(), |level| {
+        format!("<line class=\"threshold\" x2=\"{COLUMNS}\" y1=\"{0}\" y2=\"{0}\"/>", y(level))
     });
-    let path: Vec<String> = row.curve.iter().map(|p| format!("{:.1},{:.1}", x(p.0), y(p.1))).collect();
+    let path: Vec<String> = mini.points().map(|(column, level)| format!("{column},{}", y(level))).collect();
     format!(
-        "<svg class=\"mini\" viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"surprise over time\" \
+        "<svg class=\"mini\" viewBox=\"0 0 {COLUMNS} 66\" role=\"img\" aria-label=\"surprise over time\" \
          preserveAspectRatio=\"none\">{bands}{threshold}<polyline points=\"{}\"/></svg>",
         path.join(" ")
     )

@@ -4,12 +4,10 @@
 //! end its element; what was found can be read without a script.
 
 mod data;
-mod index;
+pub(super) mod index;
 pub(super) mod player;
 mod sections;
 pub(super) mod text;
-
-pub use index::index;
 
 use super::{OutputOptions, words};
 use crate::record::Report;

@@ -202,7 +202,7 @@ pub fn list(root: &Path, scenes: &[Scene], folders: &[PathBuf]) -> String {
          <tbody>{rows}</tbody></table>"
     );
     fill(
-        include_str!("../assets/index.html"),
+        include_str!("../assets/list.html"),
         &[
             ("css", include_str!("../assets/report.css")),
             ("title", "Rankings"),
