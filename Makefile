@@ -5,7 +5,7 @@ CARGO ?= cargo
 PYTHON := .venv/bin/python
 DEMO := samples/colour_0_impossible.mp4
 
-.PHONY: help demo test test-rust test-python models-check lint setup setup-tests build fuzz bench soak model control benchmark natural bundle clean
+.PHONY: help demo test test-rust test-python models-check lint gallery setup setup-tests build fuzz bench soak model control benchmark natural bundle clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 20
@@ -42,6 +42,9 @@ bench: setup-tests build ## Speed against a straightforward Python pipeline; wri
 SOAK_MINUTES ?= 10
 soak: setup-tests build ## Eight live streams with random faults for SOAK_MINUTES=10; writes reports/benchmarks/soak.md
 	$(PYTHON) benches/soak.py --minutes $(SOAK_MINUTES) --out reports/benchmarks
+
+gallery: setup-tests build ## A screenshot of every page and plot in reports/gallery/
+	.ci/gallery.sh
 
 setup: ## Install what building and running need
 	@.ci/setup.sh

@@ -14,15 +14,18 @@ import tempfile
 import time
 
 
-def result(template, index, rng):
-    """A result like the template's, of another name, with a curve and events of its own."""
-    base = dict(template)
-    base["input"] = dict(template["input"], path=f"footage/{index % 97:02d}/clip{index}.mp4", sha256=f"{index:064x}")
-    events = [dict(e, thumbnail="") for e in template["events"][:1]] if rng.random() < 0.15 else []
-    rise = rng.lognormvariate(0, 0.4)
-    base["curve"] = [dict(p, surprise=p["surprise"] * rise) for p in template["curve"]]
-    base["events"] = [dict(e, score=e["score"] * rise) for e in events]
-    return base
+VARIANTS = 40
+
+
+def variants(template, rng):
+    """Results like the template's as texts, with curves and events of their own; NAME and HASH are to be put in."""
+    for _ in range(VARIANTS):
+        rise = rng.lognormvariate(0, 0.4)
+        one = dict(template, input=dict(template["input"], path="NAME", sha256="HASH"))
+        one["curve"] = [dict(p, surprise=p["surprise"] * rise) for p in template["curve"]]
+        events = template["events"][:1] if rng.random() < 0.15 else []
+        one["events"] = [dict(e, thumbnail="", score=e["score"] * rise) for e in events]
+        yield json.dumps(one)
 
 
 def main():
@@ -36,10 +39,12 @@ def main():
     template = json.loads(pathlib.Path(a.template).read_text())
     with tempfile.TemporaryDirectory() as folder:
         root = pathlib.Path(folder)
+        texts = list(variants(template, rng))
         for index in range(a.count):
+            text = texts[index % VARIANTS].replace("NAME", f"footage/{index % 97:02d}/clip{index}.mp4")
             one = root / f"{index // 1000:03d}" / f"clip{index}"
             one.mkdir(parents=True)
-            (one / "result.json").write_text(json.dumps(result(template, index, rng)))
+            (one / "result.json").write_text(text.replace("HASH", f"{index:064x}"))
         size = sum(f.stat().st_size for f in root.glob("*/*/result.json"))
         start = time.perf_counter()
         subprocess.run([startle, "report", root], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

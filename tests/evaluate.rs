@@ -6,7 +6,8 @@ use proptest::prelude::*;
 use serde::Deserialize;
 use startle::evaluate::metrics::{Track, VUS_BUFFER, auroc, average_precision, percentile, slot_auroc, vus_pr, wilson};
 use startle::evaluate::{
-    COPY, Case, Evaluation, EventSpan, MODEL, MOTION, Motion, RANDOM, SCORERS, Scope, ScoredCase, VideoScores, evaluate,
+    COPY, Case, Evaluation, EventSpan, MODEL, MOTION, Motion, PROMISED, RANDOM, SCORERS, Scope, ScoredCase,
+    VideoScores, evaluate,
 };
 use startle::record::{ContextSurprise, VideoSurprise};
 use startle::report::evaluation::{markdown, page, table, write_all};
@@ -129,7 +130,7 @@ fn case(id: &str, group: &str, kind: &str, possible: bool) -> Case {
 
 fn scored(case: Case, model: f32) -> ScoredCase {
     let scores = [(MODEL.to_owned(), scores(&[model], 0.0)), (COPY.to_owned(), scores(&[1.0], 0.0))].into();
-    ScoredCase { case, scores, duration_s: 4.0 }
+    ScoredCase { case, scores, duration_s: 4.0, spikes: Vec::new() }
 }
 
 fn row<'a>(evaluation: &'a Evaluation, name: &str) -> &'a startle::evaluate::Row {
@@ -289,7 +290,7 @@ fn synthetic(case: Case, strength: f32, noise: &mut Noise) -> ScoredCase {
         }
         by_scorer.insert(scorer.to_owned(), scores);
     }
-    ScoredCase { case, scores: by_scorer, duration_s: 4.0 }
+    ScoredCase { case, scores: by_scorer, duration_s: 4.0, spikes: Vec::new() }
 }
 
 fn evaluated() -> (Vec<ScoredCase>, Evaluation) {
@@ -392,4 +393,23 @@ proptest! {
         prop_assert!(volume.is_none_or(|v| v > 0.0 && v <= 1.0 + 1e-12));
         prop_assert_eq!(volume.map(|v| (1e9 * v).round()), of(|v| v.powi(2) + 1.0).map(|v| (1e9 * v).round()));
     }
+}
+
+#[test]
+fn promised_rates_stand_beside_those_that_came() {
+    let mut cases: Vec<ScoredCase> =
+        (0..10).map(|i| scored(case(&format!("v{i}"), "g", "p", i % 2 == 0), 1.0)).collect();
+    // 5 possible videos of 360 s are half an hour: a promise of 10 an hour is kept by 5 spikes.
+    for scored in cases.iter_mut().filter(|c| c.case.possible) {
+        scored.duration_s = 360.0;
+        scored.spikes = PROMISED.iter().map(|rate| (*rate / 10.0).round() as usize).collect();
+    }
+    let evaluation = evaluate("d", "pairs", BTreeMap::new(), &cases);
+    let kept = evaluation.reliability.iter().find(|r| r.promised_per_hour == 10.0).unwrap();
+    assert_eq!((kept.spikes, kept.hours, kept.seen_per_hour), (5, 0.5, 10.0));
+    let shown = page(&evaluation, &cases).unwrap();
+    assert!(shown.contains("Promised rates") && shown.contains("(30.0 minutes)"));
+    let without = evaluate("d", "pairs", BTreeMap::new(), &[scored(case("a", "g", "p", true), 1.0)]);
+    assert!(without.reliability.is_empty());
+    assert!(!page(&without, &[]).unwrap().contains("Promised rates"));
 }

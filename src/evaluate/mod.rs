@@ -8,7 +8,9 @@ pub mod select;
 mod summary;
 
 pub use select::Statistic;
-pub use summary::{Accuracy, BestControl, Evaluation, PairMargin, Row, SCHEMA, Scope, ScorerRow, TIES_WRONG, evaluate};
+pub use summary::{
+    Accuracy, BestControl, Evaluation, PairMargin, Reliability, Row, SCHEMA, Scope, ScorerRow, TIES_WRONG, evaluate,
+};
 
 use crate::record::{PartKind, VideoSurprise};
 use crate::units::PixelBox;
@@ -109,7 +111,13 @@ pub struct ScoredCase {
     pub scores: BTreeMap<String, VideoScores>,
     /// Seconds of video that were scored.
     pub duration_s: f64,
+    /// Of a possible video, spikes at each of the rates that a baseline promises, [`PROMISED`]; empty without a baseline.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub spikes: Vec<usize>,
 }
+
+/// Spikes an hour that are promised, for a look at how promises are kept.
+pub const PROMISED: [f64; 8] = [2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0];
 
 /// Kind of videos that are compared with none: normal footage, on which every event is a false alarm.
 pub const NORMAL: &str = "normal";

@@ -8,7 +8,7 @@ use super::metrics::{
     box_hits, event_metrics, false_alarms_at_recall, pairwise_accuracy, slot_auroc, told, vus_pr,
 };
 use super::select::{Selection, Statistic, controls, headline_max, select};
-use super::{Case, MODEL, Motion, NORMAL, SCORERS, ScoredCase};
+use super::{Case, MODEL, Motion, NORMAL, PROMISED, SCORERS, ScoredCase};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -42,6 +42,9 @@ pub struct Evaluation {
     pub best: Vec<PairMargin>,
     /// The pairs that the model tells apart worst, worst first, each impossible video once.
     pub worst: Vec<PairMargin>,
+    /// How the baseline's promised rates were kept on the possible videos; empty without a baseline.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reliability: Vec<Reliability>,
 }
 
 /// What a row of the evaluation is about.
@@ -169,6 +172,33 @@ impl Evaluation {
     }
 }
 
+/// How one promised rate was kept on possible videos, which the baseline has not seen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Reliability {
+    /// Spikes an hour that were promised.
+    pub promised_per_hour: f64,
+    /// Spikes that came.
+    pub spikes: usize,
+    /// Hours of video that were looked at.
+    pub hours: f64,
+    /// Spikes an hour that came.
+    pub seen_per_hour: f64,
+}
+
+/// How the baseline's promises were kept; empty where no case tells.
+fn reliability(cases: &[ScoredCase]) -> Vec<Reliability> {
+    let lawful: Vec<&ScoredCase> = cases.iter().filter(|c| c.spikes.len() == PROMISED.len()).collect();
+    let hours = lawful.iter().map(|c| c.duration_s).sum::<f64>() / 3600.0;
+    if lawful.is_empty() || hours <= 0.0 {
+        return Vec::new();
+    }
+    let of = |(index, promised): (usize, f64)| {
+        let spikes = lawful.iter().map(|c| c.spikes[index]).sum();
+        Reliability { promised_per_hour: promised, spikes, hours, seen_per_hour: spikes as f64 / hours }
+    };
+    PROMISED.into_iter().enumerate().map(of).collect()
+}
+
 /// Evaluates scored cases. `settings["model"]` is the model's name; ties count half unless `settings["ties"]` is
 /// [`TIES_WRONG`].
 pub fn evaluate(dataset: &str, layout: &str, settings: BTreeMap<String, String>, cases: &[ScoredCase]) -> Evaluation {
@@ -202,6 +232,7 @@ pub fn evaluate(dataset: &str, layout: &str, settings: BTreeMap<String, String>,
         rows,
         best,
         worst,
+        reliability: reliability(cases),
     }
 }
 

@@ -96,7 +96,7 @@ pub struct Interrupt {
 
 impl Interrupt {
     fn new() -> Result<Self> {
-        let options = RunOptions::new().map_err(|error| Error::Inference(error.to_string()))?;
+        let options = RunOptions::new().map_err(|error| Error::Inference(words::of_run(&error.to_string())))?;
         Ok(Self { options: Arc::new(options), pulled: Arc::default() })
     }
 
@@ -262,5 +262,5 @@ fn tensor<T, const N: usize>(shape: [usize; N], data: &[T]) -> Result<TensorRef<
 where
     T: ::ort::value::PrimitiveTensorElementType + std::fmt::Debug + Clone + 'static,
 {
-    TensorRef::from_array_view((shape, data)).map_err(|error| Error::Inference(error.to_string()))
+    TensorRef::from_array_view((shape, data)).map_err(|error| Error::Inference(words::of_run(&error.to_string())))
 }

@@ -5,7 +5,7 @@
 
 use super::{axis, words};
 use crate::error::{Error, Result};
-use crate::evaluate::{Evaluation, MODEL, Row, SCORERS};
+use crate::evaluate::{Evaluation, MODEL, Reliability, Row, SCORERS};
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
@@ -77,6 +77,26 @@ pub fn square(names: [&str; 2], curves: &[(&str, Vec<(f64, f64)>)], chance: [f64
             axes.line(points, color(scorer), width)?;
         }
         Ok(())
+    })
+}
+
+/// Rates that were promised against those that came, an hour, both in powers of ten.
+///
+/// # Errors
+/// As [`square`].
+pub fn reliability(rates: &[Reliability]) -> Result<String> {
+    // What never came has no logarithm: it lies at the foot.
+    let log = |rate: f64| rate.max(1.0).log10();
+    let points: Vec<(f64, f64)> = rates.iter().map(|r| (log(r.promised_per_hour), log(r.seen_per_hour))).collect();
+    let top = points.iter().flat_map(|p| [p.0, p.1]).fold(1.0, f64::max).ceil();
+    drawing((400.0, 360.0), |root| {
+        let axes = Axes { root, frame: [54.0, 388.0, 12.0, 312.0], x: (0.0, top), y: (0.0, top) };
+        axes.frame(["promised an hour (power of ten)", "seen an hour (power of ten)"])?;
+        axes.dashed((0.0, 0.0), (top, top), INK)?;
+        let two = 2.0_f64.log10();
+        axes.dashed((0.0, two), (top - two, top), MUTED)?;
+        axes.dashed((two, 0.0), (top, top - two), MUTED)?;
+        axes.line(&points, color(MODEL), 2.5)
     })
 }
 

@@ -226,6 +226,14 @@ impl Baseline {
         self.check.as_ref()
     }
 
+    /// Spikes in a curve `[slots]` at or over the level that normal footage reaches `per_hour` times an hour; those within
+    /// half a second are one. `None` when there was too little footage to promise a rate.
+    pub fn spikes(&self, curve: &[f32], per_hour: f64) -> Option<usize> {
+        let level = self.tail.as_ref()?.level(per_hour / 3600.0);
+        let gap = (MERGE_S / self.slot_s).round() as usize;
+        Some(super::tail::peaks(&[curve.to_vec()], level, gap).len())
+    }
+
     /// What it was made from.
     pub fn source(&self) -> &str {
         &self.source

@@ -140,7 +140,7 @@ mod tests {
             control: false,
         };
         let scores = VideoScores { curve: vec![(0.3, 0.1)], ..VideoScores::default() };
-        ScoredCase { case, scores: [("model".to_owned(), scores)].into(), duration_s: 2.0 }
+        ScoredCase { case, scores: [("model".to_owned(), scores)].into(), duration_s: 2.0, spikes: Vec::new() }
     }
 
     #[test]

@@ -14,13 +14,14 @@ use log::Log;
 use protocol::ProtocolArgs;
 use setup::Setup;
 use startle::dataset::{self, Footings, Layout, Panel, score_video};
-use startle::evaluate::{Case, ScoredCase, evaluate};
+use startle::evaluate::{Case, PROMISED, ScoredCase, evaluate};
 use startle::media::GapReason;
 use startle::media::ffmpeg::OpenOptions;
 use startle::media::open::{Input, parse};
 use startle::pipeline::{Job, run_all};
 use startle::record::Report;
 use startle::report::claim::claim_evaluation;
+use startle::surprise::Baseline;
 use startle::units::Stop;
 use startle::{Error, Result, report};
 use std::collections::{BTreeMap, BTreeSet};
@@ -267,7 +268,14 @@ fn score(
         return Err(Error::Stopped);
     }
     whole(&report)?;
-    Ok(ScoredCase { case: case.clone(), scores, duration_s: report.input.duration_s })
+    let spikes = if case.possible { kept(setup.baseline.as_ref(), &report) } else { Vec::new() };
+    Ok(ScoredCase { case: case.clone(), scores, duration_s: report.input.duration_s, spikes })
+}
+
+/// Spikes at each promised rate; none without a baseline that promises one.
+fn kept(baseline: Option<&Baseline>, report: &Report) -> Vec<usize> {
+    let curve: Vec<f32> = report.curve.iter().map(|point| point.surprise).collect();
+    PROMISED.iter().filter_map(|rate| baseline?.spikes(&curve, *rate)).collect()
 }
 
 fn open_options(case: &Case, limits: LimitArgs, stop: &Stop) -> OpenOptions {

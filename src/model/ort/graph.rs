@@ -242,7 +242,7 @@ pub(super) fn builder(
     threads: usize,
     engines: Option<&Path>,
 ) -> Result<SessionBuilder> {
-    let fail = |error: ::ort::Error| Error::Device(error.to_string());
+    let fail = |error: ::ort::Error| Error::Device(words::of_device(&error.to_string()));
     let build = || -> ::ort::Result<SessionBuilder> {
         Ok(Session::builder(&runtime.environment)?
             .with_log_level(LogLevel::Fatal)?
@@ -259,7 +259,7 @@ pub(super) fn builder(
     builder.with_execution_providers(providers(device, threads, engines)).map_err(|error| {
         Error::Device(format!(
             "{device} can't be used: {}; it needs {}",
-            error.message().trim().trim_end_matches('.'),
+            words::of_device(error.message()),
             device.needs()
         ))
     })

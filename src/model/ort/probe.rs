@@ -1,7 +1,7 @@
 //! Whether a device really works: a tiny graph is run on it and the answer is looked at.
 
 use super::library::Runtime;
-use super::{Device, Interrupt, graph};
+use super::{Device, Interrupt, graph, words};
 use crate::error::{Error, Result};
 use crate::model::manifest::Precision;
 use crate::model::onnx::proto::{self, Element};
@@ -22,7 +22,7 @@ pub fn run(runtime: &Runtime, device: Device) -> Result<String> {
     let fail = |reason: String| Error::Device(format!("{device} does not work: {reason}; it needs {}", device.needs()));
     let session = graph::builder(runtime, device, 1, None)?
         .commit_from_memory(&square_graph())
-        .map_err(|error| fail(error.to_string()))?;
+        .map_err(|error| fail(words::of_device(&error.to_string())))?;
     let mut graph = graph::Graph::new(session);
     let mut answer = Vec::new();
     let inputs = ::ort::inputs!["x" => super::tensor([2, 2], &INPUT)?];
@@ -100,7 +100,7 @@ fn rate(runtime: &Runtime, (device, threads): (Device, usize), products: Product
     let fail = |reason: String| Error::Device(format!("{device} does not multiply: {reason}"));
     let session = graph::builder(runtime, device, threads, None)?
         .commit_from_memory(&products.graph())
-        .map_err(|error| fail(error.to_string()))?;
+        .map_err(|error| fail(words::of_device(&error.to_string())))?;
     let mut graph = graph::Graph::new(session);
     let side = products.side;
     // Mean 0 and variance 1 over the side: the powers of such a matrix keep its size.

@@ -5,7 +5,7 @@
 
 use super::graph::{Graph, builder};
 use super::library::Runtime;
-use super::{Device, Interrupt, tensor};
+use super::{Device, Interrupt, tensor, words};
 use crate::error::{Error, Result};
 use crate::model::distance::LAYER_NORM_EPS;
 use crate::model::jepa::{HeldQuestion, Widths};
@@ -27,7 +27,9 @@ pub(super) struct Resident {
 impl Resident {
     /// For tokens of these widths on a device.
     pub(super) fn new(runtime: &Runtime, device: Device, widths: Widths) -> Result<Self> {
-        let fail = |error: ::ort::Error| Error::Device(format!("tokens can't stay on {device}: {error}"));
+        let fail = |error: ::ort::Error| {
+            Error::Device(format!("tokens can't stay on {device}: {}", words::of_device(&error.to_string())))
+        };
         let (place, id) = match device {
             Device::Cuda(id) | Device::TensorRt(id) => (AllocationDevice::CUDA, id),
             Device::Auto | Device::Cpu | Device::OpenVino | Device::OpenVinoBf16 => (AllocationDevice::CPU, 0),
@@ -94,7 +96,7 @@ impl Resident {
     where
         T: PrimitiveTensorElementType + std::fmt::Debug + Clone + Copy + 'static,
     {
-        let fail = |error: ::ort::Error| Error::Inference(error.to_string());
+        let fail = |error: ::ort::Error| Error::Inference(words::of_run(&error.to_string()));
         let mut staged = Tensor::<T>::new(&self.staging, shape).map_err(fail)?;
         staged.try_extract_tensor_mut::<T>().map_err(fail)?.1.copy_from_slice(data);
         Ok(staged.into_dyn())

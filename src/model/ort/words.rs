@@ -35,6 +35,21 @@ pub(super) fn of_load(message: &str) -> String {
     reason.into()
 }
 
+/// Why a device does not work: the runtime's reason (a library that is missing, say) without its own places and codes.
+pub(super) fn of_device(message: &str) -> String {
+    let own = |word: &&str| {
+        !(word.contains("::") || word.contains("/onnxruntime") || word.starts_with("[ONNXRuntime") || *word == ":")
+    };
+    let words: Vec<&str> = message.split_whitespace().filter(own).collect();
+    // "1 FAIL": a status code and its name.
+    let code =
+        |pair: &[&str]| pair[0].parse::<u32>().is_ok() && pair[1].chars().all(|c| c.is_ascii_uppercase() || c == '_');
+    let begin = words.windows(2).rposition(code).map_or(0, |at| at + 2);
+    let reason = words[begin..].join(" ");
+    let reason = reason.trim_end_matches(['.', ' ']);
+    if reason.is_empty() { "ONNX Runtime gives no reason".into() } else { reason.into() }
+}
+
 const MEMORY: [&str; 5] = ["ailed to allocate", "bad_alloc", "out of memory", "OUT_OF_MEMORY", "Available memory"];
 
 fn has(message: &str, words: &[&str]) -> bool {
@@ -54,6 +69,20 @@ mod tests {
     const RESHAPE: &str = "Non-zero status code returned while running Reshape node. Name:'encoder/Reshape_3' Status \
         Message: /onnxruntime_src/onnxruntime/core/providers/cpu/tensor/reshape_helper.h:44 ReshapeHelper::ReshapeHelper(\
         const TensorShape&, TensorShapeVector&, bool) input_shape_size == size was false.";
+
+    #[test]
+    fn a_device_s_reason_is_kept_and_the_runtime_s_places_are_not() {
+        let message = "/onnxruntime_src/onnxruntime/core/session/provider_bridge_ort.cc:2251 onnxruntime::Provider& \
+            onnxruntime::ProviderLibrary::Get() [ONNXRuntimeError] : 1 : FAIL : Failed to load library \
+            libonnxruntime_providers_cuda.so with error: libcublasLt.so.12: cannot open shared object file.";
+        let said = of_device(message);
+        assert_eq!(
+            said,
+            "Failed to load library libonnxruntime_providers_cuda.so with error: libcublasLt.so.12: cannot open shared \
+             object file"
+        );
+        assert_eq!(of_device("a::b(c::d)"), "ONNX Runtime gives no reason");
+    }
 
     #[test]
     fn nothing_of_the_runtime_itself_is_told() {

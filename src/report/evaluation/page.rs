@@ -7,7 +7,7 @@ use super::text::heading;
 use crate::error::Result;
 use crate::evaluate::metrics::{precision_recall, roc};
 use crate::evaluate::select::select;
-use crate::evaluate::{Evaluation, MODEL, PairMargin, SCORERS, Scope, ScoredCase};
+use crate::evaluate::{Evaluation, MODEL, PairMargin, Reliability, SCORERS, Scope, ScoredCase};
 
 /// The page.
 ///
@@ -33,6 +33,7 @@ pub fn page(evaluation: &Evaluation, cases: &[ScoredCase]) -> Result<String> {
             ("bars", &plot::bars(evaluation)?),
             ("legend", &legend(evaluation)),
             ("curves", &curves(evaluation, cases)?),
+            ("reliability", &reliability(evaluation)?),
             ("metrics_note", &escape(&metrics.note)),
             ("metrics", &html(&metrics, &[])),
             ("pairs", &pairs(evaluation, cases)?),
@@ -115,6 +116,28 @@ fn curves(evaluation: &Evaluation, cases: &[ScoredCase]) -> Result<String> {
     let recall = plot::square(["recall", "precision"], &steps, [positive, positive])?;
     Ok(figure("ROC over videos; dashed: chance", &roc)
         + &figure("Precision and recall over videos; dashed: chance", &recall))
+}
+
+/// Promised rates against those that came; nothing where no baseline promised any.
+fn reliability(evaluation: &Evaluation) -> Result<String> {
+    let Some(first) = evaluation.reliability.first() else { return Ok(String::new()) };
+    let hours = first.hours;
+    let row = |r: &Reliability| {
+        let cells =
+            [r.promised_per_hour, r.seen_per_hour].map(words::number).map(|n| format!("<td class=\"num\">{n}</td>"));
+        format!("<tr>{}<td class=\"num\">{}</td></tr>", cells.concat(), r.spikes)
+    };
+    let rows: String = evaluation.reliability.iter().map(row).collect();
+    let svg = plot::reliability(&evaluation.reliability)?;
+    Ok(format!(
+        "<section aria-labelledby=\"promises\"><h2 id=\"promises\">Promised rates</h2>\
+         <p class=\"note\">Spikes an hour in the possible videos ({} minutes) where the baseline promised so many. On the dashed \
+         line the promise is kept; between the grey ones it is off by less than a factor of two.</p><div class=\"plots\">{}\
+         <table><thead><tr><th scope=\"col\" class=\"num\">promised an hour</th><th scope=\"col\" class=\"num\">seen an hour</th>\
+         <th scope=\"col\" class=\"num\">spikes</th></tr></thead><tbody>{rows}</tbody></table></div></section>",
+        words::number(hours * 60.0),
+        figure("Promised and seen rates, both logarithmic", &svg)
+    ))
 }
 
 /// The precision–recall curve as the steps whose area is the average precision.
