@@ -13,7 +13,7 @@ sample() { echo "samples/$1_possible.mp4 samples/$1_impossible.mp4"; }
 "$startle" analyze --quiet --max-false-alarms 6/hour $(sample colour_0) $(sample vanish_0) $(sample teleport_1) -o "$work/strict"
 # shellcheck disable=SC2046
 "$startle" rank --quiet $(sample colour_0) -o "$work/rank" >/dev/null
-"$startle" compare "$work/run" "$work/strict" -o "$work/compare" >/dev/null 2>&1
+(cd "$work" && "$OLDPWD/$startle" compare run strict -o compare >/dev/null 2>&1)
 node tests/browser/gallery.mjs "$out" \
     report="$work/run/colour_0_impossible/report.html" quiet="$work/run/colour_0_possible/report.html" \
     summary="$work/run/index.html" ranking="$work/rank/ranking.html" compare="$work/compare/compare.html" \
