@@ -5,7 +5,7 @@ import onnxruntime
 import pytest
 import torch
 
-from startle_models.objects import association
+from startle_models.objects import association, curves
 from startle_models.objects.clips import Clips, blurred, events, film, filmed, known, seen
 from startle_models.objects.encoder import Encoder, Perception, loss, targets, tokens
 from startle_models.objects.evaluate import Footing, auroc
@@ -15,6 +15,7 @@ from startle_models.objects.pictures import from_film
 from startle_models.objects.predictor import KINDS, PARTS, ROW, Predictor
 from startle_models.objects.predictor_train import loss as predictor_loss
 from startle_models.objects.predictor_train import unroll
+from startle_models.objects.run import Run
 from startle_models.world import SceneSpec, frame_times, sample_scenes, simulate
 
 
@@ -212,3 +213,17 @@ def test_footing_is_a_tail_rank_that_goes_on_beyond_what_was_seen():
     assert abs(rank[0, 0] - 0.301) < 0.02 and abs(rank[0, 1] - 2.0) < 0.2
     assert rank[1, 1] > rank[1, 0] > rank[0, 1] and torch.isfinite(rank).all()
     assert auroc(torch.tensor([2.0, 3.0]), torch.tensor([1.0, 2.0])) == 0.875
+
+
+def test_every_gate_of_a_log_is_plotted(tmp_path):
+    run = Run(tmp_path, "predictor", 1)
+    loss = {f"{part}_{h}": 0.5 for part in curves.LIKELIHOODS for h in (1, 2, 5)} | {"births": 0.1}
+    run.log(clips=3, **loss)
+    run.log(clips=3, **loss)
+    gates = {prefix + gate: 0.5 for prefix in curves.SETS for gate in curves.PANELS}
+    Run(tmp_path, "encoder", 1).log(made=1, loss_maps=0.2, **gates)
+    assert curves.plot_all(tmp_path) == [tmp_path / "encoder.png", tmp_path / "predictor.png"]
+    assert all(picture.read_bytes().startswith(b"\x89PNG") for picture in tmp_path.glob("*.png"))
+    for known in (loss, gates):
+        drawn = {column for _, _, columns in curves.panels(known) for column, _ in columns}
+        assert drawn == set(known)
