@@ -8,7 +8,7 @@ import torch
 from startle_models.objects import association, curves
 from startle_models.objects.clips import Clips, blurred, events, film, filmed, known, seen
 from startle_models.objects.encoder import Encoder, Perception, loss, targets, tokens
-from startle_models.objects.evaluate import Footing, auroc
+from startle_models.objects.evaluate import KNOWLEDGE, Footing, auroc, informed, oracle
 from startle_models.objects.export import export
 from startle_models.objects.labels import ATTRIBUTES, CELLS, MAPS, SIDE, label
 from startle_models.objects.pictures import from_film
@@ -227,3 +227,31 @@ def test_every_gate_of_a_log_is_plotted(tmp_path):
     for known in (loss, gates):
         drawn = {column for _, _, columns in curves.panels(known) for column, _ in columns}
         assert drawn == set(known)
+
+
+def test_an_oracle_knows_one_thing_more(tmp_path):
+    known, maps = straight(frames=16)
+    known[..., 1, :] = known[..., 0, :]
+    known[..., 1, 3] = 0.2  # a second thing, above
+    seen = torch.zeros_like(known)
+    seen[..., 0, :] = known[..., 0, :]
+    seen[..., 0, 7:10] = 0.4  # another colour than it has
+    seen[..., 1, 0], seen[..., 1, 2:4], seen[..., 1, 4:6] = 0.6, 0.9, 0.05  # a ghost; the second thing is missed
+    told = {how: informed(how, (seen, maps), (known, maps + 1))[0] for how in KNOWLEDGE}
+    assert torch.equal(told["perceived"], seen) and torch.equal(told["true"], known)
+    assert informed("true", (seen, maps), (known, maps + 1))[1].min() == 1
+    assert (told["no ghosts"][..., 1:, 0] == 0).all() and torch.equal(told["no ghosts"][..., 0, :], seen[..., 0, :])
+    place = told["detection"][..., 2:4]
+    put_in = (place - known[..., 1:2, 2:4]).abs().amax(-1).lt(1e-6) & (told["detection"][..., 0] > 0.5)
+    assert (put_in.sum(-1) == 1).all() and ((told["detection"][..., 0] > 0.5).sum(-1) == 2).all()
+    assert torch.equal(told["attributes"][..., 0, :], known[..., 0, :])
+    assert torch.equal(told["attributes"][..., 1, :], seen[..., 1, :])
+    net = Predictor(32, 8)
+    # an encoder that saw the vanishing of none, so that only the oracle of all tells it
+    lawful, gone = straight(frames=30)[0], straight(frames=30, until=20)[0]
+    for kind, clips in (("lawful", lawful.repeat(40, 1, 1, 1)), ("vanish", torch.cat([lawful, gone] * 3))):
+        flat = torch.zeros(len(clips), 30, MAPS, CELLS, CELLS)
+        torch.save({"tokens": clips, "maps": flat.permute(0, 1, 3, 4, 2).to(torch.uint8), "video": None}, tmp_path / f"{kind}.pt")
+        torch.save((lawful.repeat(len(clips), 1, 1, 1), flat), tmp_path / f"{kind}.seen.pt")
+    shares = oracle(net, tmp_path, Perception(Encoder()))
+    assert shares["perceived"] == {"vanish": 0.5} and shares["true"] == {"vanish": 1.0}
