@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from startle_models.objects import association, curves
-from startle_models.objects.clips import Clips, blurred, events, film, filmed, known, seen
+from startle_models.objects.clips import (
+    FRAMES, LATER, Clips, blurred, events, film, filmed, known, plain_spec, seen, spec,
+)
 from startle_models.objects.encoder import Encoder, Perception, loss, targets, tokens
 from startle_models.objects.evaluate import KNOWLEDGE, Footing, auroc, informed, oracle
 from startle_models.objects.export import export
@@ -51,6 +53,28 @@ def test_what_is_hidden_is_not_labelled():
     scene.look.screen_on[:] = False
     free = label(scene.look, simulate(scene, frame_times(3, 10)))
     assert (free.things[:, :, 0, 0] == 1).all() and (free.things[:, :, 0, 1] > 0.99).all()
+
+
+def test_a_panel_hides_parts_and_leaves_whole_boxes():
+    g = torch.Generator().manual_seed(6)
+    scene = sample_scenes(24, 1.0, g, SceneSpec(objects=(0, 0, 1.0, 0, 0, 0), entering=0.0, airborne=0.0, screens=1.0,
+                                                panels=1.0, stages=(1.0, 0, 0, 0, 0), hung=0.0, camera_height=(1.0, 1.6)))
+    track = simulate(scene, frame_times(3, 10))
+    behind = label(scene.look, track)
+    scene.look.screen_on[:] = False
+    free = label(scene.look, track)
+    both = (behind.things[..., 0] > 0) & (free.things[..., 0] > 0)
+    assert torch.equal(behind.things[both][:, 2:], free.things[both][:, 2:])
+    share, whole = behind.things[..., 1], free.things[..., 1]
+    assert (share <= whole + 1e-6).all() and ((share < 0.8 * whole) & (share > 0.2)).sum() > 5
+    assert free.maps[..., 1].max() == 0 and (behind.maps[..., 1] > 0).flatten(2).any(-1).float().mean() > 0.8
+
+
+def test_later_chunks_hold_panels_and_windows_of_longer_scenes():
+    assert spec(LATER - 4) == plain_spec(LATER - 4) and spec(LATER + 1).panels > 0 and spec(LATER + 3).linger > 0
+    look, track, _ = film(LATER + 3, 21)
+    assert track.kind.shape[1] == FRAMES and look.screen_on.any() and track.time[0, 0] > 0
+    assert torch.allclose(track.time.diff(dim=1).mean(), torch.tensor(0.1), atol=2e-3)
 
 
 def test_match_is_one_to_one_and_takes_the_cheapest_first():
