@@ -36,8 +36,9 @@ FUZZ_CASES ?= 2000
 fuzz: setup ## Bent videos, images, playlists, manifests, baselines and results: FUZZ_CASES=2000 of each
 	STARTLE_FUZZ_CASES=$(FUZZ_CASES) $(CARGO) test --locked --release --test fuzz
 
-bench: setup-tests build ## Speed against a straightforward Python pipeline; writes reports/benchmarks/
-	$(PYTHON) benches/compare.py --out reports/benchmarks
+bench: setup-tests build ## Speed of the bundled models against a straightforward Python pipeline; writes reports/benchmarks/
+	$(PYTHON) benches/compare.py --bundle models/startle-o1 --out reports/benchmarks
+	$(PYTHON) benches/compare.py --bundle models/startle-s1 --out reports/benchmarks
 
 SOAK_MINUTES ?= 10
 soak: setup-tests build ## Eight live streams with random faults for SOAK_MINUTES=10; writes reports/benchmarks/soak.md

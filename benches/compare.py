@@ -10,21 +10,25 @@ process of its own, interleaved; the fastest of the repeats counts. The contende
 * torch           the same with PyTorch eager on `VJEPA2Model`'s own modules.
 
 All must agree on the video's mean surprise, or the benchmark fails. Writes `cpu.json` and `cpu.md`; for another bundle
-(`--bundle DIR`, with its weights in Hugging Face layout in `DIR/weights`) `cpu-NAME.json` and `cpu-NAME.md`.
+(`--bundle DIR`, with its weights in Hugging Face layout in `DIR/weights`) `cpu-NAME.json` and `cpu-NAME.md`. A bundle of
+objects has other contenders: see `compare_objects.py`.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
-import platform
 import resource
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+import compare_objects
+from soak import processor
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "models" / "python"))
@@ -43,8 +47,8 @@ def make_video(path: Path, seconds: int) -> None:
     )
 
 
-def clock_frames(path: Path, fps: float, preprocess):
-    """Model-square pictures [crop, crop, 3] on the model's clock: each tick shows the frame on show at that time."""
+def clock_frames(path: Path, fps: float, square):
+    """What `square` makes of decoded frames, on the model's clock: each tick shows the frame on show at that time."""
     import av
 
     with av.open(str(path)) as container:
@@ -54,12 +58,12 @@ def clock_frames(path: Path, fps: float, preprocess):
         for frame in container.decode(stream):
             start = frame.time if start is None else start
             while held is not None and tick / fps < frame.time - start - 1e-9:
-                yield preprocess(held.to_ndarray(format="rgb24"))
+                yield square(held)
                 tick += 1
             held = frame
         end = float(held.time - start + 1 / stream.average_rate)
         while tick / fps < end - 1e-9:
-            yield preprocess(held.to_ndarray(format="rgb24"))
+            yield square(held)
             tick += 1
 
 
@@ -81,8 +85,6 @@ def windows(frames, length: int, stride: int, batch: int):
 
 def python_pipeline(name: str, bundle: Path, video: Path, threads: int, batch: int) -> dict:
     """Runs one Python contender in this process."""
-    import functools
-
     import numpy as np
 
     from startle_models import reference
@@ -100,7 +102,7 @@ def python_pipeline(name: str, bundle: Path, video: Path, threads: int, batch: i
     preprocess = functools.partial(
         reference.preprocess, crop_size=clip["crop_size"], resize=pre["resize"], resize_size=pre["resize_size"]
     )
-    frames = clock_frames(video, clip["model_fps"], preprocess)
+    frames = clock_frames(video, clip["model_fps"], lambda frame: preprocess(frame.to_ndarray(format="rgb24")))
     for stack in windows(frames, clip["frames_per_clip"], clip["stride"], batch):
         pixels = reference.normalise(stack, pre["mean"], pre["std"])
         begun = time.perf_counter()
@@ -154,12 +156,14 @@ def run_startle(bundle: Path, video: Path, threads: int, batch: int) -> dict:
         "windows": surprise["windows"],
         "avg": surprise["avg"],
         "peak_rss": timings["peak_rss_bytes"],
+        "curve": [point["raw"] for point in report["curve"]],
     }
 
 
 def measure(name: str, options: argparse.Namespace, video: Path) -> dict:
-    if name == "startle":
-        return run_startle(options.bundle, video, options.threads, options.batch)
+    if name.startswith("startle"):
+        bundle = options.bundle if name == "startle" else compare_objects.OTHER
+        return run_startle(bundle, video, options.threads, options.batch)
     command = [sys.executable, __file__, "--child", name, "--video", str(video), "--bundle", str(options.bundle)]
     command += ["--threads", str(options.threads), "--batch", str(options.batch)]
     begun = time.perf_counter()
@@ -203,7 +207,8 @@ def table(best: dict[str, dict], options: argparse.Namespace) -> str:
 
 
 def called(options: argparse.Namespace) -> str:
-    return "make bench" if options.bundle.name == "startle-s1" else f"benches/compare.py --bundle {options.bundle.name}"
+    bundled = options.bundle.resolve().parent == ROOT / "models"
+    return "make bench" if bundled else f"benches/compare.py --bundle {options.bundle.name}"
 
 
 def spread(best: dict[str, dict]) -> float:
@@ -211,47 +216,81 @@ def spread(best: dict[str, dict]) -> float:
     return (max(values) - min(values)) / min(values)
 
 
-def processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return f"{line.split(':', 1)[1].strip()} ({os.cpu_count()} cores)"
-    return platform.processor()
+def stem(bundle: Path) -> str:
+    return {"startle-s1": "cpu", "startle-o1": "cpu-o1"}.get(bundle.name, f"cpu-{bundle.name}")
+
+
+def child(options: argparse.Namespace, objects: bool) -> dict:
+    """Runs a Python contender in this process."""
+    how = (options.threads, options.batch)
+    if objects:
+        frames = functools.partial(clock_frames, options.video)
+        result = compare_objects.pipeline(options.child, options.bundle, frames, *how)
+    else:
+        result = python_pipeline(options.child, options.bundle, options.video, *how)
+    return result | {"peak_rss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
+
+
+def fastest(names: tuple[str, ...], options: argparse.Namespace, video: Path) -> dict[str, dict]:
+    """The fastest run of each contender; notes the load averages in `options.load`."""
+    best: dict[str, dict] = {}
+    options.load = []
+    for repeat in range(options.repeats):
+        options.load.append(os.getloadavg()[0])
+        for name in names:
+            result = measure(name, options, video)
+            print(f"{repeat + 1}/{options.repeats} {name}: {result['wall_s']:.2f} s", file=sys.stderr)
+            if name not in best or result["wall_s"] < best[name]["wall_s"]:
+                best[name] = result
+    options.load.append(os.getloadavg()[0])
+    return best
+
+
+def compared(options: argparse.Namespace, video: Path) -> tuple[dict, str]:
+    """Results and page for a bundle that predicts features."""
+    best = fastest(CONTENDERS, options, video)
+    for result in best.values():
+        result.pop("curve", None)
+    if spread(best) > 0.02 or len({result["windows"] for result in best.values()}) != 1:
+        raise SystemExit(f"the pipelines did not do the same work: {json.dumps(best, indent=1)}")
+    return best, table(best, options)
+
+
+def compared_objects(options: argparse.Namespace, video: Path) -> tuple[dict, str]:
+    """Results and page for a bundle of objects."""
+    best = fastest(compare_objects.CONTENDERS, options, video)
+    agree = compare_objects.agreement(best)
+    camera = compare_objects.live(options.bundle, video, options.live)
+    options.called, options.machine = called(options), processor()
+    page = compare_objects.table(best, camera, agree, options)
+    return best | {"live": camera, "agreement": agree, "load": options.load}, page
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--out", type=Path, default=ROOT / "reports" / "benchmarks")
-    parser.add_argument("--bundle", type=Path, default=ROOT / "models" / "startle-s1")
+    parser.add_argument("--bundle", type=Path, default=ROOT / "models" / "startle-o1")
     parser.add_argument("--video", type=Path, help="default: a minute made of the samples")
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--child", choices=CONTENDERS, help=argparse.SUPPRESS)
+    parser.add_argument("--live", type=float, default=40.0, help="seconds that a live camera is watched, of a bundle of objects")
+    parser.add_argument("--child", choices=(*CONTENDERS, *compare_objects.CONTENDERS), help=argparse.SUPPRESS)
     options = parser.parse_args()
+    objects = "objects" in compare_objects.read_manifest(options.bundle)
     if options.child:
-        result = python_pipeline(options.child, options.bundle, options.video, options.threads, options.batch)
-        result["peak_rss"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        print(json.dumps(result))
+        print(json.dumps(child(options, objects)))
         return
     with tempfile.TemporaryDirectory() as folder:
         video = options.video or Path(folder) / "bench.mp4"
         if options.video is None:
             make_video(video, options.seconds)
-        best: dict[str, dict] = {}
-        for repeat in range(options.repeats):
-            for name in CONTENDERS:
-                result = measure(name, options, video)
-                print(f"{repeat + 1}/{options.repeats} {name}: {result['wall_s']:.2f} s", file=sys.stderr)
-                if name not in best or result["wall_s"] < best[name]["wall_s"]:
-                    best[name] = result
-    if spread(best) > 0.02 or len({result["windows"] for result in best.values()}) != 1:
-        raise SystemExit(f"the pipelines did not do the same work: {json.dumps(best, indent=1)}")
+        results, page = (compared_objects if objects else compared)(options, video)
     options.out.mkdir(parents=True, exist_ok=True)
-    stem = "cpu" if options.bundle.name == "startle-s1" else f"cpu-{options.bundle.name}"
-    (options.out / f"{stem}.json").write_text(json.dumps(best, indent=1) + "\n")
-    (options.out / f"{stem}.md").write_text(table(best, options))
-    print(table(best, options))
+    (options.out / f"{stem(options.bundle)}.json").write_text(json.dumps(results, indent=1) + "\n")
+    (options.out / f"{stem(options.bundle)}.md").write_text(page)
+    print(page)
 
 
 if __name__ == "__main__":

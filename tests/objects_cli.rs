@@ -88,6 +88,31 @@ fn calibrated_analyzed_and_evaluated() {
 }
 
 #[test]
+fn the_bundled_model_is_measured_and_tuned() {
+    let dir = tempfile::tempdir().unwrap();
+    let models = |args: &[&str]| {
+        let mut command = startle();
+        command.env("XDG_CACHE_HOME", dir.path()).arg("models").args(args).args(["--seconds", "0.05", "--device", "cpu"]);
+        String::from_utf8(command.assert().success().get_output().stdout.clone()).unwrap()
+    };
+    let bench: serde_json::Value =
+        serde_json::from_str(&models(&["bench", "startle-o1", "--batch", "1,4", "--json"])).unwrap();
+    let rows = bench["rows"].as_array().unwrap();
+    assert_eq!(rows.iter().map(|row| row["batch"].as_u64().unwrap()).collect::<Vec<_>>(), [1, 4]);
+    for row in rows {
+        let number = |name: &str| row[name].as_f64().unwrap_or_else(|| panic!("{name} of {row}"));
+        assert!((0.1..1.0).contains(&number("gflop")), "{row}");
+        let floor = number("gflop") * 1e3 / bench["matmul_gflops"].as_f64().unwrap();
+        assert!((number("floor_ms") - floor).abs() < 1e-6 * floor, "{bench}");
+        assert!((0.0..1.0).contains(&number("share")), "faster than its products: {row}");
+    }
+    let told = models(&["tune", "startle-o1"]);
+    assert!(told.contains("fastest: --sessions ") && told.contains("tuned.json"), "{told}");
+    let kept = std::fs::read_to_string(dir.path().join("startle/tuned.json")).unwrap();
+    assert!(kept.contains("startle-o1 "), "{kept}");
+}
+
+#[test]
 fn what_does_not_apply_is_refused_with_words() {
     let models = |args: &[&str]| startle().arg("models").args(args).assert();
     models(&["info", BUNDLE]).success().stdout(contains("every picture is judged, once"));

@@ -6,7 +6,6 @@ use serde::Serialize;
 use startle::clip::ClipSpec;
 use startle::engine::plan::machine;
 use startle::model::bundle::{DEFAULT_BUNDLE, ModelBundle, find, search_path};
-use startle::model::flops::Networks;
 use startle::model::jepa::Network;
 use startle::model::objects::ObjectNetwork;
 use startle::model::ort::{self, library, probe};
@@ -61,7 +60,7 @@ struct Row {
     windows_per_s: f64,
     /// Live streams at the bundle's rate and stride.
     streams: f64,
-    /// Billions of operations per window; `None`: the manifest has no `architecture`.
+    /// Billions of operations per window; `None`: the manifest does not say.
     gflop: Option<f64>,
     /// Milliseconds per window at the device's matrix-product rate.
     floor_ms: Option<f64>,
@@ -87,7 +86,6 @@ pub(super) fn run(args: &BenchArgs, page: &mut Page<'_>, stop: &Stop) -> Result<
     let bundle = ModelBundle::load(&find(&args.bundle, &search_path())?)?;
     let options = args.runtime.options()?;
     let (runtime, device, threads) = (library::load(options.library.as_deref())?, options.device, options.threads);
-    let networks = bundle.manifest().architecture.as_ref();
     // Before and after: on a machine that others use as well the better one counts.
     let limit = || probe::matmul_rate(runtime, (device, threads), bundle.manifest().precision, 1.0);
     let before = limit()?;
@@ -105,9 +103,10 @@ pub(super) fn run(args: &BenchArgs, page: &mut Page<'_>, stop: &Stop) -> Result<
             provider = Network::provider(model.network());
             score = Box::new(move |windows| model.score_noises(windows).map(drop));
         }
+        let operations = narrowed.manifest().operations(narrowed.spec());
         for &batch in &args.batch {
             let times = time(args.seconds, stop, || score(usize::from(batch)))?;
-            rows.push(row(narrowed.spec(), networks, batch, &times));
+            rows.push(row(narrowed.spec(), operations, batch, &times));
         }
     }
     let rate = before.max(limit()?);
@@ -162,7 +161,7 @@ pub(super) fn time(seconds: f64, stop: &Stop, mut call: impl FnMut() -> Result<(
     Ok(times)
 }
 
-fn row(spec: &ClipSpec, networks: Option<&Networks>, batch: u16, times: &[f64]) -> Row {
+fn row(spec: &ClipSpec, operations: Option<f64>, batch: u16, times: &[f64]) -> Row {
     let per_window = |seconds: f64| seconds * 1e3 / f64::from(batch);
     let at = |share: f64| times[((times.len() - 1) as f64 * share).round() as usize];
     let windows_per_s = f64::from(batch) / at(0.5);
@@ -173,7 +172,7 @@ fn row(spec: &ClipSpec, networks: Option<&Networks>, batch: u16, times: &[f64]) 
         p90_ms: per_window(at(0.9)),
         windows_per_s,
         streams: windows_per_s * f64::from(spec.stride) / spec.model_fps,
-        gflop: networks.map(|networks| networks.window(spec) / 1e9),
+        gflop: operations.map(|operations| operations / 1e9),
         floor_ms: None,
         share: None,
     }
@@ -213,8 +212,8 @@ fn table(bench: &Bench) -> String {
     }
     lines.push(String::new());
     lines.push(
-        "Floor: the matrix products of a window (counted from the manifest's architecture, unknown without it) at the best rate of \
-         large ones, beside the median time; the rest goes to small products, softmax, normalisation and activations, \
+        "Floor: the convolutions and matrix products of a window (as the manifest says, unknown where it does not) at the best rate \
+         of large ones, beside the median time; the rest goes to small products, softmax, normalisation and activations, \
          and to whatever else the machine did. On a CPU products are measured in fp32. Live streams: at the model's rate and \
          stride, decoding not counted. Of a model of objects a window is one picture of a stream, encoded and stepped; its \
          context, the warm-up, is not in the time."

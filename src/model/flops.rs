@@ -5,9 +5,29 @@
 //! (N·D²) and the two halves of the multi-layer perceptron (2·r·N·D²); the predictor's embedding, layers and projection,
 //! its last layer for the targets alone. Normalisation, softmax and activations are left out: they are what a floor is
 //! missed by.
+//!
+//! What the graphs of a model of objects cost is not a formula of its widths: their convolutions and matrix products are
+//! counted when the bundle is made.
 
 use crate::clip::ClipSpec;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+
+/// Operations of the convolutions and matrix products of a model of objects for one picture of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Operations {
+    /// To see what is in the picture.
+    pub encoder: u64,
+    /// One step of the stream.
+    pub predictor: u64,
+}
+
+impl Operations {
+    /// Of both.
+    pub const fn picture(self) -> f64 {
+        (self.encoder + self.predictor) as f64
+    }
+}
 
 /// One network of a bundle: the fields of `VJEPA2Config` that its products depend on.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
@@ -84,6 +104,11 @@ fn layer(width: u64, ratio: f64, tokens: u64, asking: u64) -> f64 {
 mod tests {
     use super::*;
     use crate::clip::ResizeRule;
+
+    #[test]
+    fn a_picture_of_a_model_of_objects_costs_both_graphs() {
+        assert_eq!(Operations { encoder: 40, predictor: 2 }.picture(), 42.0);
+    }
 
     #[test]
     fn a_small_model_is_what_a_hand_counts() {

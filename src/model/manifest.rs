@@ -4,7 +4,7 @@
 
 mod sections;
 
-use super::flops::Networks;
+use super::flops::{Networks, Operations};
 use super::jepa::Widths;
 use super::mask_token::MaskToken;
 use super::objects::ObjectsSection;
@@ -115,6 +115,12 @@ impl Manifest {
             resize: self.preprocess.resize,
             resize_size: self.preprocess.resize_size,
         }
+    }
+
+    /// Operations of a window: of a model of objects, of one picture. `None` where the manifest does not say.
+    pub fn operations(&self, spec: &ClipSpec) -> Option<f64> {
+        let of_picture = self.objects.as_ref().and_then(|objects| objects.operations).map(Operations::picture);
+        of_picture.or_else(|| self.architecture.as_ref().map(|networks| networks.window(spec)))
     }
 
     /// Each graph with its name in the manifest.

@@ -1,7 +1,7 @@
 """Bundles of the family `object-jepa`: written from two graphs, sealed and verified.
 
     python -m startle_models.objects_bundle verify DIR    hashes, sizes of the graphs, self-test
-    python -m startle_models.objects_bundle seal DIR      recompute hashes, e.g. after adding baseline.json
+    python -m startle_models.objects_bundle seal DIR      recompute hashes and operations, e.g. after adding baseline.json
 
 `write` copies `encoder.onnx` and `predictor.onnx` into a folder, reads every size off them, runs the self-test (noise from a
 seed; see `self_test`) and writes the manifest. The graphs are
@@ -103,6 +103,39 @@ class Session:
         return steps
 
 
+def operations(path: Path) -> int:
+    """Operations of the convolutions and matrix products of a graph for one picture or stream: two for a multiplication
+    with its addition. The sizes are those of a run."""
+    import onnx
+    import onnxruntime
+
+    model = onnx.load(str(path))
+    weights = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
+    products = [node for node in model.graph.node if node.op_type in ("Conv", "MatMul", "Gemm")]
+    given = {graph_input.name for graph_input in model.graph.input}
+    wanted = {name for node in products for name in (node.input[0], node.input[1], node.output[0])}
+    wanted = sorted(wanted - set(weights) - given - {output.name for output in model.graph.output})
+    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in wanted)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    sizes = {x.name: [n if isinstance(n, int) else 1 for n in x.shape] for x in session.get_inputs()}
+    feed = {name: np.zeros(size, np.float32) for name, size in sizes.items()}
+    names = [output.name for output in session.get_outputs()]
+    shapes = weights | {name: x.shape for name, x in zip(names, session.run(names, feed), strict=True)} | sizes
+    total = 0
+    for node in products:
+        first, second, out = (shapes[name] for name in (node.input[0], node.input[1], node.output[0]))
+        turned = any(a.name == "transA" and a.i for a in node.attribute)
+        summed = np.prod(second[1:]) if node.op_type == "Conv" else first[-2] if turned else first[-1]
+        total += 2 * int(np.prod(out)) * int(summed)
+    return total
+
+
+def count(folder: Path, manifest: Manifest) -> None:
+    """Writes into the manifest what one picture costs."""
+    graphs = ("encoder", "predictor")
+    manifest["objects"]["operations"] = {name: operations(folder / manifest["graphs"][name]["file"]) for name in graphs}
+
+
 def self_test_pictures(seed: int, frames: int, side: int, mean, std) -> np.ndarray:
     """The normalised pictures [T, 3, S, S] of the self-test."""
     return normalise(lcg_pixels(seed, frames, side), mean, std)
@@ -143,6 +176,7 @@ def write(folder: Path, encoder: Path, predictor: Path, options: Options) -> Man
     manifest["self_test"]["stages"] = stages
     for name in ("encoder", "predictor"):
         manifest["graphs"][name] = bundle.file_entry(folder, f"{name}.onnx", [])
+    count(folder, manifest)
     (folder / "README.md").write_text(options.card or _card(manifest))
     manifest["card"] = bundle.file_entry(folder, "README.md")
     if (folder / "baseline.json").is_file():
@@ -237,7 +271,9 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         if args.action == "seal":
-            bundle.seal(args.folder)
+            manifest = bundle.seal(args.folder)
+            count(args.folder, manifest)
+            bundle.write_manifest(args.folder, manifest)
         found = verify(args.folder)
     except BundleError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -5,16 +5,19 @@ import onnxruntime
 import pytest
 import torch
 
-from startle_models.objects import association
-from startle_models.objects.clips import Clips, blurred, events, film, filmed, known, seen
+from startle_models.objects import association, curves
+from startle_models.objects.clips import (
+    FRAMES, LATER, Clips, blurred, events, film, filmed, known, plain_spec, seen, spec,
+)
 from startle_models.objects.encoder import Encoder, Perception, loss, targets, tokens
-from startle_models.objects.evaluate import Footing, auroc
+from startle_models.objects.evaluate import KNOWLEDGE, Footing, auroc, informed, oracle
 from startle_models.objects.export import export
 from startle_models.objects.labels import ATTRIBUTES, CELLS, MAPS, SIDE, label
 from startle_models.objects.pictures import from_film
 from startle_models.objects.predictor import KINDS, PARTS, ROW, Predictor
 from startle_models.objects.predictor_train import loss as predictor_loss
 from startle_models.objects.predictor_train import unroll
+from startle_models.objects.run import Run
 from startle_models.world import SceneSpec, frame_times, sample_scenes, simulate
 
 
@@ -50,6 +53,28 @@ def test_what_is_hidden_is_not_labelled():
     scene.look.screen_on[:] = False
     free = label(scene.look, simulate(scene, frame_times(3, 10)))
     assert (free.things[:, :, 0, 0] == 1).all() and (free.things[:, :, 0, 1] > 0.99).all()
+
+
+def test_a_panel_hides_parts_and_leaves_whole_boxes():
+    g = torch.Generator().manual_seed(6)
+    scene = sample_scenes(24, 1.0, g, SceneSpec(objects=(0, 0, 1.0, 0, 0, 0), entering=0.0, airborne=0.0, screens=1.0,
+                                                panels=1.0, stages=(1.0, 0, 0, 0, 0), hung=0.0, camera_height=(1.0, 1.6)))
+    track = simulate(scene, frame_times(3, 10))
+    behind = label(scene.look, track)
+    scene.look.screen_on[:] = False
+    free = label(scene.look, track)
+    both = (behind.things[..., 0] > 0) & (free.things[..., 0] > 0)
+    assert torch.equal(behind.things[both][:, 2:], free.things[both][:, 2:])
+    share, whole = behind.things[..., 1], free.things[..., 1]
+    assert (share <= whole + 1e-6).all() and ((share < 0.8 * whole) & (share > 0.2)).sum() > 5
+    assert free.maps[..., 1].max() == 0 and (behind.maps[..., 1] > 0).flatten(2).any(-1).float().mean() > 0.8
+
+
+def test_later_chunks_hold_panels_and_windows_of_longer_scenes():
+    assert spec(LATER - 4) == plain_spec(LATER - 4) and spec(LATER + 1).panels > 0 and spec(LATER + 3).linger > 0
+    look, track, _ = film(LATER + 3, 21)
+    assert track.kind.shape[1] == FRAMES and look.screen_on.any() and track.time[0, 0] > 0
+    assert torch.allclose(track.time.diff(dim=1).mean(), torch.tensor(0.1), atol=2e-3)
 
 
 def test_match_is_one_to_one_and_takes_the_cheapest_first():
@@ -212,3 +237,45 @@ def test_footing_is_a_tail_rank_that_goes_on_beyond_what_was_seen():
     assert abs(rank[0, 0] - 0.301) < 0.02 and abs(rank[0, 1] - 2.0) < 0.2
     assert rank[1, 1] > rank[1, 0] > rank[0, 1] and torch.isfinite(rank).all()
     assert auroc(torch.tensor([2.0, 3.0]), torch.tensor([1.0, 2.0])) == 0.875
+
+
+def test_every_gate_of_a_log_is_plotted(tmp_path):
+    run = Run(tmp_path, "predictor", 1)
+    loss = {f"{part}_{h}": 0.5 for part in curves.LIKELIHOODS for h in (1, 2, 5)} | {"births": 0.1}
+    run.log(clips=3, **loss)
+    run.log(clips=3, **loss)
+    gates = {prefix + gate: 0.5 for prefix in curves.SETS for gate in curves.PANELS}
+    Run(tmp_path, "encoder", 1).log(made=1, loss_maps=0.2, **gates)
+    assert curves.plot_all(tmp_path) == [tmp_path / "encoder.png", tmp_path / "predictor.png"]
+    assert all(picture.read_bytes().startswith(b"\x89PNG") for picture in tmp_path.glob("*.png"))
+    for known in (loss, gates):
+        drawn = {column for _, _, columns in curves.panels(known) for column, _ in columns}
+        assert drawn == set(known)
+
+
+def test_an_oracle_knows_one_thing_more(tmp_path):
+    known, maps = straight(frames=16)
+    known[..., 1, :] = known[..., 0, :]
+    known[..., 1, 3] = 0.2  # a second thing, above
+    seen = torch.zeros_like(known)
+    seen[..., 0, :] = known[..., 0, :]
+    seen[..., 0, 7:10] = 0.4  # another colour than it has
+    seen[..., 1, 0], seen[..., 1, 2:4], seen[..., 1, 4:6] = 0.6, 0.9, 0.05  # a ghost; the second thing is missed
+    told = {how: informed(how, (seen, maps), (known, maps + 1))[0] for how in KNOWLEDGE}
+    assert torch.equal(told["perceived"], seen) and torch.equal(told["true"], known)
+    assert informed("true", (seen, maps), (known, maps + 1))[1].min() == 1
+    assert (told["no ghosts"][..., 1:, 0] == 0).all() and torch.equal(told["no ghosts"][..., 0, :], seen[..., 0, :])
+    place = told["detection"][..., 2:4]
+    put_in = (place - known[..., 1:2, 2:4]).abs().amax(-1).lt(1e-6) & (told["detection"][..., 0] > 0.5)
+    assert (put_in.sum(-1) == 1).all() and ((told["detection"][..., 0] > 0.5).sum(-1) == 2).all()
+    assert torch.equal(told["attributes"][..., 0, :], known[..., 0, :])
+    assert torch.equal(told["attributes"][..., 1, :], seen[..., 1, :])
+    net = Predictor(32, 8)
+    # an encoder that saw the vanishing of none, so that only the oracle of all tells it
+    lawful, gone = straight(frames=30)[0], straight(frames=30, until=20)[0]
+    for kind, clips in (("lawful", lawful.repeat(40, 1, 1, 1)), ("vanish", torch.cat([lawful, gone] * 3))):
+        flat = torch.zeros(len(clips), 30, MAPS, CELLS, CELLS)
+        torch.save({"tokens": clips, "maps": flat.permute(0, 1, 3, 4, 2).to(torch.uint8), "video": None}, tmp_path / f"{kind}.pt")
+        torch.save((lawful.repeat(len(clips), 1, 1, 1), flat), tmp_path / f"{kind}.seen.pt")
+    shares = oracle(net, tmp_path, Perception(Encoder()))
+    assert shares["perceived"] == {"vanish": 0.5} and shares["true"] == {"vanish": 1.0}

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from startle_models import bundle, objects_bundle, objects_tiny
 
@@ -37,3 +38,23 @@ def test_other_energies_are_told(tmp_path, capsys):
     (tmp_path / "copy/bundle.toml").write_text(text.replace('part = "shape", value = 0.', 'part = "shape", value = 9.'))
     assert objects_bundle.main(["verify", str(tmp_path / "copy")]) == 1
     assert "part shape" in capsys.readouterr().err
+
+
+def test_operations_are_those_that_a_hand_counts(tmp_path):
+    class Net(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = torch.nn.Conv2d(4, 6, 3, 2, 1, groups=2)
+            self.dense, self.square = torch.nn.Linear(6, 5), torch.nn.Linear(5, 5, bias=False)
+
+        def forward(self, x):
+            return self.square(self.dense(self.conv(x).flatten(2).transpose(1, 2)))
+    torch.onnx.export(Net(), (torch.zeros(3, 4, 8, 6),), str(tmp_path / "net.onnx"), input_names=["x"], opset_version=17,
+                      dynamic_axes={"x": {0: "batch"}}, dynamo=False)
+    cells = 4 * 3
+    hand = 2 * cells * 6 * (2 * 9) + 2 * cells * 5 * 6 + 2 * cells * 5 * 5
+    assert objects_bundle.operations(tmp_path / "net.onnx") == hand
+    manifest = bundle.read_manifest(TINY)
+    counted = dict(manifest["objects"]["operations"])
+    objects_bundle.count(TINY, manifest)
+    assert manifest["objects"]["operations"] == counted

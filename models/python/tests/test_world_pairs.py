@@ -112,6 +112,17 @@ def test_hidden_swaps_happen_out_of_sight(kind):
             assert float(both[:, i, :onset].amax()) > 0.99  # it was seen going in
 
 
+def test_longer_twins_can_hide_longer():
+    spec = SceneSpec(linger=1.0, unseen=(1.8, 3.2), camera_moves=0.0)
+    pairs = sample_pairs("vanish_hidden", 2, 90, FPS, gen(3), spec)
+    possible, impossible = shares(pairs)
+    for i, onset in enumerate(pairs.onset.tolist()):
+        before = (possible[i, :onset] > 0).nonzero()[-1].item()
+        back = onset + (possible[i, onset:] > 0).nonzero()[0].item()
+        assert 18 <= back - before - 1 <= 32 and float(impossible[i, onset:].max()) == 0
+        assert float(possible[i, back:].max()) > 0.99 and int(pairs.seen[i]) >= back - 1
+
+
 def test_hidden_swaps_are_not_given_away_by_shadows():
     pairs = sample_pairs("vanish_hidden", 12, FRAMES, FPS, gen(1))
     look = dataclasses.replace(pairs.look, shutter=torch.zeros(24))

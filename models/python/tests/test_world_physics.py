@@ -9,6 +9,7 @@ import torch
 from startle_models.world import VARIED, Edit, SceneSpec, events, frame_times, lawful_video, sample_scenes, simulate, visibility
 from startle_models.world.bank import COUNT, PERIODS, share, tile, tiles
 from startle_models.world.bank import SIDE as TILE
+from startle_models.world.bodies import screen_axes
 from startle_models.world.shapes import mass, width
 from startle_models.world.state import (
     BANK, BLOCK, BOX, CYLINDER, HELD_OUT_SHAPES, HELD_OUT_TEXTURES, MORE_SHAPES, PLAIN, RAMP, SPHERE, TRAINING_SHAPES,
@@ -294,6 +295,46 @@ def test_variety_shows_tiles_and_more_shapes_but_not_those_held_out_or_kept_back
     tiles = {k for k in used if k >= BANK}
     assert len(tiles) > 0.9 * COUNT and max(tiles) < BANK + COUNT and not used & set(HELD_OUT_TEXTURES)
     assert set(scene.kind.unique().tolist()) == set(TRAINING_SHAPES + MORE_SHAPES)
+
+
+def longest_unseen(scene, seconds):
+    """Seconds [B] for which object 0 is out of sight though within the picture, at most, after it was seen whole and
+    before it is again."""
+    track = simulate(scene, times(round(seconds * 10), 10.0))
+    seen, inside = (t[..., 0] for t in visibility(scene.look, track))
+    hidden, whole = (seen == 0) & (inside > 0.99), seen > 0.99
+    between = (whole.cumsum(1) > 0) & (whole.flip(1).cumsum(1).flip(1) > 0) & hidden
+    run, most = torch.zeros(len(scene)), torch.zeros(len(scene))
+    for column in between.unbind(1):
+        run = (run + 1) * column
+        most = most.maximum(run)
+    return most / 10
+
+
+def test_what_lingers_is_out_of_sight_for_up_to_three_seconds():
+    spec = SceneSpec(objects=(0, 0.5, 0.5, 0, 0, 0), linger=1.0, screens=0.3, camera_moves=0.0, shake=0.0)
+    scene = sample_scenes(96, 8.0, gen(7), spec)
+    unseen = longest_unseen(scene, 8.0)
+    assert float(unseen.max()) <= 3.1 and (unseen > 2.5).sum() > 10 and (unseen > 0.9).float().mean() > 0.7
+    assert (scene.solid[:, 0] == -1).all() and not scene.collide[:, 0].any() and not scene.look.hung[:, 0].any()
+    usual = longest_unseen(sample_scenes(96, 8.0, gen(7), dataclasses.replace(spec, linger=0.0, screens=1.0)), 8.0)
+    assert (usual > 2.5).sum() < 5
+
+
+def test_panels_are_low_tilted_still_and_clear_of_the_objects():
+    scene = sample_scenes(96, 6.0, gen(8), SceneSpec(screens=1.0, panels=1.0, camera_moves=0.0, shake=0.0))
+    look, track = scene.look, simulate(scene, times(60, 10.0))
+    place, axes = track.screen, screen_axes(look)
+    assert (place == place[:, :1]).all() and (look.screen_tilt.abs().amax((0, 2)) > 0.2).all()
+    half, high = (look.screen_half[..., i, None] for i in range(2))
+    corner = [place[:, 0] + sign * half * axes[..., 0] + up * high * axes[..., 1] for sign in (-1, 1) for up in (0, 1)]
+    lower, upper = (torch.stack(corner[i::2]) for i in range(2))
+    assert (lower[..., 1] < 1e-4).all() and (upper[..., 1].mean(0) < 1.31).all() and (upper[..., 1].mean(0) > 0.49).all()
+    nearest = (track.pos[..., 2] - track.half[..., [0, 2]].norm(dim=-1))[track.active].min()
+    assert float(upper[..., 2].max()) < nearest
+    seen, inside = visibility(look, track)
+    partly = (seen > 0) & (seen < inside) & track.active
+    assert partly.any(1).any(1).float().mean() > 0.4
 
 
 def test_tiles_are_tiles_of_many_kinds():

@@ -30,7 +30,7 @@ def look_of(b=1):
         torch.tensor([[TAN, TAN * ASPECT]]).repeat(b, 1), zero() + 20, zero() + 1e3, surfaces(b, 3),
         surfaces(b, N_SCREENS, 0.5), surfaces(b, N_SOLIDS, 0.5), surfaces(b, N_OBJECTS), light, zero(N_LIGHTS),
         zero() + 1, zero(N_SOLIDS).long(), zero(N_SOLIDS, 5) + 1, zero(N_SOLIDS).bool(), zero(N_SOLIDS) + 1,
-        zero(N_SCREENS, 2) + 1, zero(N_SCREENS).bool(), zero(N_OBJECTS).bool(), zero(N_OBJECTS, 3),
+        zero(N_SCREENS, 2) + 1, zero(N_SCREENS).bool(), zero(N_SCREENS, 2), zero(N_OBJECTS).bool(), zero(N_OBJECTS, 3),
         zero(), zero(), zero(), zero() + 1, zero(), zero())
 
 
@@ -246,6 +246,27 @@ def test_a_screen_hides_and_a_raised_or_lowered_one_shows():
     assert red[0] == 0 and red[1] > 0 and red[1] == red[2]
     seen, inside = visibility(look, track)
     assert seen[0, :, 0].tolist() == [0, 1, 1] and inside[0, :, 0].tolist() == [1, 1, 1]
+
+
+def test_a_tilted_screen_is_where_its_angles_put_it():
+    look, track = look_of(), track_of()
+    look.screen_on[:, 0] = True
+    look.screen_half[:, 0] = torch.tensor([1.0, 1.5])
+    look.screen_tilt[:, 0] = torch.tensor([-0.6, 0.2])  # the upper edge towards the camera, the right side up
+    track.screen[:, :, 0] = torch.tensor([0.2, -0.2, 9.0])
+    shown = render(look, track, 360, 640)[0, 0].float().mean(-1) > 60
+    turned = turn(2, 0.2) @ turn(0, -0.6)
+    corners = [track.screen[0, 0, 0] + turned @ torch.tensor([x, y, 0.0]) for x in (-1, 1) for y in (0, 1.5)]
+    x = [(float(c[0] / c[2]) / TAN + 1) / 2 * 640 for c in corners]
+    y = [(1 - float((c[1] - 2) / c[2]) / (TAN * ASPECT)) / 2 * 360 for c in corners]
+    rows, columns = shown.any(1).nonzero()[:, 0], shown.any(0).nonzero()[:, 0]
+    assert abs(int(rows[0]) - min(y)) < 4 and abs(int(columns[0]) - min(x)) < 4 and abs(int(columns[-1]) - max(x)) < 4
+    # what its middle hides lies on the line of sight through it; just beyond the upper edge one sees
+    for up, free in ((0.75, 0.0), (1.42, 0.0), (1.58, 1.0)):
+        point = track.screen[0, 0, 0] + turned @ torch.tensor([0.0, up, 0.0])
+        eye = track.cam_pos[0, 0]
+        put(track, 0, SPHERE, (eye + (point - eye) * 1.6).tolist(), (0.01, 0.01, 0.01))
+        assert visibility(look, track)[0][0, 0, 0] == free, up
 
 
 def test_visibility_behind_and_on_solids_and_at_the_edge():

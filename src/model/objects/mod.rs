@@ -16,6 +16,7 @@ mod scorer;
 
 pub use scorer::ObjectJepa;
 
+use super::flops::Operations;
 use super::manifest::Manifest;
 use crate::clip::ClipSpec;
 use crate::error::Result;
@@ -42,6 +43,9 @@ pub struct ObjectsSection {
     pub state: usize,
     /// The parts of the energy, P.
     pub parts: Vec<Part>,
+    /// What a picture costs; bundles of earlier exporters do not say. The identity of the numbers does not depend on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operations: Option<Operations>,
 }
 
 impl ObjectsSection {

@@ -16,13 +16,13 @@ import numpy as np
 import torch
 
 from .. import objects_bundle
+from .curves import STAGES, plot_all
 from .encoder import Encoder, Perception
 from .export import export
 from .labels import SIDE
 from .predictor import KINDS, PARTS, Predictor
 from .train import newest
 
-STAGES = ("encoder", "first", "predictor")
 PICTURES = 12  # of noise, to compare the graphs on
 
 
@@ -70,7 +70,7 @@ def write(checkpoints, out, name: str, description: str, notes: str, control: bo
 
 
 def weights(checkpoints, folder):
-    """The averaged weights and the logs of training, to go on from."""
+    """The averaged weights and the logs of training, to go on from, and the logs' plots."""
     from safetensors.torch import save_file
     folder.mkdir(parents=True, exist_ok=True)
     for stage, net in (("encoder", Encoder()), ("predictor", Predictor())):
@@ -79,6 +79,7 @@ def weights(checkpoints, folder):
     for stage in STAGES:
         if (checkpoints / f"{stage}.csv").exists():
             shutil.copyfile(checkpoints / f"{stage}.csv", folder / f"{stage}.csv")
+    plot_all(folder)
 
 
 def main():

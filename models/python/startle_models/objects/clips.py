@@ -17,9 +17,11 @@ from .labels import ATTRIBUTES, SIDE, Labels, label
 
 FPS = 10.0
 FRAMES = 60
+LONGEST = 100  # pictures of a scene of which a window of FRAMES is cut
 HEIGHT, WIDTH = 108, 192  # that a film is rendered and encoded at
 CLIPS = 16  # of a chunk
 TOKENS = 7  # kept of a picture
+LATER = 260  # chunks from here on also have low panels, and scenes of 6 to 10 s of which a window is cut
 MOVES = 0.004  # shares a picture^2: motion that changes by so much is an event
 AFTER = 2  # pictures for which an event counts on
 BATCH = 96  # pictures that are encoded together
@@ -43,7 +45,15 @@ class Clips:
 
 
 def spec(index: int) -> SceneSpec:
-    """Scenes of chunk `index`: screens, ledges and falls, things in the air, and everything; every other one with cameras
+    """Scenes of chunk `index`: from LATER on in one chunk of five low tilted panels, in one what lingers out of sight."""
+    if index < LATER or index % 5 not in (1, 3):
+        return plain_spec(index)
+    more = {"panels": 0.8} if index % 5 == 1 else {"panels": 0.2, "linger": 0.7}
+    return dataclasses.replace(plain_spec(index), screens=1.0, **more)
+
+
+def plain_spec(index: int) -> SceneSpec:
+    """Scenes of chunk `index` without those: screens, ledges and falls, things in the air, and everything; every other one with cameras
     of all kinds, three in four with surfaces and shapes of many kinds."""
     change = VARIED if index % 4 else {}
     base = SceneSpec.wide(**change) if index % 2 else SceneSpec(size=(0.04, 0.25), **change)
@@ -64,8 +74,11 @@ def film(index: int, seed: int):
     """A chunk's scenes: look and track."""
     g = torch.Generator().manual_seed(seed * 1_000_003 + index)
     source = float(12 + 18 * torch.rand(1, generator=g)) if index % 3 == 2 else None
-    scene = sample_scenes(CLIPS, FRAMES / FPS, g, spec(index))
-    return scene.look, simulate(scene, frame_times(FRAMES, FPS, source)), g
+    longer = int(torch.randint(LONGEST - FRAMES + 1, (1,), generator=g)) if index >= LATER and index % 5 == 3 else 0
+    scene = sample_scenes(CLIPS, (FRAMES + longer) / FPS, g, spec(index))
+    start = int(torch.randint(longer + 1, (1,), generator=g)) if longer else 0
+    track = simulate(scene, frame_times(start + FRAMES, FPS, source))
+    return scene.look, track.frames(slice(start, None)), g
 
 
 def events(things):

@@ -1,16 +1,20 @@
-"""How well twins are told apart: energies of every picture, on the footing of lawful footage, by kind of violation."""
+"""How well twins are told apart: energies of every picture, on the footing of lawful footage, by kind of violation.
+
+    python -m startle_models.objects.evaluate table|oracle CHECKPOINTS --twins FOLDER
+"""
 
 from __future__ import annotations
 
+import argparse
 import pathlib
 
 import torch
 
 from ..world import HIDDEN, VIOLATIONS, SceneSpec, frame_times, render, render_pairs, sample_pairs, sample_scenes, simulate
 from ..world.codec import shrink, through_encoder
-from .clips import FPS, FRAMES, HEIGHT, WIDTH, encode, known
+from .clips import FPS, FRAMES, HEIGHT, WIDTH, encode, known, owners
 from .labels import SIDE, label
-from .predictor import PARTS, tell
+from .predictor import KEEP, PARTS, Predictor, tell
 
 WARM_UP = 8  # pictures that give no score
 FILES = 12
@@ -111,23 +115,27 @@ def auroc(high, low):
     return ((d > 0).float() + 0.5 * (d == 0).float()).mean().item()
 
 
-def table(net, folder, perception=None, show=("max", "sum3", "sum6", "parts3")):
-    """Prints and gives the share of twins told apart by kind, for each score."""
-    folder = pathlib.Path(folder)
+@torch.no_grad()
+def stored(folder, kind: str, perception=None):
+    """Of the drawn videos of a kind: tokens and maps as perceived (None without a perception; kept in a file), and as the
+    generator knows them."""
+    drawn = torch.load(pathlib.Path(folder) / f"{kind}.pt")
+    truth = drawn["tokens"].float(), drawn["maps"].float().permute(0, 1, 4, 2, 3) / 255
+    if perception is None:
+        return None, truth
+    cache = pathlib.Path(folder) / f"{kind}.seen.pt"
+    if not cache.exists():
+        torch.save(perceive(drawn["video"], perception), cache)
+    tokens, maps = torch.load(cache)
+    return (tokens.float(), maps), truth
 
-    def load(kind):
-        d = torch.load(folder / f"{kind}.pt")
-        if perception is None:
-            return d["tokens"].float(), d["maps"].float().permute(0, 1, 4, 2, 3) / 255
-        cache = folder / f"{kind}.seen.pt"
-        if not cache.exists():
-            torch.save(perceive(d["video"], perception), cache)
-        return torch.load(cache)
+
+def told_apart(net, load, kinds):
+    """For each score the share of twins told apart by kind, and the AUROC of single videos; load(kind) gives tokens and
+    maps of the twins, and of "lawful" videos for the footing."""
     footing = Footing(energies(net, *load("lawful")))
     result, all_high, all_low = {}, {}, {}
-    for kind in VIOLATIONS:
-        if not (folder / f"{kind}.pt").exists():
-            continue
+    for kind in kinds:
         for name, s in scores(footing(energies(net, *load(kind)))).items():
             top = s[:, WARM_UP:].amax(1)
             low, high = top[0::2], top[1::2]
@@ -135,11 +143,86 @@ def table(net, folder, perception=None, show=("max", "sum3", "sum6", "parts3")):
             result.setdefault(name, {})[kind] = ((d > 1e-6).float() + 0.5 * (d.abs() <= 1e-6).float()).mean().item()
             all_high.setdefault(name, []).append(high)
             all_low.setdefault(name, []).append(low)
-    for name in result:
-        r = result[name]
-        view = [v for k, v in r.items() if k not in HIDDEN]
-        hidden = [v for k, v in r.items() if k in HIDDEN]
-        a = auroc(torch.cat(all_high[name]), torch.cat(all_low[name]))
-        line = f"{name:13s} all {100 * sum(r.values()) / len(r):.1f} view {100 * sum(view) / max(1, len(view)):.1f} hidden {100 * sum(hidden) / max(1, len(hidden)):.1f} auroc {a:.3f}"
-        print(line, " ".join(f"{k}:{100 * v:.0f}" for k, v in r.items()) if name in show else "")
+    return result, {name: auroc(torch.cat(all_high[name]), torch.cat(all_low[name])) for name in result}
+
+
+def line(name: str, shares, area: float, kinds: bool):
+    """A score in words: means over all kinds, those in view and the hidden ones, per cent; kinds: each kind too."""
+    view, hidden = ([v for k, v in shares.items() if (k in HIDDEN) == behind] for behind in (False, True))
+    means = (100 * sum(v) / max(1, len(v)) for v in (list(shares.values()), view, hidden))
+    text = "{:13s} all {:.1f} view {:.1f} hidden {:.1f} auroc {:.3f}".format(name, *means, area)
+    return text + (" " + " ".join(f"{k}:{100 * v:.0f}" for k, v in shares.items()) if kinds else "")
+
+
+def drawn_kinds(folder):
+    return [kind for kind in VIOLATIONS if (pathlib.Path(folder) / f"{kind}.pt").exists()]
+
+
+def table(net, folder, perception=None, show=("max", "sum3", "sum6", "parts3")):
+    """Prints and gives the share of twins told apart by kind, for each score."""
+    def load(kind):
+        seen, truth = stored(folder, kind, perception)
+        return truth if perception is None else seen
+    result, areas = told_apart(net, load, drawn_kinds(folder))
+    for name, shares in result.items():
+        print(line(name, shares, areas[name], name in show))
     return result
+
+
+KNOWLEDGE = ("perceived", "no ghosts", "detection", "attributes", "true")
+FILLED = 0.8  # confidence of what was missed and is put in
+LEAST_SHARE = 0.15  # visible share of what is put in, at least
+
+
+def informed(how: str, seen, truth):
+    """What was seen, with one thing more known (tokens and maps): "no ghosts": what belongs to no thing is left out;
+    "detection": what was missed is put in as well; "attributes": what was found is described as it is; "true": all."""
+    if how == "perceived":
+        return seen
+    if how == "true":
+        return truth
+    (tokens, maps), known = seen, truth[0]
+    owner = owners(tokens, known)
+    found = (owner >= 0)[..., None]
+    if how == "attributes":
+        true = known.gather(2, owner.clamp(min=0)[..., None].expand(*owner.shape, known.shape[-1]))
+        described = torch.where(found, true, tokens)
+        return torch.cat([tokens[..., :1], described[..., 1:]], -1), maps
+    tokens = tokens * (found | (tokens[..., :1] < KEEP))
+    if how == "no ghosts":
+        return tokens, maps
+    for n in range(known.shape[2]):
+        missed = (known[..., n, 0] > 0.5) & (known[..., n, 1] > LEAST_SHARE) & ~(owner == n).any(2)
+        thing = torch.cat([torch.full_like(known[..., n, :1], FILLED), known[..., n, 1:]], -1)
+        free = torch.nn.functional.one_hot(tokens[..., 0].argmin(2), tokens.shape[2]).bool()
+        tokens = torch.where((free & missed[..., None])[..., None], thing[..., None, :], tokens)
+    return tokens, maps
+
+
+def oracle(net, folder, perception, score: str = "sum6"):
+    """What would have to be known? Prints and gives the share of twins told apart by kind, for each of KNOWLEDGE."""
+    out = {}
+    for how in KNOWLEDGE:
+        result, areas = told_apart(net, lambda kind: informed(how, *stored(folder, kind, perception)), drawn_kinds(folder))
+        print(line(how, result[score], areas[score], True), flush=True)
+        out[how] = result[score]
+    return out
+
+
+def main():
+    from .train import newest, perception
+    p = argparse.ArgumentParser(description=__doc__)
+    p.add_argument("mode", choices=("table", "oracle"), help="every score; or what would have to be known")
+    p.add_argument("checkpoints", help="folder of the trained nets")
+    p.add_argument("--twins", required=True, help="folder of twins; those that are not there are drawn first")
+    p.add_argument("--pairs", type=int, default=24, help="of each kind")
+    p.add_argument("--seed", type=int, default=31)
+    p.add_argument("--held-out", action="store_true", help="shapes and textures that training never shows")
+    a = p.parse_args()
+    draw(a.twins, a.pairs, a.seed, held_out=a.held_out)
+    net = newest(a.checkpoints, "predictor", Predictor())
+    (oracle if a.mode == "oracle" else table)(net, a.twins, perception(a.checkpoints))
+
+
+if __name__ == "__main__":
+    main()

@@ -7,6 +7,7 @@ films       videos of clips and what is true of them, 37 MB a chunk           FO
 perceive    those as the encoder sees them; with --footage, real ones too     FOLDER/seen/, FOLDER/real/
 predictor   the predictor on what was seen, from first.pt                     FOLDER/predictor.pt
 export      the graphs                                                        FOLDER/graphs/
+plot        the gates of the nets' stages, as each does at its end            FOLDER/encoder.png, ...
 
 Each can be stopped and goes on where it was; each writes a log beside its checkpoint.
 """
@@ -20,6 +21,7 @@ import pathlib
 import torch
 
 from .clips import make, make_real
+from .curves import plot_all
 from .encoder import Encoder, Perception
 from .predictor import Predictor
 
@@ -53,7 +55,7 @@ def clips(out, count: int, ranks: int, what: str):
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("stage", choices=("encoder", "known", "first", "films", "perceive", "predictor", "export"))
+    p.add_argument("stage", choices=("encoder", "known", "first", "films", "perceive", "predictor", "export", "plot"))
     p.add_argument("--out", required=True, help="folder of checkpoints, clips and logs")
     p.add_argument("--minutes", type=float, default=40, help="of a net's stage in all, over every piece of it")
     p.add_argument("--chunks", type=int, default=400, help="of 16 clips each")
@@ -73,12 +75,14 @@ def main():
     elif a.stage == "export":
         from .export import export
         export(newest(a.out, "encoder", Encoder()), newest(a.out, "predictor", Predictor()), f"{a.out}/graphs")
-    else:
+    elif a.stage != "plot":
         from .predictor_train import train
         if a.stage == "first":
             train(a.out, a.minutes, a.seed, ("known",), None, "first", blur=True)
         else:
             train(a.out, a.minutes, a.seed, ("seen", "real"), "first")
+    if a.stage in ("encoder", "first", "predictor", "plot"):
+        print(*plot_all(a.out), sep="\n")
 
 
 if __name__ == "__main__":

@@ -117,14 +117,22 @@ def solids(look: Look) -> Bodies:
                   texture=s.kind, colour=s.colour, params=s.params)
 
 
+def screen_axes(look: Look):
+    """Axes [B,K,3,3] of the screens (columns: along the lower edge, up the screen, away from its front)."""
+    (lean_cos, roll_cos), (lean_sin, roll_sin) = (t.unbind(-1) for t in (look.screen_tilt.cos(), look.screen_tilt.sin()))
+    along = torch.stack([roll_cos, roll_sin, torch.zeros_like(roll_cos)], -1)
+    up = torch.stack([-roll_sin * lean_cos, roll_cos * lean_cos, lean_sin], -1)
+    away = torch.stack([roll_sin * lean_sin, -roll_cos * lean_sin, lean_cos], -1)
+    return torch.stack([along, up, away], -1)
+
+
 def screens(look: Look, track: Trajectory) -> Bodies:
     """Screens as thin boxes."""
-    x, low, z = track.screen.unbind(-1)
-    high = look.screen_half[..., 1]
-    centre = torch.stack([x, low + high / 2, z], -1)
-    half = torch.stack([look.screen_half[..., 0], high / 2, torch.full_like(x, SCREEN_DEPTH)], -1)
+    high, axes = look.screen_half[..., 1], screen_axes(look)
+    centre = track.screen + axes[..., 1] * (high / 2)[..., None]
+    half = torch.stack([look.screen_half[..., 0], high / 2, torch.full_like(high, SCREEN_DEPTH)], -1)
     s = look.screens
-    return _plain(look.screen_on, torch.full_like(s.kind, BOX), centre, _upright(centre), half,
+    return _plain(look.screen_on, torch.full_like(s.kind, BOX), centre, axes, half,
                   texture=s.kind, colour=s.colour, params=s.params)
 
 

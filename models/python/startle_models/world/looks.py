@@ -15,6 +15,8 @@ from .state import (
 FAR_SIDE = 1e3  # side walls there are never seen
 NEVER = 1e6  # seconds
 SCREEN_Z = (4.9, 5.3)  # in front of all objects
+LEAN, ROLL = (-0.8, 0.1), (-0.25, 0.25)  # of panels, radians: with the upper edge towards the camera, mostly
+PANEL_HALF, PANEL_HEIGHT = (0.6, 1.6), (0.5, 1.3)  # half width, height of the middle of the upper edge
 
 
 def _surfaces(b, m, r: Rng, spec, share, scale, saturation=0.45) -> Surfaces:
@@ -52,7 +54,7 @@ def _lights(b, r: Rng, spec):
 
 
 def screens(b, r: Rng, spec, seconds):
-    """Screens: half width and height [B,K,2], on [B,K], place [B,K,3], move [B,K,5] (see Scene)."""
+    """Screens: half width and height, tilt [B,K,2], on [B,K], place [B,K,3], move [B,K,5] (see Scene, Look)."""
     on = r.chance(spec.screens, b)
     on = torch.stack([on, on & r.chance(0.25, b)], -1)
     shape = (b, N_SCREENS)
@@ -70,10 +72,25 @@ def screens(b, r: Rng, spec, seconds):
     back = torch.where(r.chance(0.6, *shape), start + takes + r.uniform(0.4, 1.4, *shape), NEVER)
     again = r.chance(0.5, *shape) & (back < NEVER)
     period = torch.where(again, back + takes + r.uniform(0.1, 0.8, *shape), NEVER)
-    return torch.stack([half, height], -1), on, place, torch.stack([travel, start, back, takes, period], -1)
+    size, tilt = torch.stack([half, height], -1), torch.zeros(*shape, 2)
+    if spec.panels:
+        _panels(r, r.chance(spec.panels, *shape), size, tilt, place, travel)
+    return size, tilt, on, place, torch.stack([travel, start, back, takes, period], -1)
 
 
-def sample_look(b, r: Rng, spec, screen_half, screen_on, moving_camera) -> Look:
+def _panels(r: Rng, panel, size, tilt, place, travel):
+    """Makes the screens where panel [B,K] low, tilted and still; one that is rolled stands so deep in the floor that no
+    corner is above it."""
+    lean, roll, half = (r.uniform(*ends, *panel.shape) for ends in (LEAN, ROLL, PANEL_HALF))
+    sunk = half * roll.sin().abs()
+    height = (r.uniform(*PANEL_HEIGHT, *panel.shape) + sunk) / (lean.cos() * roll.cos())
+    for target, value in ((size, torch.stack([half, height], -1)), (tilt, torch.stack([lean, roll], -1))):
+        target[:] = torch.where(panel[..., None], value, target)
+    place[..., 1] = torch.where(panel, -sunk, place[..., 1])
+    travel *= ~panel
+
+
+def sample_look(b, r: Rng, spec, screen_half, screen_tilt, screen_on, moving_camera) -> Look:
     """Looks of b scenes without solids or strings. moving_camera [B]: side walls stay out of its view."""
     tan = r.uniform(*spec.view, b)
     share, pattern = (0.95, 0.9) if spec.held_out else (spec.textured, spec.pattern)
@@ -91,7 +108,7 @@ def sample_look(b, r: Rng, spec, screen_half, screen_on, moving_camera) -> Look:
         light, power, ambient,
         torch.full((b, N_SOLIDS), BLOCK), torch.tensor([0.0, 8.0, 0.5, 0.5, 1.0]).repeat(b, N_SOLIDS, 1),
         torch.zeros(b, N_SOLIDS, dtype=torch.bool), torch.ones(b, N_SOLIDS),
-        screen_half, screen_on,
+        screen_half, screen_on, screen_tilt,
         torch.zeros(b, N_OBJECTS, dtype=torch.bool), torch.zeros(b, N_OBJECTS, 3),
         r.uniform(0.0, spec.noise, b), r.uniform(0, spec.blur, b),
         r.uniform(0, spec.drift, b), r.uniform(0.1, 0.6, b), r.uniform(0, 2 * math.pi, b),

@@ -109,7 +109,7 @@ def _free_of_others(f: Found, track: Trajectory):
     return free
 
 
-def _place_fits(kind: str, f: Found, fps: float, settle: int):
+def _place_fits(kind: str, f: Found, fps: float, settle: int, unseen):
     """[B]: the object is big enough, and in b too it is in view or behind something as the kind demands."""
     rows = torch.arange(len(f.obj))
     at = (rows, f.onset, f.obj)
@@ -123,7 +123,7 @@ def _place_fits(kind: str, f: Found, fps: float, settle: int):
     fits &= 2 * project(f.look, f.b, 1, 1)[2][at] >= SMALLEST
     if kind not in HIDDEN:
         return fits & throughout(seen, settle)[at] & _free_of_others(f, f.b)
-    fits &= went_behind(seen, inside, fps)[at]
+    fits &= went_behind(seen, inside, fps, unseen)[at]
     if kind == "teleport_hidden":
         out_a, out_b = (_comes_out(f, t, True) for t in (f.a, f.b))
         fits &= (out_a - out_b).abs() >= max(2, round(LATER_S * fps))
@@ -156,7 +156,7 @@ def _search(kind: str, need: int, times, fps: float, window, generator, spec: Sc
     r, settle, (lo, hi) = Rng(generator), max(1, round(SETTLE_S * fps)), window
     scene = sample_scenes(SCENES, len(times) / fps, generator, spec_for(kind, spec))
     a = simulate(scene, times)
-    ok = candidates(kind, scene, a, *visibility(scene.look, a), fps, settle)
+    ok = candidates(kind, scene, a, *visibility(scene.look, a), fps, settle, spec.unseen)
     ok[:, :lo] = False
     ok[:, hi + 1:] = False
     rows, onset, obj = choose(ok, generator)
@@ -164,7 +164,7 @@ def _search(kind: str, need: int, times, fps: float, window, generator, spec: Sc
         return None
     scene, a = scene[rows], a[rows]
     f = Found(scene.look, a, _other(kind, scene, a, times, onset, obj, r), onset, obj)
-    f = f[_place_fits(kind, f, fps, settle).nonzero()[:2 * need, 0]]
+    f = f[_place_fits(kind, f, fps, settle, spec.unseen).nonzero()[:2 * need, 0]]
     if not len(f.obj):
         return None
     good, seen = _shows(kind, f, settle)

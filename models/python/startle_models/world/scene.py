@@ -11,7 +11,7 @@ from .camera import sample_camera
 from .looks import object_colours, sample_look, screens
 from .sampling import Rng
 from .state import HELD_OUT_SHAPES, MORE_SHAPES, N_OBJECTS, SPHERE, TRAINING_SHAPES, Batch, Look
-from .stories import free_motion, pendulums, stages
+from .stories import free_motion, linger, pendulums, stages
 
 WIDE_LANES = ((6.5, 8.6, 10.7), 0.95)  # depths z of the objects' lanes and half their clear depth, world units
 NARROW_LANES = ((6.2, 7.35, 8.5, 9.65, 10.8), 0.5)
@@ -36,6 +36,9 @@ class SceneSpec:
     it looks at, units. light_height: of the lights over the horizon, radians. ambient: light from everywhere.
     held_out: shapes and textures are those that training never shows. variety: share of textured surfaces whose texture
     is a tile of the bank, and of objects that are not spheres with more shapes; tiles: the range of the bank's tiles.
+    panels: share of the screens that are low and tilted, so that things pass above and partly behind them. linger: share of
+    scenes in which the first object passes slowly behind a wide screen, out of sight for up to 3 s. unseen: seconds for
+    which the object of a hidden violation is out of sight.
     """
 
     objects: tuple[float, ...] = (0.03, 0.25, 0.27, 0.22, 0.13, 0.10)
@@ -70,6 +73,9 @@ class SceneSpec:
     held_out: bool = False
     variety: float = 0.0
     tiles: tuple[int, int] = (0, COUNT)
+    panels: float = 0.0
+    linger: float = 0.0
+    unseen: tuple[float, float] = (0.25, 1.6)
 
     @classmethod
     def plain(cls) -> "SceneSpec":
@@ -183,8 +189,8 @@ def sample_scenes(batch: int, seconds: float, generator: torch.Generator, spec: 
     spec = spec or SceneSpec()
     r, b, n = Rng(generator), batch, N_OBJECTS
     place, angles, pan, dolly, shake, moves = sample_camera(b, r, spec, seconds)
-    screen_half, screen_on, screen_place, screen_move = screens(b, r, spec, seconds)
-    look = sample_look(b, r, spec, screen_half, screen_on, moves)
+    screen_half, screen_tilt, screen_on, screen_place, screen_move = screens(b, r, spec, seconds)
+    look = sample_look(b, r, spec, screen_half, screen_tilt, screen_on, moves)
     count = r.choice(list(spec.objects), b)
     active = torch.arange(n)[None] < count[:, None]
     z, clear = _lanes(b, r, count)
@@ -200,6 +206,7 @@ def sample_scenes(batch: int, seconds: float, generator: torch.Generator, spec: 
         screen_place, screen_move, place, angles, pan, dolly, shake,
     )
     free_motion(scene, r, spec, seconds, count == 1)
-    stages(scene, r, spec, seconds, clear)
-    pendulums(scene, r, spec)
+    lingers = linger(scene, r, spec, seconds)
+    stages(scene, r, spec, seconds, clear, lingers)
+    pendulums(scene, r, spec, lingers)
     return scene

@@ -96,7 +96,8 @@ class Look(Batch):
     shadows), ambient [B];
     solid_kind [B,S], solid_box [B,S,5] = x, z, half width, half depth, height (they stand on the floor), solid_on
     [B,S] bool, solid_side [B,S] in {-1, 1}: a RAMP rises from 0 to its full height towards that side in x;
-    screen_half [B,K,2] = half width, height; screen_on [B,K] bool;
+    screen_half [B,K,2] = half width, height; screen_on [B,K] bool; screen_tilt [B,K,2] = lean (of the upper edge away
+    from the camera) and roll about the middle of the lower edge, radians;
     hung [B,N] bool, pivot [B,N,3]: objects on a thin string;
     noise, blur (optical), gain_amp, gain_freq, gain_phase [B]: the sensor; shutter [B] in [0,1]: share of the
     frame time that the shutter is open (motion blur).
@@ -118,6 +119,7 @@ class Look(Batch):
     solid_side: torch.Tensor
     screen_half: torch.Tensor
     screen_on: torch.Tensor
+    screen_tilt: torch.Tensor
     hung: torch.Tensor
     pivot: torch.Tensor
     noise: torch.Tensor

@@ -14,6 +14,9 @@ from .state import BLOCK, RAMP
 
 DEEPEST, NEAREST = 10.7, 6.5  # z between which single objects may roam
 STAGED = 0.45  # largest half extent of objects on a ledge or ramp
+WIDE, ASIDE = (0.4, 0.6), 0.75  # of screens to linger behind: width, and how far they reach at most, shares of the view
+MORE_HEIGHT = 0.25  # of them over what they must hide
+LINGERS = (1.0, 3.0)
 FREE, LEDGE, RAMP_STAGE, BARRIER, IMPACT = range(5)
 
 
@@ -50,6 +53,33 @@ def free_motion(scene, r: Rng, spec, seconds, alone):
     roams = (alone & r.chance(spec.depth, b))[:, None] & ~resting
     scene.vel[..., 2] = torch.where(roams, (r.uniform(NEAREST, DEEPEST, b, n) - z) / seconds, 0.0)
     _tumble(scene, r, airborne & r.chance(spec.tumbling, b, n))
+
+
+def linger(scene, r: Rng, spec, seconds):
+    """Object 0 of a share of the scenes [B] passes behind a wide screen, evenly and so slowly that it is out of sight for
+    LINGERS seconds."""
+    b, look = len(scene), scene.look
+    if not spec.linger:
+        return torch.zeros(b, dtype=torch.bool)
+    on = r.chance(spec.linger, b) & scene.active[:, 0]
+    eye, z, h, a = scene.cam_place, scene.pos[:, 0, 2], scene.half[:, 0, 1], width(scene)[:, 0]
+    ahead = scene.screen_place[:, 0, 2] - eye[:, 2]
+    scale, view, share = (z - eye[:, 2]) / ahead, look.cam_tan[:, 0] * ahead, r.uniform(*WIDE, b)
+    x, half = eye[:, 0] + r.uniform(-1, 1, b) * (ASIDE - share) * view, share * view
+    above = eye[:, 1] + (2 * h - eye[:, 1]) / scale + MORE_HEIGHT  # the line of sight over the object
+    _put(look.screen_half[:, 0], on, torch.stack([half, look.screen_half[:, 0, 1].maximum(above)], -1))
+    _put(look.screen_tilt[:, 0], on, torch.zeros(b, 2))
+    _put(scene.screen_place[:, 0, :2], on, torch.stack([x, torch.zeros(b)], -1))
+    _put(scene.screen_move[:, 0, 0], on, torch.zeros(b))
+    look.screen_on[:, 0] |= on
+    look.screen_on[:, 1] &= ~on
+    side, lasts = r.sign(b), r.uniform(*LINGERS, b)
+    middle, reach = eye[:, 0] + (x - eye[:, 0]) * scale, half * scale - a
+    speed = 2 * reach / lasts
+    before = reach + speed * r.uniform(0.25, 0.75, b) * (seconds - lasts).clamp(min=0.5)
+    stand(scene, on, 0, middle - side * before, side * speed, torch.zeros(b))
+    _put(scene.friction[:, 0], on, torch.zeros(b))
+    return on
 
 
 def _tumble(scene, r: Rng, on):
@@ -156,11 +186,12 @@ def impact(scene, r: Rng, on):
         scene.collide[:, i, 2] |= third
 
 
-def stages(scene, r: Rng, spec, seconds, clear):
-    """Give objects 0 and 2 of some scenes a ledge, a ramp, a block or another object to run into."""
+def stages(scene, r: Rng, spec, seconds, clear, lingers):
+    """Give objects 0 and 2 of some scenes a ledge, a ramp, a block or another object to run into; not object 0 where it
+    lingers [B]."""
     b = len(scene)
     first = r.choice(list(spec.stages), b)
-    first = torch.where(scene.active[:, 0], first, FREE)
+    first = torch.where(scene.active[:, 0] & ~lingers, first, FREE)
     impact(scene, r, first == IMPACT)
     second = r.choice([1.0, 1.0, 1.0], b) + LEDGE
     free = scene.active[:, 2] & ~scene.collide[:, 0, 2]
@@ -170,11 +201,12 @@ def stages(scene, r: Rng, spec, seconds, clear):
             build(scene, r, stage == which, o, s, seconds, clear)
 
 
-def pendulums(scene, r: Rng, spec):
-    """Hang some of the objects that are free on strings, swinging; a share widely."""
+def pendulums(scene, r: Rng, spec, lingers):
+    """Hang some of the objects that are free on strings, swinging; a share widely. Not object 0 where it lingers [B]."""
     b, n = scene.kind.shape
     tied = scene.collide.any(1) | scene.collide.any(2) | (scene.solid >= 0)
     hung = r.chance(spec.hung, b, n) & scene.active & ~tied
+    hung[:, 0] &= ~lingers
     wide = r.chance(0.35, b, n)
     amplitude = torch.where(wide, r.uniform(0.6, 1.2, b, n), r.uniform(0.12, 0.6, b, n))
     low = scene.half[..., 1] + r.uniform(0.15, 1.2, b, n)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from .bodies import extent
+from .bodies import extent, screen_axes
 from .primitives import WEDGE, apply, dot, interval
 from .state import BOX, RAMP, SPHERE, Look, Trajectory
 
@@ -33,13 +33,16 @@ def _points(track: Trajectory):
 def _behind_screens(look: Look, track: Trajectory, ray):
     """Which of the segments cam_pos + ray [B,F,N,P] cross a screen."""
     hidden = torch.zeros_like(ray[0], dtype=torch.bool)
+    axes = screen_axes(look)
     for k in range(look.screen_on.shape[1]):
-        x, low, z = (track.screen[:, :, k, i, None, None] for i in range(3))
+        edge = [track.screen[:, :, k, i, None, None] for i in range(3)]
         eye = [track.cam_pos[:, :, i, None, None] for i in range(3)]
-        t = (z - eye[2]) / ray[2]
+        along, up, away = ([axes[:, k, i, j].view(-1, 1, 1, 1) for i in range(3)] for j in range(3))
+        t = dot([a - b for a, b in zip(edge, eye)], away) / dot(ray, away)
+        met = [e + t * d - s for e, d, s in zip(eye, ray, edge)]
         half, high = (look.screen_half[:, k, i].view(-1, 1, 1, 1) for i in range(2))
-        over = eye[1] + t * ray[1] - low
-        inside = ((eye[0] + t * ray[0] - x).abs() < half) & (over > 0) & (over < high) & (t > 0) & (t < 1)
+        over = dot(met, up)
+        inside = (dot(met, along).abs() < half) & (over > 0) & (over < high) & (t > 0) & (t < 1)
         hidden |= inside & look.screen_on[:, k].view(-1, 1, 1, 1)
     return hidden
 

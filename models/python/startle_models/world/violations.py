@@ -28,7 +28,6 @@ REMOVES_MOTION = ("vanish", "vanish_hidden", "stop", "float")
 NEUTRAL = ("colour", "colour_hidden", "shape", "shape_hidden", "unsupported", "solidity", "size")
 
 SMALLEST = 0.05  # width of an edited object in shares of the picture's
-HIDDEN_S = (0.25, 1.6)  # seconds that an object may be out of sight
 LATER_S = 0.3  # difference of the times at which a displaced object comes out
 LIKE = ((SPHERE,), (BOX, CYLINDER), (CONE, HOUSE), (PEG,), (ELL,), (CROSS,), (DUMBBELL,))  # alike in outline
 PRESENCE = ("vanish", "appear")
@@ -51,7 +50,7 @@ def spec_for(kind: str, base: SceneSpec) -> SceneSpec:
         "entering": 0.15, "resting": min(base.resting, 0.1),
     }
     if kind in HIDDEN:
-        change |= {"screens": 1.0, "airborne": 0.1, "entering": 0.5, "hung": 0.03, "depth": 0.1,
+        change |= {"screens": 1.0, "panels": 0.0, "airborne": 0.1, "entering": 0.5, "hung": 0.03, "depth": 0.1,
                    "stages": (0.9, 0.02, 0.02, 0.02, 0.04), "second_stage": 0.05}
     elif kind in ("teleport", "shape", "size"):
         change |= {"stages": (1.0, 0.0, 0.0, 0.0, 0.0), "second_stage": 0.1}
@@ -88,13 +87,14 @@ def throughout(seen, settle: int):
     return ok
 
 
-def went_behind(seen, inside, fps: float):
-    """[B,F,N]: hidden by something in front, fully in view for 2 frames before and for 3 after."""
+def went_behind(seen, inside, fps: float, unseen):
+    """[B,F,N]: hidden by something in front for `unseen` (least, most) seconds, fully in view for 2 frames before and for
+    3 after."""
     hidden, view = (seen == 0) & (inside > 0.99), (seen > 0.99).long()
     before = view.cumsum(1) >= 2
     after = view.flip(1).cumsum(1).flip(1) >= 3
     span = _runs(hidden) / fps
-    return hidden & before & after & (span >= HIDDEN_S[0]) & (span <= HIDDEN_S[1])
+    return hidden & before & after & (span >= unseen[0]) & (span <= unseen[1])
 
 
 def _tied(scene: Scene):
@@ -110,11 +110,12 @@ def _own_block(scene: Scene):
     return x, half, height, is_block[:, None]
 
 
-def candidates(kind: str, scene: Scene, track: Trajectory, seen, inside, fps: float, settle: int):
-    """[B,F,N] bool: where the violation can set in; seen, inside: shares as of view.visibility."""
+def candidates(kind: str, scene: Scene, track: Trajectory, seen, inside, fps: float, settle: int, unseen):
+    """[B,F,N] bool: where the violation can set in; seen, inside: shares as of view.visibility; unseen: as of
+    went_behind."""
     hung, active = scene.look.hung[:, None], track.active
     if kind in HIDDEN:
-        ok = active & went_behind(seen, inside, fps)
+        ok = active & went_behind(seen, inside, fps, unseen)
         return ok & ~_tied(scene) & ~hung if kind in ("teleport_hidden", "shape_hidden") else ok
     ok = active & throughout(seen, settle)
     x, y, vx = track.pos[..., 0], track.pos[..., 1], track.vel[..., 0]
