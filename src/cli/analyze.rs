@@ -8,7 +8,7 @@ use super::places;
 use super::resume::Earlier;
 use clap::{Args, ValueEnum};
 use indicatif::MultiProgress;
-use startle::engine::{baseline, run_config};
+use startle::engine::{Wishes, baseline, run_config};
 use startle::media::ffmpeg::Decoding;
 use startle::media::open::Input;
 use startle::model::bundle::{ModelBundle, sha256_file};
@@ -16,8 +16,8 @@ use startle::pipeline::{DetectionSettings, run_all};
 use startle::record::RunConfig;
 use startle::report::json;
 use startle::report::summary::{Row, earlier_failures};
-use startle::surprise::{DEFAULT_TOP_FRACTION, ThresholdRule, WatchOptions};
-use startle::units::{MediaTime, Stop, per_hour};
+use startle::surprise::DEFAULT_TOP_FRACTION;
+use startle::units::{Stop, per_hour};
 use startle::{Error, Result, report};
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsString;
@@ -139,39 +139,10 @@ pub(super) fn parse_share(text: &str) -> Result<f32, String> {
 impl DetectionArgs {
     /// The settings of the detector.
     pub fn settings(&self) -> Result<DetectionSettings> {
-        let watch = WatchOptions {
-            rule: self.rule()?,
-            merge: seconds("merge", self.merge)?,
-            min_duration: seconds("min-duration", self.min_duration)?,
-            cool_down: seconds("cool-down", self.cool_down)?,
-        };
-        Ok(DetectionSettings { top_fraction: self.top, watch })
+        let (p_value, z, top) = (self.p_value, self.z, self.top);
+        let (merge_s, min_duration_s, cool_down_s) = (self.merge, self.min_duration, self.cool_down);
+        Wishes { per_hour: self.max_false_alarms, p_value, z, merge_s, min_duration_s, cool_down_s, top }.settings()
     }
-
-    fn rule(&self) -> Result<ThresholdRule> {
-        match (self.z, self.p_value) {
-            (Some(z), _) if z.is_finite() && z > 0.0 => Ok(ThresholdRule::at_z(z)),
-            (Some(z), _) => Err(Error::Config(format!("--z {z} is not a positive number"))),
-            (None, Some(p)) => Ok(ThresholdRule::at_p_value(p)),
-            (None, None) => Ok(ThresholdRule::Rate { per_hour: self.max_false_alarms }),
-        }
-    }
-
-    /// What was asked for, in words.
-    pub fn asked(&self) -> String {
-        match (self.z, self.p_value) {
-            (Some(z), _) => format!("z ≥ {z}"),
-            (None, Some(p)) => format!("p ≤ {p}"),
-            (None, None) => format!("at most {} false alarms an hour", self.max_false_alarms),
-        }
-    }
-}
-
-fn seconds(option: &str, value: f64) -> Result<MediaTime> {
-    if value.is_finite() && (0.0..=3600.0).contains(&value) {
-        return Ok(MediaTime::from_secs_f64(value));
-    }
-    Err(Error::Config(format!("--{option} {value} does not lie in 0..3600 seconds")))
 }
 
 /// Runs the command.
@@ -243,7 +214,6 @@ fn prepare<'a>(args: &'a AnalyzeArgs, jobs: usize, stop: &Stop) -> Result<Setup<
         fps: args.input.fps,
         scene_cuts: !args.detection.no_scene_cuts,
         actions: args.actions.as_deref().map(named).transpose()?,
-        asked: args.detection.asked(),
         ..run_config(&model, &detection, baseline.as_ref(), &origin)?
     };
     let bars = MultiProgress::new();
