@@ -12,6 +12,8 @@ mod monitor;
 mod one;
 mod passwd;
 mod places;
+mod plan;
+mod print;
 mod progress;
 mod report;
 mod resume;
@@ -47,6 +49,7 @@ enum Command {
     Calibrate(calibrate::CalibrateArgs),
     Evaluate(evaluate::EvaluateArgs),
     Passwd(passwd::PasswdArgs),
+    Print(print::PrintArgs),
     Models(models::ModelsArgs),
     Doctor(doctor::DoctorArgs),
 }
@@ -67,6 +70,7 @@ pub fn main() -> Outcome {
         Command::Calibrate(args) => calibrate::run(args, &stop).map(|()| Outcome::Done),
         Command::Evaluate(args) => evaluate::run(args, &stop),
         Command::Passwd(args) => passwd::run(args).map(|()| Outcome::Done),
+        Command::Print(args) => args.file.print().map(|()| Outcome::Done),
         Command::Report(args) => report::run(args).map(|()| Outcome::Done),
         Command::Models(args) => models::run(args, &mut std::io::stdout().lock(), &stop).map(|()| Outcome::Done),
         Command::Doctor(args) => {

@@ -5,8 +5,7 @@
 use super::{claim, csv, downsample, files, html};
 use crate::error::{Error, Result};
 use crate::record::Report;
-use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use serde::Serialize;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -117,22 +116,6 @@ impl Row {
 /// [`Error::Config`] that names the file that is somebody else's.
 pub fn check(root: &Path) -> Result<()> {
     claim::check_ours(root, &FILES, FILES[0], "summary")
-}
-
-/// Why inputs failed, as an earlier summary in `root` tells it: input to reason.
-pub fn earlier_failures(root: &Path) -> HashMap<String, String> {
-    #[derive(Deserialize)]
-    struct Line {
-        input: String,
-        error: Option<String>,
-    }
-    #[derive(Deserialize)]
-    struct Earlier {
-        inputs: Vec<Line>,
-    }
-    let text = std::fs::read(root.join(FILES[0])).unwrap_or_default();
-    let earlier = serde_json::from_slice::<Earlier>(&text).map(|earlier| earlier.inputs).unwrap_or_default();
-    earlier.into_iter().filter_map(|line| Some((line.input, line.error?))).collect()
 }
 
 /// Writes the summary of `rows` to `root`.
