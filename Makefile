@@ -5,7 +5,7 @@ CARGO ?= cargo
 PYTHON := .venv/bin/python
 DEMO := samples/colour_0_impossible.mp4
 
-.PHONY: help demo test test-rust test-python models-check lint gallery setup setup-tests build fuzz bench soak model control benchmark natural bundle clean
+.PHONY: help demo test test-rust test-python test-wheel wheel models-check lint gallery setup setup-tests build fuzz bench soak model control benchmark natural bundle clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 20
@@ -13,13 +13,19 @@ help: ## Show this help
 demo: build ## Set up, build, analyze a sample with a violation in it, leave a report
 	target/release/startle analyze $(DEMO) --out reports/demo
 
-test: setup-tests lint test-rust test-python ## Set up, then run every test
+test: setup-tests lint test-rust test-python test-wheel ## Set up, then run every test
 
 test-rust: setup ## The Rust tests alone
 	$(CARGO) test --locked
 
 test-python: setup-tests ## The exporter's, the world's and the trainer's tests alone
 	cd models/python && OMP_NUM_THREADS=1 ../../$(PYTHON) -m pytest -q tests
+
+wheel: setup-tests ## The Python package (pip install startle) in target/wheels
+	.ci/wheel.sh build
+
+test-wheel: setup-tests ## The Python package from a fresh environment: numbers, notebook, Ray
+	.ci/wheel.sh test
 
 models-check: setup-tests ## startle models add: against transformers, the exporter, and a hub on this machine
 	$(CARGO) test --locked --test models_add --test paper_pixels
@@ -28,6 +34,7 @@ models-check: setup-tests ## startle models add: against transformers, the expor
 lint: setup ## Formatting and lints
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --lib --no-default-features --features python -- -D warnings
 
 build: setup ## Build the release program
 	$(CARGO) build --release --locked

@@ -141,6 +141,23 @@ python_environment() {
     touch "$stamp"
 }
 
+# The wheels that the Python package is built and tested with, for `.ci/wheel.sh`. Ray has none for some systems: the tests
+# of startle.ray are then skipped.
+wheels() {
+    local stamp folder=.cache/wheels
+    stamp=$folder/.startle-$(cat src/python/requirements*.txt | sha256sum | cut -c1-16)
+    [ -e "$stamp" ] && return 0
+    say "fetching what the Python package is built and tested with (about 200 MB with Ray)"
+    local get=(python3 -m pip download --quiet --disable-pip-version-check --only-binary=:all: -d "$folder")
+    "${get[@]}" -r src/python/requirements.txt || die "the Python packages could not be fetched"
+    if "${get[@]}" -r src/python/requirements.txt -r src/python/requirements-ray.txt 2>"$folder/ray.txt"; then
+        rm -f "$folder/ray.txt"
+    else
+        say "Ray can't be had here ($folder/ray.txt says why): its tests will be skipped"
+    fi
+    touch "$stamp"
+}
+
 mkdir -p .cache
 rust
 system_packages "${1:-}"
@@ -148,5 +165,6 @@ onnxruntime
 if [ "${1:-}" = tests ]; then
     footage
     python_environment
+    wheels
     browser_driver
 fi

@@ -8,7 +8,7 @@
 //! Dependencies run downwards only (`tests/layers.rs` keeps it so):
 //!
 //! ```text
-//! 10 cli, main
+//! 10 cli, main │ python
 //! 9 serve
 //! 8 report │ dataset │ monitor │ engine
 //! 7 pipeline │ evaluate │ rank
@@ -24,7 +24,7 @@
 //! Invariant: floors 0–5 but for [`store`] are pure: no I/O, threads, clocks or global state. Foreign crates stay in one room each:
 //! `ffmpeg_next` in [`media::ffmpeg`], `ort` in [`model::ort`], `plotters` in `report/plot*.rs`, threads and channels
 //! in [`pipeline`] (and those that write, send and tell in `monitor`), `axum` and `tokio` in
-//! [`serve`], `clap` and printing in the binary's `cli`.
+//! [`serve`], `clap` and printing in the binary's `cli`, `pyo3` in `python`.
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, clippy::dbg_macro))]
 
 pub mod clip;
@@ -38,6 +38,8 @@ pub mod model;
 #[cfg(feature = "watch")]
 pub mod monitor;
 pub mod pipeline;
+#[cfg(feature = "python")]
+mod python;
 pub mod rank;
 pub mod record;
 #[cfg(feature = "report")]

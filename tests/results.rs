@@ -3,7 +3,7 @@
 mod support;
 
 use predicates::prelude::*;
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 use support::cli::{ffmpeg, result, startle, testsrc};
@@ -22,7 +22,9 @@ fn stamp(folder: &Path) -> SystemTime {
 /// The folders below `root`, by the name of the input whose report they hold.
 fn folder_of(root: &Path, input: &Path) -> PathBuf {
     let folders = fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir());
-    let holds = |folder: &PathBuf| result(folder)["input"]["path"] == input.to_str().unwrap();
+    let holds = |folder: &PathBuf| {
+        folder.join("result.json").exists() && result(folder)["input"]["path"] == input.to_str().unwrap()
+    };
     folders.into_iter().find(holds).unwrap_or_else(|| panic!("no report of {}", input.display()))
 }
 
@@ -219,4 +221,62 @@ fn shards_leave_one_summary() {
     assert_eq!(whole.lines().filter(|line| line.contains(",failed,")).count(), 1, "{whole}");
     let page = fs::read_to_string(out.join("index.html")).unwrap();
     assert!(page.contains("a/report.html") && page.contains("c/report.html"));
+}
+
+#[test]
+fn a_run_that_goes_on_reads_nothing_of_what_it_knows() {
+    let dir = tempfile::tempdir().unwrap();
+    let videos = dir.path().join("videos");
+    fs::create_dir(&videos).unwrap();
+    let [a, b] = ["a.avi", "b.avi"].map(|name| videos.join(name));
+    for (video, seconds) in [(&a, "2"), (&b, "3")] {
+        let scene = format!("testsrc2=size=64x64:rate=10:duration={seconds}");
+        ffmpeg(&["-f", "lavfi", "-i", &scene, "-c:v", "mjpeg", video.to_str().unwrap()]);
+    }
+    let then = std::time::SystemTime::now() - std::time::Duration::from_secs(60);
+    let date = |video: &Path| File::options().append(true).open(video).unwrap().set_modified(then).unwrap();
+    [&a, &b].into_iter().for_each(|video| date(video));
+    let out = dir.path().join("out");
+    let run = || {
+        analyze().args(["--resume", "--out"]).arg(&out).arg(&videos).assert().success();
+        ["a", "b"].map(|name| result(&out.join(name))["created"].as_str().unwrap().to_owned())
+    };
+    let first = run();
+    let summary = || fs::metadata(out.join("summary.json")).unwrap().modified().unwrap();
+    let written = summary();
+    // As long as a file looks as it did, it is not read: here both would be something else.
+    let length = fs::metadata(&a).unwrap().len();
+    fs::write(&a, vec![0; length as usize]).unwrap();
+    date(&a);
+    assert_eq!((run(), summary()), (first.clone(), written), "something was done again");
+    // And it is as soon as it does not; what is the same by its content is kept.
+    fs::copy(&b, &a).unwrap();
+    File::options().append(true).open(&b).unwrap().set_modified(std::time::SystemTime::now()).unwrap();
+    let [a, b] = run();
+    assert!(a != first[0] && b == first[1]);
+    assert!(summary() > written);
+}
+
+#[test]
+fn of_many_inputs_the_last_shard_writes_the_summary() {
+    let dir = tempfile::tempdir().unwrap();
+    let videos = dir.path().join("videos");
+    fs::create_dir(&videos).unwrap();
+    for index in 0..2001 {
+        File::create(videos.join(format!("clip{index}.mp4"))).unwrap();
+    }
+    let out = dir.path().join("out");
+    let run = |shard: &str| {
+        let run = startle()
+            .args(["analyze", "--model", "persistence", "--shard", shard, "--out"])
+            .arg(&out)
+            .arg(&videos)
+            .assert();
+        String::from_utf8(run.code(1).get_output().stderr.clone()).unwrap()
+    };
+    assert!(run("3/3").contains("startle report") && !out.join("summary.csv").exists());
+    assert!(run("1/3").contains("667 failed") && !out.join("summary.csv").exists());
+    assert!(run("2/3").contains("index.html"));
+    let table = fs::read_to_string(out.join("summary.csv")).unwrap();
+    assert_eq!(table.lines().filter(|line| line.contains(",failed,")).count(), 2001);
 }

@@ -4,22 +4,20 @@ use super::args::ModelArgs;
 use super::exit::Outcome;
 use super::inputs::InputArgs;
 use super::one::{self, Finished, Setup};
-use super::places;
-use super::resume::Earlier;
+use super::places::{self, Places};
+use super::plan::Plan;
+use super::resume::{Earlier, question};
 use clap::{Args, ValueEnum};
 use indicatif::MultiProgress;
-use startle::engine::{baseline, run_config};
+use startle::engine::{Wishes, baseline, run_config};
 use startle::media::ffmpeg::Decoding;
-use startle::media::open::Input;
 use startle::model::bundle::{ModelBundle, sha256_file};
 use startle::pipeline::{DetectionSettings, run_all};
 use startle::record::RunConfig;
-use startle::report::json;
-use startle::report::summary::{Row, earlier_failures};
-use startle::surprise::{DEFAULT_TOP_FRACTION, ThresholdRule, WatchOptions};
-use startle::units::{MediaTime, Stop, per_hour};
-use startle::{Error, Result, report};
-use std::collections::{BTreeSet, HashMap};
+use startle::surprise::DEFAULT_TOP_FRACTION;
+use startle::units::{Stop, per_hour};
+use startle::{Error, Result};
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -45,7 +43,8 @@ pub struct AnalyzeArgs {
     /// Skip inputs whose result is there already, made from the same content with the same model and settings.
     #[arg(long)]
     pub resume: bool,
-    /// Do the i-th of n equal parts of the inputs only, for example 2/4.
+    /// Do the i-th of n equal parts of the inputs only, for example 2/4; k+1/n where a counter k begins at 0, as that of
+    /// Kubernetes, Slurm and others does. The part that ends last writes the summary of all.
     #[arg(long, value_name = "I/N", value_parser = parse_shard)]
     pub shard: Option<Shard>,
     /// Where videos are decoded: cpu or nvdec[:N], the video unit of an NVIDIA GPU. What is asked for and missing is an
@@ -83,15 +82,16 @@ pub enum Format {
 /// One of `n` equal parts, counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shard {
-    index: usize,
-    of: usize,
+    pub index: usize,
+    pub of: usize,
 }
 
 fn parse_shard(text: &str) -> Result<Shard, String> {
-    let parsed = text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
+    let sum = |text: &str| text.split('+').try_fold(0_usize, |sum, part| sum.checked_add(part.parse().ok()?));
+    let parsed = text.split_once('/').and_then(|(i, n)| Some((sum(i)?, n.parse().ok()?)));
     match parsed {
         Some((index, of)) if (1..=of).contains(&index) => Ok(Shard { index, of }),
-        _ => Err("give it as i/n with 1 ≤ i ≤ n, for example 2/4".into()),
+        _ => Err("give it as i/n with 1 ≤ i ≤ n, for example 2/4, or as k+1/n where k is counted from 0".into()),
     }
 }
 
@@ -139,39 +139,10 @@ pub(super) fn parse_share(text: &str) -> Result<f32, String> {
 impl DetectionArgs {
     /// The settings of the detector.
     pub fn settings(&self) -> Result<DetectionSettings> {
-        let watch = WatchOptions {
-            rule: self.rule()?,
-            merge: seconds("merge", self.merge)?,
-            min_duration: seconds("min-duration", self.min_duration)?,
-            cool_down: seconds("cool-down", self.cool_down)?,
-        };
-        Ok(DetectionSettings { top_fraction: self.top, watch })
+        let (p_value, z, top) = (self.p_value, self.z, self.top);
+        let (merge_s, min_duration_s, cool_down_s) = (self.merge, self.min_duration, self.cool_down);
+        Wishes { per_hour: self.max_false_alarms, p_value, z, merge_s, min_duration_s, cool_down_s, top }.settings()
     }
-
-    fn rule(&self) -> Result<ThresholdRule> {
-        match (self.z, self.p_value) {
-            (Some(z), _) if z.is_finite() && z > 0.0 => Ok(ThresholdRule::at_z(z)),
-            (Some(z), _) => Err(Error::Config(format!("--z {z} is not a positive number"))),
-            (None, Some(p)) => Ok(ThresholdRule::at_p_value(p)),
-            (None, None) => Ok(ThresholdRule::Rate { per_hour: self.max_false_alarms }),
-        }
-    }
-
-    /// What was asked for, in words.
-    pub fn asked(&self) -> String {
-        match (self.z, self.p_value) {
-            (Some(z), _) => format!("z ≥ {z}"),
-            (None, Some(p)) => format!("p ≤ {p}"),
-            (None, None) => format!("at most {} false alarms an hour", self.max_false_alarms),
-        }
-    }
-}
-
-fn seconds(option: &str, value: f64) -> Result<MediaTime> {
-    if value.is_finite() && (0.0..=3600.0).contains(&value) {
-        return Ok(MediaTime::from_secs_f64(value));
-    }
-    Err(Error::Config(format!("--{option} {value} does not lie in 0..3600 seconds")))
 }
 
 /// Runs the command.
@@ -181,58 +152,29 @@ pub fn run(args: &AnalyzeArgs, stop: &Stop) -> Result<Outcome> {
         let count = inputs.len();
         return Err(Error::Config(format!("--actions is the table of one video, and there are {count} inputs")));
     }
-    let root = places::root(args.out.as_deref());
-    if inputs.len() > 1 {
-        report::summary::check(&root)?;
-    }
-    let folders = places::folders(&inputs, args.out.as_deref(), args.inputs.len() == 1);
-    let all: Vec<(Input, PathBuf)> = inputs.into_iter().zip(folders).collect();
-    let items = shard(all.clone(), args.shard);
+    let places = Places::new(&inputs, args.out.as_deref(), args.inputs.len() == 1);
+    let plan = Plan::new(args, &inputs, &places)?;
+    let items = plan.items();
     let jobs = if args.format.is_some() { 1 } else { usize::from(args.jobs).min(items.len()) };
-    let setup = prepare(args, jobs, stop)?;
+    let earlier = Earlier::new(args.resume, &places::root(args.out.as_deref()), &plan);
+    let setup = prepare(args, jobs, earlier, stop)?;
+    let before = plan.begin();
     let done = run_all(
         &items,
         jobs,
         || setup.model.scorer(),
-        |scorer, (input, folder)| one::run(&setup, scorer.as_mut(), input, folder),
+        |scorer, input| {
+            let finished = one::run(&setup, scorer.as_mut(), input, &places);
+            plan.note(input, &finished, &setup.question).map(|()| finished)
+        },
     )?;
-    let outcome = done.iter().fold(Outcome::Done, |worst, one| worst.worse(one.outcome));
-    if all.len() > 1 {
-        report::summary::write_of(&root, || rows(&root, &all, &items, &done))?;
-        if !args.quiet {
-            one::print_summary(&root, &done);
-        }
-    }
-    Ok(outcome)
-}
-
-/// A row for each input of the list: what this run did, and for the other shards' inputs what lies there of them.
-fn rows(root: &Path, all: &[(Input, PathBuf)], items: &[(Input, PathBuf)], done: &[Finished]) -> Vec<Row> {
-    let mut own: HashMap<&Input, &Finished> = items.iter().map(|(input, _)| input).zip(done).collect();
-    let failures = if own.len() < all.len() { earlier_failures(root) } else { HashMap::new() };
-    let elsewhere = |input: &Input, folder: &Path| {
-        let name = input.to_string();
-        let report = json::read(&folder.join("result.json")).ok().filter(|report| report.input.path == name);
-        match (report, failures.get(&name)) {
-            (Some(report), _) => Row::of(&report, folder, false),
-            (None, Some(error)) => Row::failed(&name, error),
-            (None, None) => Row::pending(&name),
-        }
-    };
-    let row = |(input, folder): &(Input, PathBuf)| {
-        own.remove(input).map_or_else(|| elsewhere(input, folder), |finished| finished.row.clone())
-    };
-    all.iter().map(row).collect()
-}
-
-/// Every `of`-th item, starting with the `index`-th: the same items for the same inputs, whatever the machine.
-fn shard<T>(items: Vec<T>, shard: Option<Shard>) -> Vec<T> {
-    let Some(Shard { index, of }) = shard else { return items };
-    items.into_iter().skip(index - 1).step_by(of).collect()
+    let done = done.into_iter().collect::<Result<Vec<Finished>>>()?;
+    plan.finish(&items, &done, before, stop)?;
+    Ok(done.iter().fold(Outcome::Done, |worst, one| worst.worse(one.outcome)))
 }
 
 /// What all inputs share: the model, its baseline, the settings.
-pub(super) fn prepare<'a>(args: &'a AnalyzeArgs, jobs: usize, stop: &Stop) -> Result<Setup<'a>> {
+pub(super) fn prepare<'a>(args: &'a AnalyzeArgs, jobs: usize, earlier: Earlier, stop: &Stop) -> Result<Setup<'a>> {
     let detection = args.detection.settings()?;
     let model = args.model.choose(jobs)?.with_actions(args.actions.as_deref())?;
     let key = model.curve_key(args.detection.top)?;
@@ -244,15 +186,14 @@ pub(super) fn prepare<'a>(args: &'a AnalyzeArgs, jobs: usize, stop: &Stop) -> Re
         fps: args.input.fps,
         scene_cuts: !args.detection.no_scene_cuts,
         actions: args.actions.as_deref().map(named).transpose()?,
-        asked: args.detection.asked(),
         ..run_config(&model, &detection, baseline.as_ref(), &origin)?
     };
     let bars = MultiProgress::new();
     if args.quiet {
         bars.set_draw_target(indicatif::ProgressDrawTarget::hidden());
     }
-    let earlier = if args.resume { Earlier::below(&places::root(args.out.as_deref())) } else { Earlier::default() };
-    Ok(Setup { args, model, detection, key, baseline, config, earlier, bars, stop: stop.clone() })
+    let question = question(&key, &config)?;
+    Ok(Setup { args, model, detection, key, baseline, config, question, earlier, bars, stop: stop.clone() })
 }
 
 /// A table of actions in the result: its path and the start of its sha256, so that `--resume` knows another one.
@@ -273,10 +214,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shards_are_disjoint_and_complete() {
+    fn a_shard_is_one_of_those_that_there_are() {
         assert!(parse_shard("0/4").is_err() && parse_shard("5/4").is_err() && parse_shard("x").is_err());
-        let parts: Vec<Vec<i32>> =
-            (1..=3).map(|i| shard((0..10).collect(), parse_shard(&format!("{i}/3")).ok())).collect();
-        assert_eq!(parts, [vec![0, 3, 6, 9], vec![1, 4, 7], vec![2, 5, 8]]);
+        assert_eq!(parse_shard("4/4"), Ok(Shard { index: 4, of: 4 }));
+        assert_eq!(parse_shard("0+1/4"), Ok(Shard { index: 1, of: 4 }));
+        assert!(parse_shard("3+2/4").is_err() && parse_shard("+1/4").is_err() && parse_shard("-1+2/4").is_err());
     }
 }

@@ -4,11 +4,10 @@ use super::analyze::parse_share;
 use super::args::ModelArgs;
 use super::inputs::InputArgs;
 use clap::Args;
-use startle::engine::opener;
+use startle::engine::{Learning, calibrate};
 use startle::media::open::Input;
 use startle::monitor::marks::false_alarms;
-use startle::pipeline::score_windows;
-use startle::surprise::{Baseline, DEFAULT_TOP_FRACTION, Learner};
+use startle::surprise::{Baseline, DEFAULT_TOP_FRACTION};
 use startle::units::Stop;
 use startle::{Error, Result};
 use std::ffi::OsString;
@@ -48,22 +47,13 @@ pub fn run(args: &CalibrateArgs, stop: &Stop) -> Result<()> {
         inputs.extend(false_alarms(folder)?.into_iter().map(Input::File));
     }
     let model = args.model.choose(1)?;
-    let mut scorer = model.scorer()?;
-    let mut learner = Learner::new(model.spec());
     let bar = indicatif::ProgressBar::new(inputs.len() as u64);
-    for (index, input) in inputs.iter().enumerate() {
-        let options = args.input.options(stop.clone());
-        score_windows(opener(input, options), scorer.as_mut(), model.batch(), stop, |_, clip, errors| {
-            learner.push(index, clip, errors);
-        })?;
-        bar.inc(1);
-    }
+    let learning = Learning { top: args.top, fixed_camera: args.fixed_camera };
+    let baseline = calibrate(&model, &inputs, &args.input.options(stop.clone()), learning, &mut |done| {
+        bar.set_position(done as u64);
+        Ok(())
+    })?;
     bar.finish_and_clear();
-    let footing = learner.footing(args.fixed_camera);
-    let runs = learner.runs(&footing, args.top);
-    let source = format!("{} videos, {} slots", inputs.len(), runs.iter().map(Vec::len).sum::<usize>());
-    let slot_s = model.spec().slot_s();
-    let baseline = Baseline::learn(model.curve_key(args.top)?, footing, &runs, slot_s, source)?;
     std::fs::write(&args.out, baseline.to_json()? + "\n").map_err(|e| Error::output(&args.out, e))?;
     tell(args, &baseline);
     Ok(())

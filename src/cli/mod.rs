@@ -14,6 +14,8 @@ mod monitor;
 mod one;
 mod passwd;
 mod places;
+mod plan;
+mod print;
 mod progress;
 mod rank;
 mod report;
@@ -52,6 +54,7 @@ enum Command {
     Calibrate(calibrate::CalibrateArgs),
     Evaluate(evaluate::EvaluateArgs),
     Passwd(passwd::PasswdArgs),
+    Print(print::PrintArgs),
     Models(models::ModelsArgs),
     Doctor(doctor::DoctorArgs),
 }
@@ -74,6 +77,7 @@ pub fn main() -> Outcome {
         Command::Calibrate(args) => calibrate::run(args, &stop).map(|()| Outcome::Done),
         Command::Evaluate(args) => evaluate::run(args, &stop),
         Command::Passwd(args) => passwd::run(args).map(|()| Outcome::Done),
+        Command::Print(args) => args.file.print().map(|()| Outcome::Done),
         Command::Report(args) => report::run(args, &stop).map(|()| Outcome::Done),
         Command::Models(args) => models::run(args, &mut std::io::stdout().lock(), &stop).map(|()| Outcome::Done),
         Command::Doctor(args) => {

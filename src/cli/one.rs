@@ -2,7 +2,7 @@
 
 use super::analyze::{AnalyzeArgs, Format};
 use super::exit::Outcome;
-use super::places;
+use super::places::{self, Places};
 use super::plain;
 use super::progress::ProgressSink;
 use super::resume::Earlier;
@@ -18,6 +18,7 @@ use startle::pipeline::{self, DetectionSettings, Job};
 use startle::record::{Report, RunConfig, RunEvent, Sink};
 use startle::report::claim::{OUTPUTS, claim};
 use startle::report::jsonl::JsonLines;
+use startle::report::ledger::Stamp;
 use startle::report::{self, OutputOptions, summary};
 use startle::store::hex;
 use startle::surprise::{Baseline, CurveKey};
@@ -33,6 +34,8 @@ pub struct Setup<'a> {
     pub key: CurveKey,
     pub baseline: Option<Baseline>,
     pub config: RunConfig,
+    /// A mark of the model and what was asked for.
+    pub question: String,
     /// Reports that `--resume` may find again.
     pub earlier: Earlier,
     pub bars: MultiProgress,
@@ -42,37 +45,48 @@ pub struct Setup<'a> {
 /// How one input went.
 pub struct Finished {
     pub outcome: Outcome,
-    pub row: summary::Row,
+    /// Events found.
+    pub events: usize,
+    /// Its line of the summary; `None`: nothing was read, since the ledger knows that an earlier report holds.
+    pub row: Option<summary::Row>,
+    /// What the file was like before it was read.
+    pub stamp: Option<Stamp>,
 }
 
 /// Analyzes one input and says how it went; a failure is told and kept, so that the next input gets its turn.
-pub fn run(setup: &Setup<'_>, scorer: &mut (dyn Scorer + Send), input: &Input, folder: &Path) -> Finished {
+pub fn run(setup: &Setup<'_>, scorer: &mut (dyn Scorer + Send), input: &Input, places: &Places) -> Finished {
     let name = input.to_string();
-    match try_run(setup, scorer, input, folder) {
+    match try_run(setup, scorer, input, places) {
         Ok(finished) => finished,
         Err(error) => {
             let outcome = Outcome::from(&error);
             if outcome == Outcome::Failed {
                 setup.bars.suspend(|| super::complain(&error));
             }
-            Finished { outcome, row: summary::Row::failed(&name, &error.to_string()) }
+            let row = summary::Row::failed(&name, &error.to_string());
+            Finished { outcome, events: 0, row: Some(row), stamp: None }
         }
     }
 }
 
-fn try_run(setup: &Setup<'_>, scorer: &mut (dyn Scorer + Send), input: &Input, folder: &Path) -> Result<Finished> {
+fn try_run(setup: &Setup<'_>, scorer: &mut (dyn Scorer + Send), input: &Input, places: &Places) -> Result<Finished> {
     if setup.stop.requested() {
         return Err(Error::Stopped);
     }
     let name = input.to_string();
     let file = input.path().filter(|path| path.is_file());
+    let stamp = file.and_then(Stamp::of).and_then(Stamp::settled);
+    if let Some(finished) = setup.earlier.known(&name, stamp, setup) {
+        return Ok(finished);
+    }
+    let folder = &places.of(input);
     let options = OpenOptions { decoding: setup.args.decode, ..setup.args.input.options(setup.stop.child()) };
     let sha256 = content(input, &options)?;
     if setup.args.resume
         && let Some(sha256) = &sha256
         && let Some((report, folder)) = setup.earlier.find(folder, sha256, setup)
     {
-        return keep(setup, input, report, &folder);
+        return Ok(Finished { stamp, ..keep(setup, input, report, &folder)? });
     }
     let _claim = claim(folder, &places::subject(input, sha256.as_deref()))?;
     let stop = options.stop.clone();
@@ -96,7 +110,7 @@ fn try_run(setup: &Setup<'_>, scorer: &mut (dyn Scorer + Send), input: &Input, f
         options = options.with_video(path);
     }
     report::write_all(&report, &options)?;
-    let finished = finished(setup, &report, folder, false);
+    let finished = Finished { stamp, ..finished(setup, &report, folder, false) };
     if !setup.args.quiet {
         setup.bars.suspend(|| print_report(&report, folder));
     }
@@ -153,7 +167,8 @@ fn finished(setup: &Setup<'_>, report: &Report, folder: &Path, skipped: bool) ->
     } else {
         Outcome::Done
     };
-    Finished { outcome, row: summary::Row::of(report, folder, skipped) }
+    let row = Some(summary::Row::of(report, folder, skipped));
+    Finished { outcome, events: report.events.len(), row, stamp: None }
 }
 
 /// What was found, for a person; on stderr, since stdout is for machines.
@@ -198,15 +213,15 @@ fn print_report(report: &Report, folder: &Path) {
     eprintln!("  report: {}", plain(&folder.join("report.html").to_string_lossy()));
 }
 
-/// The last lines of a run over several inputs.
-pub fn print_summary(root: &Path, done: &[Finished]) {
+/// The last lines of a run over several inputs, and where its summary is.
+pub fn print_summary(done: &[Finished], summary: &str) {
     let count = |outcome| done.iter().filter(|d| d.outcome == outcome).count();
     let failed = count(Outcome::Failed);
-    let events: usize = done.iter().map(|d| d.row.events).sum();
+    let events: usize = done.iter().map(|d| d.events).sum();
+    let partial = count(Outcome::Partial);
     eprintln!(
-        "{} inputs: {events} events, {failed} failed, {} incomplete; summary: {}",
+        "{} inputs: {events} events, {failed} failed, {partial} incomplete; summary: {}",
         done.len(),
-        count(Outcome::Partial),
-        plain(&root.join("index.html").to_string_lossy())
+        plain(summary)
     );
 }

@@ -1,7 +1,7 @@
 //! Where each input's report goes: what the input is called and what lies there already decide, never its place in the
 //! list.
 
-use startle::media::open::{Input, unique_slugs};
+use startle::media::open::{Input, Names};
 use startle::report::claim::{Owner, Subject, owner};
 use std::path::{Path, PathBuf};
 
@@ -10,16 +10,32 @@ pub fn root(out: Option<&Path>) -> PathBuf {
     out.unwrap_or(Path::new("reports")).to_owned()
 }
 
-/// The report folder of each input: `out` itself for a single one, else a folder of its own under `out`. One that holds an
-/// input's earlier report stays that input's; one that holds another's, or files that are not ours, is nobody else's.
-pub fn folders(inputs: &[Input], out: Option<&Path>, one_named: bool) -> Vec<PathBuf> {
-    if let ([_], Some(out), true) = (inputs, out, one_named) {
-        return vec![out.to_owned()];
+/// The report folders of a list of inputs; each is looked for when it is asked for.
+pub enum Places {
+    /// The only input's.
+    One(PathBuf),
+    /// One for each under a root.
+    Many(PathBuf, Names),
+}
+
+impl Places {
+    /// `out` itself for a single input that was named, else folders under it.
+    pub fn new(inputs: &[Input], out: Option<&Path>, one_named: bool) -> Self {
+        match (inputs, out) {
+            ([_], Some(out)) if one_named => Self::One(out.to_owned()),
+            _ => Self::Many(root(out), Names::of(inputs)),
+        }
     }
-    let root = root(out);
-    let slugs = unique_slugs(inputs, |_, name| owner(&root.join(name)) != Owner::Nobody);
-    let place = |(input, slug): (&Input, String)| earlier(&root, input).unwrap_or_else(|| root.join(slug));
-    inputs.iter().zip(slugs).map(place).collect()
+
+    /// The folder of an input of the list. One that holds an input's earlier report stays that input's; one that holds
+    /// another's, or files that are not ours, is nobody else's.
+    pub fn of(&self, input: &Input) -> PathBuf {
+        match self {
+            Self::One(folder) => folder.clone(),
+            Self::Many(root, names) => earlier(root, input)
+                .unwrap_or_else(|| root.join(names.choose(input, |name| owner(&root.join(name)) != Owner::Nobody))),
+        }
+    }
 }
 
 /// The folder under `root` that holds the input's earlier report.

@@ -5,7 +5,9 @@ use super::args::ModelArgs;
 use super::exit::Outcome;
 use super::inputs::InputArgs;
 use super::one::{self, Setup};
-use super::{complain, places, plain};
+use super::places::Places;
+use super::resume::Earlier;
+use super::{complain, plain};
 use clap::Args;
 use indicatif::MultiProgress;
 use startle::media::open::{Input, natural_order, unique_slugs};
@@ -68,13 +70,12 @@ pub fn run(args: &RankArgs, stop: &Stop) -> Result<Outcome> {
     for name in names.iter().copied() {
         let own = analyze_args(args, name);
         let jobs = usize::from(args.jobs).min(scenes.iter().map(|scene| scene.inputs.len()).sum());
-        let mut setup = analyze::prepare(&own, jobs, stop)?;
+        let mut setup = analyze::prepare(&own, jobs, Earlier::default(), stop)?;
         if !args.quiet {
             setup.bars = MultiProgress::new();
         }
         let level = (names.len() > 1).then(|| Input::File(PathBuf::from(name)).slug());
-        let places: Vec<Vec<PathBuf>> =
-            scenes.iter().zip(&folders).map(|(s, f)| reports(s, f, level.as_deref())).collect();
+        let places: Vec<Places> = scenes.iter().zip(&folders).map(|(s, f)| reports(s, f, level.as_deref())).collect();
         outcome = outcome.worse(analyze_all(&setup, &scenes, &places, jobs)?);
         for ((scene, places), ranked) in scenes.iter().zip(&places).zip(&mut ranked) {
             match by_model(&setup, scene, places) {
@@ -153,10 +154,10 @@ fn scene_folders(scenes: &[Named], out: &Path) -> Vec<PathBuf> {
     unique_slugs(&inputs, |_, _| false).into_iter().map(|slug| out.join(slug)).collect()
 }
 
-/// The report folder of each version of a scene.
-fn reports(scene: &Named, folder: &Path, model: Option<&str>) -> Vec<PathBuf> {
+/// Where the report of each version of a scene goes.
+fn reports(scene: &Named, folder: &Path, model: Option<&str>) -> Places {
     let root = model.map_or_else(|| folder.to_owned(), |model| folder.join(model));
-    places::folders(&scene.inputs, Some(&root), false)
+    Places::new(&scene.inputs, Some(&root), false)
 }
 
 fn analyze_args(args: &RankArgs, model: &str) -> AnalyzeArgs {
@@ -178,25 +179,26 @@ fn analyze_args(args: &RankArgs, model: &str) -> AnalyzeArgs {
     }
 }
 
-fn analyze_all(setup: &Setup<'_>, scenes: &[Named], places: &[Vec<PathBuf>], jobs: usize) -> Result<Outcome> {
-    let inputs = scenes.iter().flat_map(|scene| &scene.inputs);
-    let items: Vec<(&Input, &PathBuf)> = inputs.zip(places.iter().flatten()).collect();
+fn analyze_all(setup: &Setup<'_>, scenes: &[Named], places: &[Places], jobs: usize) -> Result<Outcome> {
+    let items: Vec<(&Input, &Places)> =
+        scenes.iter().zip(places).flat_map(|(scene, places)| scene.inputs.iter().map(move |i| (i, places))).collect();
     let done = run_all(
         &items,
         jobs,
         || setup.model.scorer(),
-        |scorer, (input, folder)| one::run(setup, scorer.as_mut(), input, folder),
+        |scorer, (input, places)| one::run(setup, scorer.as_mut(), input, places),
     )?;
     Ok(done.iter().fold(Outcome::Done, |worst, one| worst.worse(one.outcome)))
 }
 
 /// The ranking of the versions that could be analyzed.
-fn by_model(setup: &Setup<'_>, scene: &Named, places: &[PathBuf]) -> Result<ByModel> {
-    let own = |(input, folder): (&Input, &PathBuf)| {
+fn by_model(setup: &Setup<'_>, scene: &Named, places: &Places) -> Result<ByModel> {
+    let own = |input: &Input| {
+        let folder = places.of(input);
         let report = json::read(&folder.join("result.json")).ok()?;
-        (report.input.path == input.to_string() && !report.curve.is_empty()).then(|| (report, folder.clone()))
+        (report.input.path == input.to_string() && !report.curve.is_empty()).then_some((report, folder))
     };
-    let mut reports: Vec<(Report, PathBuf)> = scene.inputs.iter().zip(places).filter_map(own).collect();
+    let mut reports: Vec<(Report, PathBuf)> = scene.inputs.iter().filter_map(own).collect();
     let versions: Vec<Version> = reports.iter().map(|(report, _)| version(report)).collect();
     let slot_s = setup.model.spec().slot_s();
     let usual = setup.baseline.as_ref().and_then(|baseline| Usual::of(baseline, slot_s));

@@ -1,42 +1,87 @@
 //! Whether an input was analyzed before, with the same content, model and settings.
 
-use super::one::Setup;
+use super::exit::Outcome;
+use super::one::{Finished, Setup};
+use super::plan::Plan;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
 use startle::media::GapReason;
 use startle::record::{Report, RunConfig};
-use startle::report::claim::{Owner, owner};
+use startle::report::claim::{OUTPUTS, Owner, owner};
 use startle::report::json;
+use startle::report::ledger::{Entry, Stamp};
+use startle::store::hex;
+use startle::surprise::CurveKey;
+use startle::{Error, Result};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
-/// Reports that lie under one folder, by the content of their inputs.
+/// What earlier runs have left.
 #[derive(Debug, Default)]
-pub struct Earlier(HashMap<String, Vec<PathBuf>>);
+pub struct Earlier {
+    /// What the ledger says of the plan's inputs; none without `--resume`.
+    ledger: HashMap<String, Entry>,
+    root: PathBuf,
+    /// Reports of videos that lie elsewhere now, by their content; looked for when one is wanted.
+    moved: OnceLock<HashMap<String, Vec<PathBuf>>>,
+}
 
 impl Earlier {
-    /// Looks through the folders of `root`; none when it is not there.
-    pub fn below(root: &Path) -> Self {
-        let mut found = Self::default();
-        let mut folders: Vec<PathBuf> =
-            std::fs::read_dir(root).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
-        folders.sort();
-        for folder in folders {
-            if let Owner::Report(subject) = owner(&folder)
-                && let Some(sha256) = subject.sha256
-                // A video that still lies where it was keeps its report to itself.
-                && !Path::new(&subject.path).exists()
-            {
-                found.0.entry(sha256).or_default().push(folder);
-            }
-        }
-        found
+    /// For a run that goes on, or not.
+    pub fn new(resume: bool, root: &Path, plan: &Plan<'_>) -> Self {
+        let ledger = if resume { plan.entries() } else { HashMap::new() };
+        Self { ledger, root: root.to_owned(), moved: OnceLock::new() }
+    }
+
+    /// How an input went, if it has not changed since and its report is whole: nothing but the ledger is read.
+    pub fn known(&self, name: &str, stamp: Option<Stamp>, setup: &Setup<'_>) -> Option<Finished> {
+        let entry = self.ledger.get(name)?;
+        let same = entry.error.is_none() && entry.question == setup.question && entry.stamp == Some(stamp?);
+        let at = |output: &&str| entry.folder.join(output);
+        let untouched = same && entry.result.is_some() && Stamp::of(&at(&OUTPUTS[0])) == entry.result;
+        let whole = untouched && OUTPUTS.iter().all(|output| at(output).is_file());
+        let outcome = match (entry.partial, entry.events) {
+            (true, _) => Outcome::Partial,
+            (false, 1..) if setup.args.fail_on_event => Outcome::EventsFound,
+            _ => Outcome::Done,
+        };
+        whole.then(|| Finished { outcome, events: entry.events, row: None, stamp })
     }
 
     /// The finished report of this content, and its folder: `folder`, or where the same video was called otherwise.
     pub fn find(&self, folder: &Path, sha256: &str, setup: &Setup<'_>) -> Option<(Report, PathBuf)> {
-        let moved = self.0.get(sha256).into_iter().flatten().map(PathBuf::as_path);
-        let mut folders = std::iter::once(folder).chain(moved);
-        folders.find_map(|folder| Some((finished_before(folder, sha256, setup)?, folder.to_owned())))
+        let before = |folder: &Path| Some((finished_before(folder, sha256, setup)?, folder.to_owned()));
+        before(folder).or_else(|| {
+            let moved = self.moved.get_or_init(|| moved(&self.root));
+            moved.get(sha256).into_iter().flatten().find_map(|folder| before(folder))
+        })
     }
+}
+
+/// Looks through the folders of `root`; none when it is not there.
+fn moved(root: &Path) -> HashMap<String, Vec<PathBuf>> {
+    let mut found: HashMap<String, Vec<PathBuf>> = HashMap::new();
+    let mut folders: Vec<PathBuf> =
+        std::fs::read_dir(root).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    folders.sort();
+    for folder in folders {
+        if let Owner::Report(subject) = owner(&folder)
+            && let Some(sha256) = subject.sha256
+            // A video that still lies where it was keeps its report to itself.
+            && !Path::new(&subject.path).exists()
+        {
+            found.entry(sha256).or_default().push(folder);
+        }
+    }
+    found
+}
+
+/// A mark of the model and of what was asked for that changes the numbers.
+pub fn question(key: &CurveKey, config: &RunConfig) -> Result<String> {
+    let fail = |e: serde_json::Error| Error::Internal { stage: "resume", reason: e.to_string() };
+    let text = serde_json::to_vec(&(&key.model_sha256, asked(config))).map_err(fail)?;
+    Ok(hex(&Sha256::digest(text)))
 }
 
 /// The report in `folder`, if it answers the same question to its end.
@@ -54,7 +99,7 @@ fn was_interrupted(report: &Report) -> bool {
 }
 
 /// What was asked for that changes the numbers: neither what a run works out from it, nor how fast it was to go.
-fn asked(config: &RunConfig) -> impl PartialEq + use<'_> {
+fn asked(config: &RunConfig) -> impl PartialEq + Serialize + use<'_> {
     let RunConfig {
         stride,
         top_fraction,

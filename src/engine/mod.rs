@@ -9,8 +9,11 @@
 //! # Ok::<(), startle::Error>(())
 //! ```
 
+mod calibrate;
 mod model;
 pub mod plan;
+mod stream;
+mod wishes;
 
 use crate::media::ffmpeg::{FfmpegSource, OpenOptions};
 use crate::media::open::Input;
@@ -20,12 +23,15 @@ use crate::pipeline::live::ByArrival;
 use crate::pipeline::{self, DetectionSettings, Job, Open};
 use crate::record::{Report, RunConfig, Sink};
 use crate::store::hex;
-use crate::surprise::{Baseline, CurveKey, DEFAULT_TOP_FRACTION, ThresholdRule, WatchOptions};
-use crate::units::MediaTime;
+use crate::surprise::{Baseline, CurveKey, WatchOptions};
+use crate::units::Stop;
 use crate::{Error, Result};
+pub use calibrate::{Learning, calibrate};
 pub use model::{Choice, Model, runtime_options};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
+pub use stream::{Watching, stream};
+pub use wishes::{Wishes, asked};
 
 /// Events an hour that normal footage may cause when nothing else is said: what a person who looks at every event can bear
 /// with.
@@ -46,7 +52,7 @@ impl Engine {
     /// # Errors
     /// When there is no such model, it is damaged, or ONNX Runtime is missing.
     pub fn open(model: &str) -> Result<Self> {
-        Self::with(Model::choose(&Choice::of(model), 1)?, default_detection(), "bundle")
+        Self::with(Model::choose(&Choice::of(model), 1)?, Wishes::default().settings()?, "bundle")
     }
 
     /// A model that was chosen, with a detector's settings; `baseline`: `bundle`, `self` or a file of `startle calibrate`.
@@ -87,28 +93,54 @@ impl Engine {
         let file = input.path().filter(|path| path.is_file());
         let sha256 =
             file.map(sha256_file).transpose().map_err(|e| Error::input(&name, format!("can't be read: {e}")))?;
-        let job = Job {
-            path: name,
-            sha256,
-            open: opener(input, options.clone()),
-            detection: self.detection.clone(),
-            baseline: self.baseline.as_ref(),
-            config: run_config(&self.model, &self.detection, self.baseline.as_ref(), &self.origin)?,
-            stop: options.stop.clone(),
-        };
+        let config = RunConfig { track: options.track, fps: options.fps, ..self.config()? };
+        self.run((name, sha256), (opener(input, options.clone()), &options.stop), config, sinks)
+    }
+
+    /// Analyzes pictures from anywhere, under a name for the result.
+    ///
+    /// # Errors
+    /// When the source has nothing to give, or a sink fails.
+    pub fn analyze_source(
+        &mut self,
+        name: &str,
+        open: Open<'_>,
+        stop: &Stop,
+        sinks: &mut [&mut dyn Sink],
+    ) -> Result<Report> {
+        let config = self.config()?;
+        self.run((name.to_owned(), None), (open, stop), config, sinks)
+    }
+
+    fn config(&self) -> Result<RunConfig> {
+        run_config(&self.model, &self.detection, self.baseline.as_ref(), &self.origin)
+    }
+
+    fn run(
+        &mut self,
+        (path, sha256): (String, Option<String>),
+        (open, stop): (Open<'_>, &Stop),
+        config: RunConfig,
+        sinks: &mut [&mut dyn Sink],
+    ) -> Result<Report> {
+        let (detection, baseline) = (self.detection.clone(), self.baseline.as_ref());
+        let job = Job { path, sha256, open, detection, baseline, config, stop: stop.clone() };
         pipeline::analyze(job, self.scorer.as_mut(), sinks)
     }
-}
 
-/// The settings of `startle analyze` when nothing is said.
-pub fn default_detection() -> DetectionSettings {
-    let watch = WatchOptions {
-        rule: ThresholdRule::Rate { per_hour: DEFAULT_RATE },
-        merge: MediaTime::from_secs_f64(0.5),
-        min_duration: MediaTime::ZERO,
-        cool_down: MediaTime::ZERO,
-    };
-    DetectionSettings { top_fraction: DEFAULT_TOP_FRACTION, watch }
+    /// A mark of everything but the video that decides the numbers: the model, the baseline, the threshold. Two engines
+    /// with the same one give the same result.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when the baseline can't be written as JSON.
+    pub fn question(&self) -> Result<String> {
+        let config = self.config()?;
+        let key = self.model.curve_key(self.detection.top_fraction)?;
+        let times = (config.merge_s, config.min_duration_s, config.cool_down_s);
+        let all = (key.model_sha256, config.stride, config.top_fraction, config.baseline_sha256, config.asked, times);
+        let fail = |e: serde_json::Error| Error::Internal { stage: "question", reason: e.to_string() };
+        Ok(hex(&Sha256::digest(serde_json::to_vec(&all).map_err(fail)?)))
+    }
 }
 
 /// What a result tells of how it was made, for a run without further wishes.
@@ -122,10 +154,6 @@ pub fn run_config(
     origin: &str,
 ) -> Result<RunConfig> {
     let WatchOptions { rule, merge, min_duration, cool_down } = &detection.watch;
-    let asked = match rule {
-        ThresholdRule::Rate { per_hour } => format!("at most {per_hour} false alarms an hour"),
-        other => format!("{other:?}"),
-    };
     Ok(RunConfig {
         device: model.device().to_string(),
         threads: model.plan().threads,
@@ -136,7 +164,7 @@ pub fn run_config(
         scene_cuts: true,
         baseline: origin.into(),
         baseline_sha256: baseline.map(fingerprint).transpose()?,
-        asked,
+        asked: asked(rule),
         merge_s: merge.secs_f64(),
         min_duration_s: min_duration.secs_f64(),
         cool_down_s: cool_down.secs_f64(),

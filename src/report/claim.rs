@@ -4,6 +4,7 @@
 //! names is not ours; a claimed folder has one writer at a time, and the check is made while no other can write.
 
 use super::files;
+use super::head::head;
 use crate::error::{Error, Result};
 use crate::record::Report;
 use crate::store;
@@ -56,17 +57,9 @@ pub enum Owner {
 
 /// Looks whose a folder is.
 pub fn owner(dir: &Path) -> Owner {
-    #[derive(Deserialize)]
-    struct Head {
-        schema: String,
-        input: Subject,
-    }
-    let result = dir.join(OUTPUTS[0]);
-    let head = File::open(&result).ok().and_then(|file| {
-        serde_json::from_reader::<_, Head>(std::io::BufReader::new(file)).ok().filter(|h| ours(&h.schema, "result"))
-    });
+    let head = head(&dir.join(OUTPUTS[0])).filter(|(schema, _)| ours(schema, "result"));
     match (head, OUTPUTS.iter().map(|name| dir.join(name)).find(|path| path.symlink_metadata().is_ok())) {
-        (Some(head), _) => Owner::Report(head.input),
+        (Some((_, input)), _) => Owner::Report(input),
         (None, Some(foreign)) => Owner::Foreign(foreign),
         (None, None) => Owner::Nobody,
     }

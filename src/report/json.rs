@@ -33,11 +33,14 @@ pub fn to_bytes(report: &Report) -> Result<Vec<u8>> {
 pub fn read(path: &Path) -> Result<Report> {
     let shown = path.display().to_string();
     let bytes = std::fs::read(path).map_err(|e| Error::input(&shown, e.to_string()))?;
-    from_bytes(&bytes).map_err(|reason| Error::input(shown, reason))
+    parse(&bytes).map_err(|reason| Error::input(shown, reason))
 }
 
-/// Parses `result.json`'s bytes; the error is what to tell the reader.
-fn from_bytes(bytes: &[u8]) -> Result<Report, String> {
+/// Parses `result.json`'s bytes.
+///
+/// # Errors
+/// What to tell the reader.
+pub fn parse(bytes: &[u8]) -> Result<Report, String> {
     #[derive(Deserialize)]
     struct Head {
         schema: Option<String>,
@@ -163,10 +166,10 @@ mod tests {
 
     #[test]
     fn another_schema_is_refused_by_name() {
-        let error = from_bytes(br#"{"schema": "startle.result/9", "later": true}"#).unwrap_err();
+        let error = parse(br#"{"schema": "startle.result/9", "later": true}"#).unwrap_err();
         assert!(error.contains("startle.result/9") && error.contains(SCHEMA), "{error}");
-        assert!(from_bytes(b"{}").unwrap_err().contains("names no schema"));
-        assert!(from_bytes(b"hello").unwrap_err().contains("not a result.json"));
-        assert!(from_bytes(br#"{"schema": "startle.result/1"}"#).unwrap_err().contains("says it is"));
+        assert!(parse(b"{}").unwrap_err().contains("names no schema"));
+        assert!(parse(b"hello").unwrap_err().contains("not a result.json"));
+        assert!(parse(br#"{"schema": "startle.result/1"}"#).unwrap_err().contains("says it is"));
     }
 }

@@ -8,8 +8,8 @@ use super::mini::Mini;
 use super::{claim, csv, files, html, words};
 use crate::error::{Error, Result};
 use crate::record::{Event, Report};
-use serde::{Deserialize, Serialize};
-use std::collections::{BTreeSet, HashMap};
+use serde::Serialize;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -121,22 +121,6 @@ fn kinds(report: &Report) -> Vec<&'static str> {
 /// [`Error::Config`] that names the file that is somebody else's.
 pub fn check(root: &Path) -> Result<()> {
     claim::check_ours(root, &FILES, FILES[0], "summary")
-}
-
-/// Why inputs failed, as an earlier summary in `root` tells it: input to reason.
-pub fn earlier_failures(root: &Path) -> HashMap<String, String> {
-    #[derive(Deserialize)]
-    struct Line {
-        input: String,
-        error: Option<String>,
-    }
-    #[derive(Deserialize)]
-    struct Earlier {
-        inputs: Vec<Line>,
-    }
-    let text = std::fs::read(root.join(FILES[0])).unwrap_or_default();
-    let earlier = serde_json::from_slice::<Earlier>(&text).map(|earlier| earlier.inputs).unwrap_or_default();
-    earlier.into_iter().filter_map(|line| Some((line.input, line.error?))).collect()
 }
 
 /// Writes the summary of `rows` to `root`.

@@ -7,7 +7,7 @@ use indicatif::ProgressBar;
 use sha2::{Digest, Sha256};
 use startle::clip::Clip;
 use startle::dataset::{Footings, Hearing, Panel, same_clips};
-use startle::engine::{Model, opener};
+use startle::engine::{Model, asked, opener};
 use startle::evaluate::{COPY, Case, OTHER, RANDOM};
 use startle::media::ffmpeg::OpenOptions;
 use startle::media::open::{Input, expand};
@@ -78,7 +78,7 @@ impl<'a> Setup<'a> {
             ("scene cuts", if scene_cuts(args) { "looked for" } else { "not looked for" }.to_owned()),
             ("footing", footing_words(&normal)?),
             ("baseline of events", origin.clone()),
-            ("events", format!("{}, merged within {}", args.detection.asked(), detection.watch.merge)),
+            ("events", format!("{}, merged within {}", asked(&detection.watch.rule), detection.watch.merge)),
         ];
         let mut settings: BTreeMap<String, String> = settings.map(|(name, value)| (name.to_owned(), value)).into();
         settings.extend(other_words);
@@ -234,7 +234,7 @@ fn config(args: &EvaluateArgs, model: &Model, detection: &DetectionSettings, bas
         top_fraction: detection.top_fraction,
         scene_cuts: scene_cuts(args),
         baseline,
-        asked: args.detection.asked(),
+        asked: asked(&detection.watch.rule),
         merge_s: detection.watch.merge.secs_f64(),
         ..RunConfig::default()
     }

@@ -1,33 +1,12 @@
-//! The page, where it is asked for, and the files to copy.
+//! The page, where it is asked for.
 
 use super::MonitorArgs;
 use super::cameras::state_folder;
-use clap::ValueEnum;
+use startle::Result;
 use startle::monitor::{DashboardConfig, Listener, MonitorConfig};
 use startle::pipeline::live::Meters;
-use startle::serve::{Dashboard, GRAFANA, SYSTEMD};
-use startle::{Error, Result};
-use std::io::Write;
+use startle::serve::Dashboard;
 use std::sync::Arc;
-
-/// A file to copy.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum Printed {
-    /// A unit for systemd.
-    Systemd,
-    /// A dashboard for Grafana.
-    Grafana,
-}
-
-impl Printed {
-    pub(super) fn print(self) -> Result<()> {
-        let text = match self {
-            Self::Systemd => SYSTEMD,
-            Self::Grafana => GRAFANA,
-        };
-        std::io::stdout().write_all(text.as_bytes()).map_err(|e| Error::output("standard output", e))
-    }
-}
 
 /// Starts the dashboard that the configuration and the flags ask for; a flag's address takes the configured one's place.
 pub(super) fn start(

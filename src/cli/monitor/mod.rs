@@ -10,6 +10,7 @@ mod reload;
 use super::analyze::parse_share;
 use super::args::ModelArgs;
 use super::inputs::LimitArgs;
+use super::print::Printed;
 use cameras::Yard;
 use clap::Args;
 use lines::{InFile, People, Stdout, Voice};
@@ -109,9 +110,9 @@ pub struct MonitorArgs {
     /// loopback address it needs a login in the configuration.
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub listen: Option<SocketAddr>,
-    /// Print a file to copy and end: a unit for systemd, or a dashboard for Grafana.
+    /// Print a file to copy and end, as `startle print` does.
     #[arg(long, value_name = "FILE", exclusive = true)]
-    pub print: Option<dashboard::Printed>,
+    pub print: Option<Printed>,
     /// No lines for people; errors only.
     #[arg(long, short)]
     pub quiet: bool,

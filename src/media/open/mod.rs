@@ -13,7 +13,7 @@ mod order;
 mod walk;
 
 pub(crate) use name::usable;
-pub use name::{redacted, unique_slugs};
+pub use name::{Names, redacted, unique_slugs};
 pub use order::natural_order;
 
 use crate::error::{Error, Result};
@@ -164,7 +164,8 @@ pub fn expand_in<S: AsRef<OsStr>>(arguments: &[S], search: &Search) -> Result<Fo
                 Input::File(path) => walk::identity(path),
                 _ => None,
             };
-            if seen.insert(input.clone()) && real.is_none_or(|real| files.insert(real)) {
+            // A real file is known by what it is, all else by its name.
+            if real.map_or_else(|| seen.insert(input.clone()), |real| files.insert(real)) {
                 all.inputs.push(input);
             }
         }

@@ -1,7 +1,8 @@
 //! Names of inputs: for people (without secrets) and for folders (without surprises).
 
 use super::Input;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Component, Path, PathBuf};
 
 /// Longest slug, in bytes: file systems allow 255, and reports add endings and numbers.
@@ -151,21 +152,50 @@ pub(super) fn long_slug(input: &Input) -> String {
 /// [`Input::names`] that it shares with no other input of the list and that is not `taken`. It is the same whatever the
 /// order, so parts of a list may be taken before or after.
 pub fn unique_slugs(inputs: &[Input], taken: impl Fn(&Input, &str) -> bool) -> Vec<String> {
-    let names: Vec<[String; 3]> = inputs.iter().map(Input::names).collect();
-    let mut users: HashMap<String, HashSet<usize>> = HashMap::new();
-    for (index, name) in names.iter().enumerate().flat_map(|(index, names)| names.iter().map(move |n| (index, n))) {
-        users.entry(name.to_lowercase()).or_default().insert(index);
+    let names = Names::of(inputs);
+    inputs.iter().map(|input| names.choose(input, |name| taken(input, name))).collect()
+}
+
+/// How many inputs of a list may have each name, by the names' hashes: 16 bytes a name, however long. Two that share one by
+/// chance get a longer name than they need.
+#[derive(Debug)]
+pub struct Names(HashMap<u64, u32>);
+
+impl Names {
+    /// Of a list.
+    pub fn of(inputs: &[Input]) -> Self {
+        let mut users: HashMap<u64, u32> = HashMap::with_capacity(3 * inputs.len());
+        for input in inputs {
+            let mut own = input.names().map(|name| hash(&name));
+            own.sort_unstable();
+            for (index, name) in own.iter().enumerate() {
+                if index == 0 || own[index - 1] != *name {
+                    *users.entry(*name).or_default() += 1;
+                }
+            }
+        }
+        Self(users)
     }
-    let free = |input: &Input, name: &&String| users[&name.to_lowercase()].len() == 1 && !taken(input, name);
-    let choose = |(input, names): (&Input, &[String; 3])| {
-        names.iter().find(|name| free(input, name)).unwrap_or(&names[2]).clone()
-    };
-    inputs.iter().zip(&names).map(choose).collect()
+
+    /// The name of one of the inputs: see [`unique_slugs`].
+    pub fn choose(&self, input: &Input, taken: impl Fn(&str) -> bool) -> String {
+        let [slug, long, marked] = input.names();
+        let free = |name: &String| self.0.get(&hash(name)).is_none_or(|users| *users == 1) && !taken(name);
+        [slug, long].into_iter().find(free).unwrap_or(marked)
+    }
+}
+
+/// Of a name, in whatever case.
+fn hash(name: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    name.to_lowercase().hash(&mut hasher);
+    hasher.finish()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::HashSet;
 
     #[test]
     fn secrets_never_show() {

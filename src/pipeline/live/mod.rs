@@ -12,6 +12,7 @@
 //! model's own failure ends the whole.
 
 mod arrival;
+mod background;
 mod meters;
 mod queue;
 mod score;
@@ -28,6 +29,7 @@ use crate::record::{CurvePoint, Event, Gap, HeatMap};
 use crate::surprise::{Baseline, Past};
 use crate::units::{MediaTime, Stop};
 pub use arrival::ByArrival;
+pub use background::{Background, Heard};
 use crossbeam_channel::bounded;
 pub use meters::{CameraMeters, Histogram, Meters};
 use queue::Queues;
