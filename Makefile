@@ -31,7 +31,8 @@ models-check: setup-tests ## startle models add: against transformers, the expor
 	$(CARGO) test --locked --test models_add --test paper_pixels
 	cd models/python && OMP_NUM_THREADS=1 ../../$(PYTHON) -m pytest -q tests/test_models_add.py
 
-lint: setup ## Formatting and lints
+lint: setup-tests ## Formatting and lints
+	.venv/bin/ruff check --config models/python/pyproject.toml models/python benches .ci src/python
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) clippy --locked --lib --no-default-features --features python -- -D warnings

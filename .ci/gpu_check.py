@@ -45,7 +45,7 @@ def put(source: Path, name: str, folder: Path, part: int) -> None:
     target = folder / "parts" / name
     target.parent.mkdir(parents=True, exist_ok=True)
     data = lzma.compress(source.read_bytes(), preset=6)
-    for number in range(0, max(1, -(-len(data) // part))):
+    for number in range(max(1, -(-len(data) // part))):
         target.with_name(f"{target.name}.xz.{number:03}").write_bytes(data[number * part : (number + 1) * part])
 
 

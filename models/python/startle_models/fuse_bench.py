@@ -100,7 +100,7 @@ def main(argv: list[str] | None = None) -> None:
                 print(f"{name} {fuse}: {before.total()} operators, {after.total()} when optimised")
             for context in args.contexts:
                 feed = feeds(weights, context, args.horizon)[name]
-                runs = {fuse: lambda s=s: s.run(None, feed) for fuse, s in sessions.items()}
+                runs = {fuse: lambda s=s, feed=feed: s.run(None, feed) for fuse, s in sessions.items()}
                 least = in_turns(runs, args.repeats)
                 times = ", ".join(f"{f} {t:.3f} ms ({least['none'] / t:.2f} x)" for f, t in least.items())
                 print(f"{name}, context {context}: {times}")

@@ -45,13 +45,13 @@ class NetConfig:
 
     def hf(self, **over) -> dict:
         """Keyword arguments of VJEPA2Config."""
-        return dict(
-            patch_size=self.patch, crop_size=self.crop, frames_per_clip=self.frames, tubelet_size=self.tubelet,
-            hidden_size=self.hidden, num_attention_heads=self.heads, num_hidden_layers=self.layers,
-            mlp_ratio=4.0, layer_norm_eps=self.eps, pred_hidden_size=self.pred_hidden,
-            pred_num_attention_heads=self.pred_heads, pred_num_hidden_layers=self.pred_layers,
-            pred_num_mask_tokens=1, pred_zero_init_mask_tokens=False,
-        ) | over
+        return {
+            "patch_size": self.patch, "crop_size": self.crop, "frames_per_clip": self.frames, "tubelet_size": self.tubelet,
+            "hidden_size": self.hidden, "num_attention_heads": self.heads, "num_hidden_layers": self.layers,
+            "mlp_ratio": 4.0, "layer_norm_eps": self.eps, "pred_hidden_size": self.pred_hidden,
+            "pred_num_attention_heads": self.pred_heads, "pred_num_hidden_layers": self.pred_layers,
+            "pred_num_mask_tokens": 1, "pred_zero_init_mask_tokens": False,
+        } | over
 
 
 def rope_tables(n: int, cfg: NetConfig, head_dim: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -110,7 +110,7 @@ def test_old_names_and_shards_of_the_hub_are_read(tmp_path, monkeypatch):
     tensors = {k.replace(".attention.", ".attention.attention."): v for k, v in WEIGHTS.encoder.items()}
     save_file(tensors, folder / "model-1.safetensors")
     save_file(WEIGHTS.predictor, folder / "model-2.safetensors")
-    index = {k: "model-1.safetensors" for k in tensors} | {k: "model-2.safetensors" for k in WEIGHTS.predictor}
+    index = dict.fromkeys(tensors, "model-1.safetensors") | dict.fromkeys(WEIGHTS.predictor, "model-2.safetensors")
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": index}))
     processor = {"image_mean": [0.1, 0.2, 0.3], "image_std": [0.4, 0.5, 0.6], "size": {"shortest_edge": 30}}
     (folder / "video_preprocessor_config.json").write_text(json.dumps(processor))

@@ -182,7 +182,7 @@ def test_graphs_equal_the_nets(tmp_path):
         assert np.abs(a.numpy() - b).max() < 1e-4
     state = torch.zeros(3, predictor.width(4))
     other = state.numpy()
-    for t in range(6):
+    for _t in range(6):
         seen = torch.rand(3, 5, ATTRIBUTES)
         seen[..., 2:4] = torch.arange(5)[None, :, None] / 6 + 0.02 * torch.rand(3, 5, 2)
         seen[..., 4:6] *= 0.05
@@ -248,9 +248,9 @@ def test_every_gate_of_a_log_is_plotted(tmp_path):
     Run(tmp_path, "encoder", 1).log(made=1, loss_maps=0.2, **gates)
     assert curves.plot_all(tmp_path) == [tmp_path / "encoder.png", tmp_path / "predictor.png"]
     assert all(picture.read_bytes().startswith(b"\x89PNG") for picture in tmp_path.glob("*.png"))
-    for known in (loss, gates):
-        drawn = {column for _, _, columns in curves.panels(known) for column, _ in columns}
-        assert drawn == set(known)
+    for logged in (loss, gates):
+        drawn = {column for _, _, columns in curves.panels(logged) for column, _ in columns}
+        assert drawn == set(logged)
 
 
 def test_an_oracle_knows_one_thing_more(tmp_path):

@@ -45,11 +45,11 @@ class Options(TypedDict, total=False):
 
 def settings(options: Options, **usual: Any) -> dict[str, Any]:
     """Every setting, as the extension wants them."""
-    every: dict[str, Any] = dict(
-        model=os.environ.get("STARTLE_MODEL") or DEFAULT, device="auto", threads=0, batch=None, sessions=None, stride=None,
-        baseline="bundle", max_false_alarms="30/hour", p_value=None, z=None, merge=0.5, min_duration=0.0, cool_down=0.0,
-        top=0.06,
-    )  # fmt: skip
+    every: dict[str, Any] = {
+        "model": os.environ.get("STARTLE_MODEL") or DEFAULT, "device": "auto", "threads": 0, "batch": None, "sessions": None, "stride": None,
+        "baseline": "bundle", "max_false_alarms": "30/hour", "p_value": None, "z": None, "merge": 0.5, "min_duration": 0.0, "cool_down": 0.0,
+        "top": 0.06,
+    }  # fmt: skip
     unknown = set(options) - set(every)
     if unknown:
         raise TypeError(f"unknown option {', '.join(sorted(unknown))}; there are {', '.join(every)}")

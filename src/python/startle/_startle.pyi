@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 from os import PathLike
-from typing import Any, Callable, final
+from typing import Any, final
+from collections.abc import Callable
 
 VERSION: str
 Progress = Callable[[float, float | None], object]

@@ -24,7 +24,7 @@ BIG = 0.015  # width x height in shares from which a thing must be found
 
 def optimizers(net):
     """Muon for the convolutions within, AdamW for the first and last layers, biases and norms."""
-    names = {n: p for n, p in net.named_parameters()}
+    names = dict(net.named_parameters())
     inner = [n for n, p in names.items() if p.ndim == 4 and not n.startswith("stem.0") and not n.startswith("head.1")]
     rest = [p for n, p in names.items() if n not in inner]
     return [Muon([names[n] for n in inner], RATES[0]), torch.optim.AdamW(rest, RATES[1], (0.9, 0.98), weight_decay=1e-4)]

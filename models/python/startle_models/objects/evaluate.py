@@ -203,7 +203,7 @@ def oracle(net, folder, perception, score: str = "sum6"):
     """What would have to be known? Prints and gives the share of twins told apart by kind, for each of KNOWLEDGE."""
     out = {}
     for how in KNOWLEDGE:
-        result, areas = told_apart(net, lambda kind: informed(how, *stored(folder, kind, perception)), drawn_kinds(folder))
+        result, areas = told_apart(net, lambda kind, how=how: informed(how, *stored(folder, kind, perception)), drawn_kinds(folder))
         print(line(how, result[score], areas[score], True), flush=True)
         out[how] = result[score]
     return out

@@ -40,12 +40,12 @@ class Bodies(Batch):
         """World to the primitive's unit frame [R,K,3,3]."""
         return self.axes.transpose(-1, -2) / self.half[..., :, None]
 
-    def pruned(self) -> "Bodies":
+    def pruned(self) -> Bodies:
         """Without the slots that are empty in all pictures."""
         return self.map(lambda t: t[:, self.on.any(0)])
 
     @classmethod
-    def join(cls, parts: list["Bodies"]) -> "Bodies":
+    def join(cls, parts: list[Bodies]) -> Bodies:
         """Side by side in the same pictures."""
         return cls(**{f.name: torch.cat([getattr(p, f.name) for p in parts], 1) for f in dataclasses.fields(cls)})
 

@@ -34,7 +34,7 @@ class Hits:
     t: torch.Tensor
     body: torch.Tensor
 
-    def at(self, index) -> "Hits":
+    def at(self, index) -> Hits:
         return Hits(self.ray[index], self.t[index], self.body[index])
 
 
@@ -313,7 +313,7 @@ def _block(look: Look, moments: list[Trajectory], grid: Grid, motion: int, seeds
             canvas, points = _backdrop(rows, parts[-1], grid, motion)
         times = 1 if motion == CAMERA_MOVES else f
         seen = [p.repeat_interleave(times, 0) for p in points]
-        pictures = sum(_draw(rows, part, grid, motion, canvas.map(lambda t: t.repeat_interleave(times, 0)), seen)
+        pictures = sum(_draw(rows, part, grid, motion, canvas.map(lambda t, times=times: t.repeat_interleave(times, 0)), seen)
                        for part in parts) / len(parts)
         noise = seeds and [(seeds[i], start + j) for i in range(v) for j in range(f)]
         made = sensor(pictures, rows, parts[-1].time, noise)

@@ -42,7 +42,7 @@ class Eye(Batch):
     aim: torch.Tensor
 
     @classmethod
-    def of(cls, place, rot, tan) -> "Eye":
+    def of(cls, place, rot, tan) -> Eye:
         """From place [R,3], rotation [R,3,3] and tangents [R,2]."""
         return cls(place, torch.cat([rot[..., :2] * tan[:, None], rot[..., 2:]], -1))
 

@@ -78,7 +78,7 @@ class SceneSpec:
     unseen: tuple[float, float] = (0.25, 1.6)
 
     @classmethod
-    def plain(cls) -> "SceneSpec":
+    def plain(cls) -> SceneSpec:
         """One or two objects on plain surfaces before a fixed camera."""
         return cls(
             objects=(0.03, 0.6, 0.37, 0.0, 0.0, 0.0), size=(0.09, 0.2), spheres=0.7, textured=0.0, pattern=0.0,
@@ -88,7 +88,7 @@ class SceneSpec:
         )
 
     @classmethod
-    def wide(cls, **change) -> "SceneSpec":
+    def wide(cls, **change) -> SceneSpec:
         """More cameras, lights and sizes than the benchmark has: low and tall cameras, strong perspective, long shadows,
         objects down to 3 % of the picture's width."""
         wider = {
@@ -99,7 +99,7 @@ class SceneSpec:
         return cls(**(wider | change))
 
     @classmethod
-    def curriculum(cls, p: float) -> "SceneSpec":
+    def curriculum(cls, p: float) -> SceneSpec:
         """From plain() at p = 0 to the full variety at p = 1."""
         a, b = dataclasses.asdict(cls.plain()), dataclasses.asdict(cls())
 

@@ -153,5 +153,5 @@ class Trajectory(Batch):
     cam_rot: torch.Tensor
     time: torch.Tensor
 
-    def frames(self, sl) -> "Trajectory":
+    def frames(self, sl) -> Trajectory:
         return self.map(lambda t: t[:, sl])

@@ -139,7 +139,7 @@ def ramp(scene, r: Rng, on, o, s, seconds, clear):
     """Object o starts on ramp s and comes down, or rolls up to it along the floor."""
     b, side = len(on), r.sign(len(on))
     _shrink(scene, on, o, STAGED)
-    a, h, g = width(scene)[:, o], scene.half[:, o, 1], scene.gravity
+    h = scene.half[:, o, 1]
     angle, height = r.uniform(0.25, 0.5, b), r.uniform(0.7, 1.6, b)
     half_width = height / angle.tan() / 2
     foot = -side * r.uniform(-0.45, 0.45, b) * reach(scene)[:, o]
