@@ -149,7 +149,7 @@ pub fn write_of(root: &Path, rows: impl FnOnce() -> Vec<Row>) -> Result<Vec<Path
     Ok(vec![
         files::write_atomic(root, FILES[0], &json)?,
         files::write_atomic(root, FILES[1], &table(rows)?)?,
-        files::write_atomic(root, FILES[3], html::index::data(root, rows).as_bytes())?,
+        files::write_atomic(root, FILES[3], html::index::data(root, rows)?.as_bytes())?,
         files::write_atomic(root, FILES[2], html::index::page(root, rows).as_bytes())?,
     ])
 }

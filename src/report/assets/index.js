@@ -1,7 +1,7 @@
 "use strict";
 // Called by index.data.js. Without that file the lines in the page stand.
 function startleSummary(data) {
-  const [NAME, LINK, STATUS, ERROR, LENGTH, BREAKS, EVENTS, FIRST, PEAK, SCORE, KINDS, MODEL, MINI] = Array(13).keys();
+  const [NAME, LINK, STATUS, ERROR, LENGTH, BREAKS, EVENTS, FIRST, PEAK, SCORE, KINDS, MODEL, MINI, PLACE] = Array(14).keys();
   const HEIGHT = 56, SPARE = 6, ns = "http://www.w3.org/2000/svg";
   const alphabet = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_";
   const byId = (id) => document.getElementById(id);
@@ -93,12 +93,13 @@ function startleSummary(data) {
     });
     if (sorted) {
       const { column, up } = sorted, sign = up ? 1 : -1;
-      const key = (i) => rows[i][column];
+      // The list is in the natural order of names.
+      const key = (i) => rows[i][column === NAME ? PLACE : column];
       // What has no value comes last, whichever way.
       chosen.sort((a, b) => {
         const [x, y] = [key(a), key(b)];
         if (x === null || y === null) return (x === null) - (y === null);
-        return sign * (column === NAME ? x.localeCompare(y, undefined, { numeric: true }) : x - y) || a - b;
+        return sign * (x - y) || a - b;
       });
     }
     const all = rows.length.toLocaleString("en");

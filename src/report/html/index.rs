@@ -8,10 +8,10 @@ use super::super::mini::{COLUMNS, Mini, TOP};
 use super::super::summary::Row;
 use super::super::words;
 use super::player::relative_link;
-use super::text::{escape, fill, href, script_json};
-use serde_json::{Value, json};
+use super::text::{escape, fill, href, script_text};
+use crate::error::{Error, Result};
+use serde::Serialize;
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Lines that the page itself holds.
@@ -45,40 +45,70 @@ pub fn page(root: &Path, rows: &[Row]) -> String {
     )
 }
 
-/// The rows for the page's script, as a call of it: the most surprising first.
-pub fn data(root: &Path, rows: &[Row]) -> String {
-    let mut models: BTreeMap<&str, usize> = BTreeMap::new();
-    let order = worst_first(rows);
-    let lines: Vec<Value> = order
-        .iter()
-        .map(|index| {
-            let row = &rows[*index];
-            let next = models.len();
-            let model = *models.entry(&row.model).or_insert(next);
-            let error = row.error.as_deref().map(|error| reason(row, error));
-            let mini =
-                (!row.mini.levels.is_empty()).then(|| json!([row.mini.levels, row.mini.threshold, row.mini.events]));
-            json!([
-                words::one_line(&row.input),
-                row.has_report().then(|| link(root, row)),
-                row.status(),
-                error.map(words::one_line),
-                round(row.duration_s),
-                row.gaps,
-                row.events,
-                row.first_onset_s.map(round),
-                row.peak_surprise.map(|v| round(f64::from(v))),
-                row.score.map(|v| round(f64::from(v))),
-                row.kinds,
-                model,
-                mini,
-            ])
-        })
-        .collect();
-    let mut names: Vec<(&str, usize)> = models.into_iter().collect();
-    names.sort_by_key(|(_, index)| *index);
-    let models: Vec<&str> = names.into_iter().map(|(name, _)| name).collect();
-    format!("startleSummary({});\n", script_json(&json!({ "models": models, "rows": lines })))
+/// A line for the script: name, link, status, error, seconds, breaks, events, first onset, peak, score, kinds, model,
+/// miniature, place in the list.
+#[derive(Serialize)]
+struct Line<'a>(
+    String,
+    Option<String>,
+    &'static str,
+    Option<String>,
+    f64,
+    usize,
+    usize,
+    Option<f64>,
+    Option<f64>,
+    Option<f64>,
+    &'a [&'static str],
+    usize,
+    Option<(&'a str, Option<u8>, &'a [[u8; 2]])>,
+    usize,
+);
+
+/// The rows for the page's script, as a call of it: the most surprising first. One line at a time is in memory beside the
+/// text.
+///
+/// # Errors
+/// [`Error::Internal`] when a row can't be written as JSON.
+pub fn data(root: &Path, rows: &[Row]) -> Result<String> {
+    let mut models: Vec<&str> = Vec::new();
+    let mut text = String::from("startleSummary({\"rows\":[\n");
+    for (at, index) in worst_first(rows).into_iter().enumerate() {
+        let row = &rows[index];
+        let model = models.iter().position(|name| *name == row.model).unwrap_or_else(|| {
+            models.push(&row.model);
+            models.len() - 1
+        });
+        let mini = &row.mini;
+        let line = Line(
+            words::one_line(&row.input),
+            row.has_report().then(|| link(root, row)),
+            row.status(),
+            row.error.as_deref().map(|error| words::one_line(reason(row, error))),
+            round(row.duration_s),
+            row.gaps,
+            row.events,
+            row.first_onset_s.map(round),
+            row.peak_surprise.map(|v| round(f64::from(v))),
+            row.score.map(|v| round(f64::from(v))),
+            &row.kinds,
+            model,
+            (!mini.levels.is_empty()).then_some((&mini.levels, mini.threshold, &mini.events)),
+            index,
+        );
+        text.push_str(if at > 0 { ",\n" } else { "" });
+        text.push_str(&script(&line)?);
+    }
+    text.push_str("\n],\"models\":");
+    text.push_str(&script(&models)?);
+    text.push_str("});\n");
+    Ok(text)
+}
+
+/// As JSON that can stand in a script.
+fn script(value: &impl Serialize) -> Result<String> {
+    let text = serde_json::to_string(value);
+    text.map(|text| script_text(&text)).map_err(|e| Error::Internal { stage: "summary", reason: e.to_string() })
 }
 
 fn round(value: f64) -> f64 {

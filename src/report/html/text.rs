@@ -21,7 +21,12 @@ pub fn escape(text: &str) -> String {
 
 /// JSON for a `<script type="application/json">` element, where only `<` could end it or open a comment.
 pub fn script_json(value: &serde_json::Value) -> String {
-    value.to_string().replace('<', "\\u003c").replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029")
+    script_text(&value.to_string())
+}
+
+/// The same of JSON that is text already.
+pub fn script_text(json: &str) -> String {
+    json.replace('<', "\\u003c").replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029")
 }
 
 /// A relative path as a link: each part percent-encoded, separators kept.
