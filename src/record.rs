@@ -98,6 +98,18 @@ pub struct Event {
     /// The picture at the peak as JPEG, base64, at most 320 pixels wide; empty when none was kept.
     #[serde(default)]
     pub thumbnail: String,
+    /// The pictures shortly before its onset and after its end, where the unbroken run of frames has them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub around: Vec<Still>,
+}
+
+/// A picture beside an event.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Still {
+    /// When it is on show, seconds.
+    pub t_s: f64,
+    /// As JPEG, base64, at most 320 pixels wide.
+    pub picture: String,
 }
 
 /// What an event is.
@@ -136,6 +148,49 @@ pub struct Sight {
     pub t_s: f64,
     /// Their boxes, whole pixels of the source picture: left, top, right, bottom.
     pub boxes: Vec<[u16; 4]>,
+}
+
+/// How surprising each kind of prediction was, moment by moment: by how long before it was made or, for a model of objects,
+/// by what it was about.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Horizons {
+    /// The kinds: the nearest horizon first, the parts of a model of objects in its own order.
+    pub rows: Vec<Horizon>,
+    /// Middle of each moment's slot, seconds: at most 3000, of longer videos two, four, … slots in one.
+    pub t_s: Vec<f64>,
+    /// For each moment, a value for each row: the largest of its slots, in units of [`CurvePoint::unadjusted`] (of a
+    /// model of objects before it fades), rounded to three digits; `null` where there was no such prediction.
+    pub values: Vec<Vec<Option<f32>>>,
+}
+
+/// A kind of prediction.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Horizon {
+    /// The part of a model of objects; empty for a model of tokens.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub part: String,
+    /// How long before it was made, seconds; `None` of a part that looks at no single time.
+    pub ahead_s: Option<f64>,
+}
+
+/// `annotated.mp4`, as it was made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Annotated {
+    /// Its name, beside `result.json`.
+    pub file: String,
+    /// FFmpeg's name of the encoder.
+    pub encoder: String,
+    /// Width, pixels.
+    pub width: u32,
+    /// Height with the strip below the picture, pixels.
+    pub height: u32,
+    /// Frames.
+    pub frames: u64,
+    /// Packets of sound, copied.
+    pub sound_packets: u64,
+    /// What the viewer should know: another codec than H.264, sound left out.
+    #[serde(default)]
+    pub notes: Vec<String>,
 }
 
 /// The only kind that earlier versions knew.
@@ -321,6 +376,12 @@ pub struct Report {
     /// What a model of objects saw: at most 3000 moments, of longer videos every second, fourth, … one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sights: Vec<Sight>,
+    /// How surprising each kind of prediction was; absent from reports of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub horizons: Option<Horizons>,
+    /// The video with all this drawn in, if it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub annotated: Option<Annotated>,
     /// Whether the run ended before the video did (interrupted, or the file is cut off).
     pub truncated: bool,
     /// What went wrong without ending the run, and what limits the reading of the numbers.

@@ -1,6 +1,7 @@
 //! The command line: one module per command, each `Args` whose comments are its help, and `run`.
 
 mod analyze;
+mod annotate;
 mod args;
 mod calibrate;
 mod doctor;
@@ -67,7 +68,7 @@ pub fn main() -> Outcome {
         Command::Calibrate(args) => calibrate::run(args, &stop).map(|()| Outcome::Done),
         Command::Evaluate(args) => evaluate::run(args, &stop),
         Command::Passwd(args) => passwd::run(args).map(|()| Outcome::Done),
-        Command::Report(args) => report::run(args).map(|()| Outcome::Done),
+        Command::Report(args) => report::run(args, &stop).map(|()| Outcome::Done),
         Command::Models(args) => models::run(args, &mut std::io::stdout().lock(), &stop).map(|()| Outcome::Done),
         Command::Doctor(args) => {
             let healthy = doctor::run(args, &mut std::io::stdout().lock());

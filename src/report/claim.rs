@@ -15,6 +15,9 @@ use std::path::{Path, PathBuf};
 pub const OUTPUTS: [&str; 7] =
     ["result.json", "curve.csv", "events.csv", "curve.parquet", "surprise.svg", "surprise.png", "report.html"];
 
+/// The annotated video, where one was asked for.
+pub const ANNOTATED: &str = "annotated.mp4";
+
 /// What a report is about.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Subject {
@@ -65,11 +68,16 @@ pub fn owner(dir: &Path) -> Owner {
     let head = File::open(&result).ok().and_then(|file| {
         serde_json::from_reader::<_, Head>(std::io::BufReader::new(file)).ok().filter(|h| ours(&h.schema, "result"))
     });
-    match (head, OUTPUTS.iter().map(|name| dir.join(name)).find(|path| path.symlink_metadata().is_ok())) {
+    match (head, names().map(|name| dir.join(name)).find(|path| path.symlink_metadata().is_ok())) {
         (Some(head), _) => Owner::Report(head.input),
         (None, Some(foreign)) => Owner::Foreign(foreign),
         (None, None) => Owner::Nobody,
     }
+}
+
+/// Every name under which a run may write.
+fn names() -> impl Iterator<Item = &'static str> {
+    OUTPUTS.into_iter().chain([ANNOTATED])
 }
 
 /// Whether a schema is one of startle's, of any version.
@@ -99,7 +107,7 @@ pub fn claim(dir: &Path, subject: &Subject) -> Result<Claim> {
         }
         Owner::Nobody | Owner::Report(_) => {}
     }
-    if OUTPUTS.iter().any(|name| subject.is_named(&dir.join(name).to_string_lossy())) {
+    if names().any(|name| subject.is_named(&dir.join(name).to_string_lossy())) {
         return Err(refused(dir, "the report would take the place of its own video"));
     }
     Ok(claim)
