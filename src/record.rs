@@ -3,13 +3,15 @@
 //! [`Report`] is `result.json` (schema `startle.result/1`): enough to render every other output again without the
 //! video. Additions to it are fine; a change of meaning bumps the schema.
 
+mod settings;
+
 use crate::error::Result;
 use crate::media::{GapReason, VideoInfo};
 use crate::model::ModelInfo;
-use crate::surprise::Check;
 pub use crate::surprise::{ContextSurprise, EventKind, PartKind, VideoSurprise};
 use crate::units::PixelBox;
 use serde::{Deserialize, Serialize};
+pub use settings::{RunConfig, Timings};
 
 /// The schema's name and version in `result.json`.
 pub const SCHEMA: &str = "startle.result/1";
@@ -98,6 +100,18 @@ pub struct Event {
     /// The picture at the peak as JPEG, base64, at most 320 pixels wide; empty when none was kept.
     #[serde(default)]
     pub thumbnail: String,
+    /// The pictures shortly before its onset and after its end, where the unbroken run of frames has them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub around: Vec<Still>,
+}
+
+/// A picture beside an event.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Still {
+    /// When it is on show, seconds.
+    pub t_s: f64,
+    /// As JPEG, base64, at most 320 pixels wide.
+    pub picture: String,
 }
 
 /// What an event is.
@@ -136,6 +150,49 @@ pub struct Sight {
     pub t_s: f64,
     /// Their boxes, whole pixels of the source picture: left, top, right, bottom.
     pub boxes: Vec<[u16; 4]>,
+}
+
+/// How surprising each kind of prediction was, moment by moment: by how long before it was made or, for a model of objects,
+/// by what it was about.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Horizons {
+    /// The kinds: the nearest horizon first, the parts of a model of objects in its own order.
+    pub rows: Vec<Horizon>,
+    /// Middle of each moment's slot, seconds: at most 3000, of longer videos two, four, … slots in one.
+    pub t_s: Vec<f64>,
+    /// For each moment, a value for each row: the largest of its slots, in units of [`CurvePoint::unadjusted`] (of a
+    /// model of objects before it fades), rounded to three digits; `null` where there was no such prediction.
+    pub values: Vec<Vec<Option<f32>>>,
+}
+
+/// A kind of prediction.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Horizon {
+    /// The part of a model of objects; empty for a model of tokens.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub part: String,
+    /// How long before it was made, seconds; `None` of a part that looks at no single time.
+    pub ahead_s: Option<f64>,
+}
+
+/// `annotated.mp4`, as it was made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Annotated {
+    /// Its name, beside `result.json`.
+    pub file: String,
+    /// FFmpeg's name of the encoder.
+    pub encoder: String,
+    /// Width, pixels.
+    pub width: u32,
+    /// Height with the strip below the picture, pixels.
+    pub height: u32,
+    /// Frames.
+    pub frames: u64,
+    /// Packets of sound, copied.
+    pub sound_packets: u64,
+    /// What the viewer should know: another codec than H.264, sound left out.
+    #[serde(default)]
+    pub notes: Vec<String>,
 }
 
 /// The only kind that earlier versions knew.
@@ -194,84 +251,6 @@ impl InputReport {
     }
 }
 
-/// Where the time went.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Timings {
-    /// From opening the input to the last score, seconds.
-    pub wall_s: f64,
-    /// The decode thread's busy time (decode, convert, resize), seconds.
-    pub decode_s: f64,
-    /// The score thread's busy time, seconds.
-    pub score_s: f64,
-    /// Of that, inside the inference runtime, seconds.
-    pub inference_s: f64,
-    /// Seconds of video per second of wall time.
-    pub realtime_factor: f64,
-    /// Peak resident memory of the process, bytes; `None` where the system does not tell.
-    pub peak_rss_bytes: Option<u64>,
-}
-
-/// Every effective setting of a run, for the result.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct RunConfig {
-    /// Device that was asked for.
-    pub device: String,
-    /// Threads within an operator of each copy of the model.
-    pub threads: usize,
-    /// Copies of the model that share each batch; 0: reports made before there could be several.
-    #[serde(default)]
-    pub sessions: usize,
-    /// Windows scored at a time, by all copies together.
-    pub batch: usize,
-    /// Frames between windows.
-    pub stride: u32,
-    /// Share of a slot's tokens whose mean is the slot's surprise.
-    pub top_fraction: f32,
-    /// Whether scene cuts were looked for.
-    pub scene_cuts: bool,
-    /// Slower rates that were analysed beside the model's own: every so many-th frame of its clock.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub frame_steps: Vec<u32>,
-    /// Which of several video tracks was asked for, counted from 1.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub track: Option<u16>,
-    /// Pictures per second that were asked for, for a stream that states none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fps: Option<f64>,
-    /// Where the calibration came from: `bundle`, a path, or `self` (the stream so far).
-    pub baseline: String,
-    /// Hash of the calibration's content, so that another one under the same name is told apart; `None` for `self`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub baseline_sha256: Option<String>,
-    /// The table of what a robot did, with the start of its sha256; absent for models that take none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub actions: Option<String>,
-    /// The threshold that was asked for, for example `p ≤ 0.001`.
-    #[serde(default)]
-    pub asked: String,
-    /// Spikes closer than this are one event, seconds.
-    #[serde(default)]
-    pub merge_s: f64,
-    /// Nothing shorter is an event, seconds.
-    #[serde(default)]
-    pub min_duration_s: f64,
-    /// After an event none opens for so long, seconds.
-    #[serde(default)]
-    pub cool_down_s: f64,
-    /// Events per hour that normal footage has at these thresholds; `None` when nothing can be promised.
-    #[serde(default)]
-    pub promised_per_hour: Option<f64>,
-    /// How the baseline's promise was kept on the half of its footage that it was not learnt from.
-    #[serde(default)]
-    pub check: Option<Check>,
-    /// Surprise at which an event opens; `None` while the stream calibrates itself.
-    pub threshold: Option<f32>,
-    /// Surprise under which an open event closes.
-    pub threshold_low: Option<f32>,
-    /// How the thresholds came about, in words.
-    pub threshold_rule: String,
-}
-
 /// A slower rate of the same video: a curve and a detector of its own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SlowerRate {
@@ -321,6 +300,12 @@ pub struct Report {
     /// What a model of objects saw: at most 3000 moments, of longer videos every second, fourth, … one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sights: Vec<Sight>,
+    /// How surprising each kind of prediction was; absent from reports of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub horizons: Option<Horizons>,
+    /// The video with all this drawn in, if it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub annotated: Option<Annotated>,
     /// Whether the run ended before the video did (interrupted, or the file is cut off).
     pub truncated: bool,
     /// What went wrong without ending the run, and what limits the reading of the numbers.

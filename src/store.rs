@@ -97,7 +97,7 @@ pub fn hex(bytes: &[u8]) -> String {
 }
 
 /// A temporary file in `folder`, with the permissions that an ordinary new file gets.
-fn temporary(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
+pub(crate) fn temporary(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(PREFIX).suffix(SUFFIX);
     #[cfg(unix)]

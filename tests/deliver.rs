@@ -67,6 +67,7 @@ impl Desk {
             heat: HeatMap { grid: 1, area: [0.0; 4], values: vec![1.0] },
             what: None,
             thumbnail: "/9j/2Q==".into(),
+            around: Vec::new(),
         };
         let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000 + u64::from(id));
         let wall = WallTimes { onset: at, peak: at, end: at };

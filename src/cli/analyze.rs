@@ -61,6 +61,10 @@ pub struct AnalyzeArgs {
     /// past: it tells events after 300 moments, with --z at once.
     #[arg(long, value_name = "STEPS", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=64))]
     pub frame_steps: Vec<u32>,
+    /// Leave annotated.mp4 too: the video with heat map, boxes and words drawn in and the running curve below it, with its
+    /// sound. Reads the video a second time, so not for streams.
+    #[arg(long)]
+    pub annotate: bool,
     /// No progress bars, no summary; errors only.
     #[arg(long, short)]
     pub quiet: bool,
@@ -151,6 +155,9 @@ pub fn run(args: &AnalyzeArgs, stop: &Stop) -> Result<Outcome> {
     if args.actions.is_some() && inputs.len() > 1 {
         let count = inputs.len();
         return Err(Error::Config(format!("--actions is the table of one video, and there are {count} inputs")));
+    }
+    if args.annotate {
+        inputs.iter().try_for_each(startle::report::annotate::check)?;
     }
     let places = Places::new(&inputs, args.out.as_deref(), args.inputs.len() == 1);
     let plan = Plan::new(args, &inputs, &places)?;

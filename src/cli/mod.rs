@@ -1,6 +1,7 @@
 //! The command line: one module per command, each `Args` whose comments are its help, and `run`.
 
 mod analyze;
+mod annotate;
 mod args;
 mod below;
 mod calibrate;

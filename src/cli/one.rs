@@ -1,6 +1,7 @@
 //! One input of `startle analyze`, from hash to report folder.
 
 use super::analyze::{AnalyzeArgs, Format};
+use super::annotate::{self, Film};
 use super::exit::Outcome;
 use super::places::{self, Places};
 use super::plain;
@@ -16,7 +17,7 @@ use startle::model::Scorer;
 use startle::model::bundle::sha256_file;
 use startle::pipeline::{self, DetectionSettings, Job};
 use startle::record::{Report, RunConfig, RunEvent, Sink};
-use startle::report::claim::{OUTPUTS, claim};
+use startle::report::claim::{ANNOTATED, OUTPUTS, claim};
 use startle::report::jsonl::JsonLines;
 use startle::report::ledger::Stamp;
 use startle::report::{self, OutputOptions, summary};
@@ -89,7 +90,7 @@ fn try_run(setup: &Setup<'_>, scorer: &mut (dyn Scorer + Send), input: &Input, p
         return Ok(Finished { stamp, ..keep(setup, input, report, &folder)? });
     }
     let _claim = claim(folder, &places::subject(input, sha256.as_deref()))?;
-    let stop = options.stop.clone();
+    let (stop, again) = (options.stop.clone(), options.clone());
     let job = Job {
         path: name.clone(),
         sha256,
@@ -103,18 +104,21 @@ fn try_run(setup: &Setup<'_>, scorer: &mut (dyn Scorer + Send), input: &Input, p
     let mut lines = setup.args.format.map(|Format::Jsonl| JsonLines::new(std::io::stdout(), setup.stop.clone()));
     let mut sinks: Vec<&mut dyn Sink> = vec![&mut progress];
     sinks.extend(lines.as_mut().map(|l| l as &mut dyn Sink));
-    let report = pipeline::analyze(job, scorer, &mut sinks)?;
+    let mut report = pipeline::analyze(job, scorer, &mut sinks)?;
     sinks.iter_mut().try_for_each(|sink| sink.record(&RunEvent::Finished(&report)))?;
-    let mut options = OutputOptions::new(folder);
-    if let Some(path) = file {
-        options = options.with_video(path);
-    }
-    report::write_all(&report, &options)?;
+    let outputs = file.map_or(OutputOptions::new(folder), |path| OutputOptions::new(folder).with_video(path));
+    annotate::write_all(&mut report, &outputs, film(setup, input, again))?;
     let finished = Finished { stamp, ..finished(setup, &report, folder, false) };
     if !setup.args.quiet {
         setup.bars.suspend(|| print_report(&report, folder));
     }
     Ok(finished)
+}
+
+/// What the film of an input is made of, if one was asked for and nothing was interrupted.
+fn film<'a>(setup: &'a Setup<'_>, input: &Input, open: OpenOptions) -> Option<Film<'a>> {
+    let wanted = setup.args.annotate && !setup.stop.requested();
+    wanted.then(|| Film { input: input.clone(), open, bars: &setup.bars, quiet: setup.args.quiet })
 }
 
 /// The hash of what an input on the disk holds. That of a sequence is of its rate and its pictures, each in its place: at
@@ -144,13 +148,15 @@ fn content(input: &Input, options: &OpenOptions) -> Result<Option<String>> {
 /// An earlier report that still holds: what is missing of it is made again, and it names the input as it is called now.
 fn keep(setup: &Setup<'_>, input: &Input, mut report: Report, folder: &Path) -> Result<Finished> {
     let name = input.to_string();
-    let whole = OUTPUTS.iter().all(|output| folder.join(output).is_file());
+    let filmed = report.annotated.is_some() && folder.join(ANNOTATED).is_file();
+    let whole = OUTPUTS.iter().all(|output| folder.join(output).is_file()) && (filmed || !setup.args.annotate);
     if !whole || report.input.path != name {
         let _claim = claim(folder, &places::subject(input, report.input.sha256.as_deref()))?;
         report.input.path = name;
         let file = input.path().filter(|path| path.is_file());
         let options = file.map_or(OutputOptions::new(folder), |path| OutputOptions::new(folder).with_video(path));
-        report::write_all(&report, &options)?;
+        let film = film(setup, input, setup.args.input.options(setup.stop.child()));
+        annotate::write_all(&mut report, &options, film)?;
     }
     Ok(finished(setup, &report, folder, true))
 }

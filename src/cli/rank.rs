@@ -166,6 +166,7 @@ fn analyze_args(args: &RankArgs, model: &str) -> AnalyzeArgs {
         out: Some(args.out.clone()),
         format: None,
         fail_on_event: false,
+        annotate: false,
         jobs: args.jobs,
         resume: true,
         shard: None,

@@ -1,10 +1,12 @@
 //! `startle report`: every output again, from `result.json` alone.
 
+use super::annotate::{self, Film};
 use super::below::fold_results;
 use clap::Args;
+use indicatif::MultiProgress;
 use startle::record::Report;
 use startle::report::claim::{Subject, claim};
-use startle::report::{self, OutputOptions, json, summary};
+use startle::report::{OutputOptions, json, summary};
 use startle::units::Stop;
 use startle::{Error, Result};
 use std::collections::BTreeMap;
@@ -28,6 +30,9 @@ pub struct ReportArgs {
     /// Never put the video inside report.html; link to it.
     #[arg(long)]
     no_embed: bool,
+    /// Draw annotated.mp4 anew too. The video must still lie where it was.
+    #[arg(long)]
+    annotate: bool,
 }
 
 /// Renders each result, and a summary when there are several. One that can't be read does not stop the rest; the first
@@ -40,7 +45,7 @@ pub fn run(args: &ReportArgs, stop: &Stop) -> Result<()> {
     let mut rows = Vec::new();
     let mut failure = None;
     for (path, folder) in args.results.iter().zip(folders(args)) {
-        match render(args, path, &folder) {
+        match render(args, path, &folder, stop) {
             Ok(row) => rows.push(row),
             Err(error) => {
                 rows.push(summary::Row::failed(&path.display().to_string(), &error.to_string()));
@@ -84,10 +89,13 @@ fn overview(args: &ReportArgs, roots: &[&PathBuf], stop: &Stop) -> Result<()> {
     failure.map_or(Ok(()), Err)
 }
 
-fn render(args: &ReportArgs, path: &Path, folder: &Path) -> Result<summary::Row> {
-    let result = json::read(&result_file(path))?;
+fn render(args: &ReportArgs, path: &Path, folder: &Path, stop: &Stop) -> Result<summary::Row> {
+    let mut result = json::read(&result_file(path))?;
     let _claim = claim(folder, &Subject::of(&result))?;
-    report::write_all(&result, &options(args, &result, folder))?;
+    let bars = MultiProgress::new();
+    let film = args.annotate.then(|| Film::again(&result, stop, &bars)).transpose()?;
+    let outputs = options(args, &result, folder);
+    annotate::write_all(&mut result, &outputs, film)?;
     say(&folder.join("report.html"));
     Ok(summary::Row::of(&result, folder, false))
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use startle::media::GapReason;
 use startle::record::{Report, RunConfig};
-use startle::report::claim::{OUTPUTS, Owner, owner};
+use startle::report::claim::{ANNOTATED, OUTPUTS, Owner, owner};
 use startle::report::json;
 use startle::report::ledger::{Entry, Stamp};
 use startle::store::hex;
@@ -40,7 +40,8 @@ impl Earlier {
         let same = entry.error.is_none() && entry.question == setup.question && entry.stamp == Some(stamp?);
         let at = |output: &&str| entry.folder.join(output);
         let untouched = same && entry.result.is_some() && Stamp::of(&at(&OUTPUTS[0])) == entry.result;
-        let whole = untouched && OUTPUTS.iter().all(|output| at(output).is_file());
+        let film = setup.args.annotate.then_some(ANNOTATED);
+        let whole = untouched && OUTPUTS.iter().copied().chain(film).all(|output| at(&output).is_file());
         let outcome = match (entry.partial, entry.events) {
             (true, _) => Outcome::Partial,
             (false, 1..) if setup.args.fail_on_event => Outcome::EventsFound,

@@ -154,6 +154,7 @@ mod tests {
                 seen: None,
             }),
             thumbnail: "abc".into(),
+            around: Vec::new(),
         };
         let wall = WallTimes { onset: at(1), peak: at(2), end: at(3) };
         let news = |phase| News::Incident(Box::new(Incident { phase, event: event.clone(), wall }));

@@ -28,6 +28,7 @@ pub(super) fn event(spec: &ClipSpec, size: (u32, u32), id: u32, found: Found) ->
         place: about.map_or_else(|| spec.cell_box(size, rows, cols), |look| look.place),
         what,
         thumbnail: jpeg_base64(&peak.frame.preview)?,
+        around: Vec::new(),
         heat: heat(spec, size, peak.heat),
     })
 }

@@ -125,7 +125,7 @@ impl Recorder {
                 rate.frame_step
             ));
         }
-        let Tracked { curve, events, sights, video_surprise } = self.track.finish();
+        let Tracked { curve, events, sights, horizons, video_surprise } = self.track.finish();
         let mut config = self.config;
         if curve.is_empty() {
             config.promised_per_hour = None;
@@ -147,6 +147,8 @@ impl Recorder {
             video_surprise,
             slower,
             sights,
+            horizons,
+            annotated: None,
             truncated: summary.stopped || cut_off,
             warnings,
             timings: Timings {

@@ -9,9 +9,11 @@
 //! its neighbours end; the cause of a failure outranks its echoes; nothing here grows with the length of the video but
 //! the curve (about 100 bytes a slot) and the events.
 
+mod around;
 mod batch;
 mod decode;
 mod describe;
+mod horizons;
 mod judge;
 pub mod live;
 mod pool;

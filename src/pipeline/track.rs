@@ -1,11 +1,13 @@
 //! One rate of a video: windows to slots, curve and events.
 
+use super::around::Around;
 use super::describe;
+use super::horizons::HorizonMap;
 use super::judge::DetectionSettings;
 use crate::clip::{Clip, ClipSpec};
 use crate::error::Result;
 use crate::model::WindowErrors;
-use crate::record::{CurvePoint, Event, RunEvent, Sight, Sink, SlowerRate, VideoSurprise};
+use crate::record::{CurvePoint, Event, Horizons, RunEvent, Sight, Sink, SlowerRate, VideoSurprise};
 use crate::surprise::{Assembler, Baseline, Found, Past, Slot, ThresholdRule, VideoSurpriseBuilder, Watch};
 
 /// Moments whose things are kept at most.
@@ -48,6 +50,8 @@ pub(super) struct Track {
     /// Moments before which no event is told.
     least: usize,
     sights: Sights,
+    horizons: HorizonMap,
+    around: Around,
 }
 
 /// What a rate came to.
@@ -55,6 +59,7 @@ pub(super) struct Tracked {
     pub(super) curve: Vec<CurvePoint>,
     pub(super) events: Vec<Event>,
     pub(super) sights: Vec<Sight>,
+    pub(super) horizons: Option<Horizons>,
     pub(super) video_surprise: VideoSurprise,
 }
 
@@ -70,6 +75,8 @@ impl Track {
             events: Vec::new(),
             least: 0,
             sights: Sights { every: 1, slots: 0, kept: Vec::new() },
+            horizons: HorizonMap::new(),
+            around: Around::default(),
         }
     }
 
@@ -116,13 +123,16 @@ impl Track {
             self.slot(&slot, size, sinks)?;
         }
         let events = self.watch.end_segment();
-        self.tell_events(events, size, sinks)
+        let told = self.tell_events(events, size, sinks);
+        self.around.reset();
+        told
     }
 
     /// The curve, the events, what was seen and the literature's numbers.
     pub(super) fn finish(self) -> Tracked {
-        let Self { curve, events, sights, video, .. } = self;
-        Tracked { curve, events, sights: sights.kept, video_surprise: video.finish() }
+        let Self { spec, curve, events, sights, horizons, video, .. } = self;
+        let horizons = horizons.finish(&spec);
+        Tracked { curve, events, sights: sights.kept, horizons, video_surprise: video.finish() }
     }
 
     /// As the record of a slower rate.
@@ -135,7 +145,10 @@ impl Track {
 
     fn slot(&mut self, slot: &Slot, size: (u32, u32), sinks: &mut [&mut dyn Sink]) -> Result<()> {
         let judged = self.watch.push(slot);
+        self.around.push(slot);
+        self.horizons.push(slot);
         self.tell_events(judged.events, size, sinks)?;
+        judged.opened.iter().for_each(|found| self.around.opened(found));
         let point = describe::point(&self.spec, size, slot, judged.verdict);
         tell(sinks, &RunEvent::Point(&point))?;
         self.curve.push(point);
@@ -147,7 +160,9 @@ impl Track {
 
     fn tell_events(&mut self, found: Vec<Found>, size: (u32, u32), sinks: &mut [&mut dyn Sink]) -> Result<()> {
         for found in found.into_iter().filter(|_| self.curve.len() >= self.least) {
-            let event = describe::event(&self.spec, size, self.events.len() as u32 + 1, found)?;
+            let id = self.events.len() as u32 + 1;
+            let around = self.around.of(id, &found)?;
+            let event = Event { around, ..describe::event(&self.spec, size, id, found)? };
             tell(sinks, &RunEvent::Event(&event))?;
             self.events.push(event);
         }

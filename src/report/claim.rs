@@ -16,6 +16,9 @@ use std::path::{Path, PathBuf};
 pub const OUTPUTS: [&str; 7] =
     ["result.json", "curve.csv", "events.csv", "curve.parquet", "surprise.svg", "surprise.png", "report.html"];
 
+/// The annotated video, where one was asked for.
+pub const ANNOTATED: &str = "annotated.mp4";
+
 /// What a report is about.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Subject {
@@ -58,11 +61,16 @@ pub enum Owner {
 /// Looks whose a folder is.
 pub fn owner(dir: &Path) -> Owner {
     let head = head(&dir.join(OUTPUTS[0])).filter(|(schema, _)| ours(schema, "result"));
-    match (head, OUTPUTS.iter().map(|name| dir.join(name)).find(|path| path.symlink_metadata().is_ok())) {
+    match (head, names().map(|name| dir.join(name)).find(|path| path.symlink_metadata().is_ok())) {
         (Some((_, input)), _) => Owner::Report(input),
         (None, Some(foreign)) => Owner::Foreign(foreign),
         (None, None) => Owner::Nobody,
     }
+}
+
+/// Every name under which a run may write.
+fn names() -> impl Iterator<Item = &'static str> {
+    OUTPUTS.into_iter().chain([ANNOTATED])
 }
 
 /// Whether a schema is one of startle's, of any version.
@@ -92,7 +100,7 @@ pub fn claim(dir: &Path, subject: &Subject) -> Result<Claim> {
         }
         Owner::Nobody | Owner::Report(_) => {}
     }
-    if OUTPUTS.iter().any(|name| subject.is_named(&dir.join(name).to_string_lossy())) {
+    if names().any(|name| subject.is_named(&dir.join(name).to_string_lossy())) {
         return Err(refused(dir, "the report would take the place of its own video"));
     }
     Ok(claim)

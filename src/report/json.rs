@@ -44,14 +44,32 @@ pub fn parse(bytes: &[u8]) -> Result<Report, String> {
     #[derive(Deserialize)]
     struct Head {
         schema: Option<String>,
+        #[serde(default)]
+        startle_version: String,
     }
     let head: Head = serde_json::from_slice(bytes).map_err(|e| format!("not a result.json: {e}"))?;
     match head.schema.as_deref() {
         Some(SCHEMA) => {}
-        Some(other) => return Err(format!("its schema is {other:?}, this startle reads {SCHEMA:?}; analyze it again")),
+        Some(other) => return Err(other_schema(other, &head.startle_version)),
         None => return Err(format!("not a result.json: it names no schema ({SCHEMA:?} expected)")),
     }
     serde_json::from_slice(bytes).map_err(|e| format!("says it is {SCHEMA} but is not: {e}"))
+}
+
+/// Why a file of another schema can't be rendered, and what to do.
+fn other_schema(schema: &str, version: &str) -> String {
+    let number = |schema: &str| schema.strip_prefix("startle.result/").and_then(|n| n.parse::<u32>().ok());
+    let by = if version.is_empty() { String::new() } else { format!(" (startle {version})") };
+    let what = format!("its schema is {schema:?}{by}, this startle ({}) reads {SCHEMA:?}", env!("CARGO_PKG_VERSION"));
+    match (number(schema), number(SCHEMA)) {
+        (Some(theirs), Some(ours)) if theirs > ours => {
+            format!("{what}: a later version wrote it; render it with that one, or analyze the video again")
+        }
+        (Some(_), _) => {
+            format!("{what}: an earlier version wrote it and its numbers mean something else; analyze the video again")
+        }
+        (None, _) => format!("{what}: it is no result of an analysis"),
+    }
 }
 
 /// Refuses numbers that JSON would turn into `null`, and that could then not be read back.
@@ -167,7 +185,14 @@ mod tests {
     #[test]
     fn another_schema_is_refused_by_name() {
         let error = parse(br#"{"schema": "startle.result/9", "later": true}"#).unwrap_err();
-        assert!(error.contains("startle.result/9") && error.contains(SCHEMA), "{error}");
+        assert!(
+            error.contains("startle.result/9") && error.contains(SCHEMA) && error.contains("later version"),
+            "{error}"
+        );
+        let error = parse(br#"{"schema": "startle.result/0", "startle_version": "0.0.3"}"#).unwrap_err();
+        assert!(error.contains("startle 0.0.3") && error.contains("earlier version"), "{error}");
+        let error = parse(br#"{"schema": "startle.evaluation/1"}"#).unwrap_err();
+        assert!(error.contains("no result of an analysis"), "{error}");
         assert!(parse(b"{}").unwrap_err().contains("names no schema"));
         assert!(parse(b"hello").unwrap_err().contains("not a result.json"));
         assert!(parse(br#"{"schema": "startle.result/1"}"#).unwrap_err().contains("says it is"));

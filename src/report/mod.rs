@@ -1,8 +1,9 @@
 //! What people look at: every output of a run, made from its [`Report`] alone.
 //!
-//! Invariants: nothing here runs a model or decodes video; each file is complete or absent; the same report gives the
+//! Invariants: nothing here runs a model, and nothing but [`annotate`](mod@annotate) decodes video; each file is complete or absent; the same report gives the
 //! same bytes.
 
+pub mod annotate;
 mod axis;
 pub mod below;
 pub mod claim;
@@ -60,6 +61,15 @@ impl OutputOptions {
         self.source_video = Some(path.into());
         self
     }
+}
+
+/// Writes `result.json` alone, so that the numbers are safe before what takes long.
+///
+/// # Errors
+/// As [`write_all`].
+pub fn write_result(report: &Report, dir: &std::path::Path) -> Result<PathBuf> {
+    prepare(dir)?;
+    write_atomic(dir, "result.json", &json::to_bytes(report)?)
 }
 
 /// Writes every output of a run and gives their paths, `result.json` first: should a later one fail, the numbers are

@@ -3,7 +3,7 @@
 use crate::evaluate;
 use crate::media::GapReason;
 use crate::model::objects;
-use crate::record::{EventKind, Report};
+use crate::record::{Event, EventKind, Horizon, Report};
 
 /// A break in the run of frames, for people.
 pub const fn gap(reason: GapReason) -> &'static str {
@@ -25,6 +25,57 @@ pub const fn kind(kind: EventKind) -> &'static str {
     match kind {
         EventKind::Spike => "spike",
         EventKind::Slow => "slow",
+    }
+}
+
+/// An event's number and what it is: `Event 2: missing (slow)`.
+pub fn event_title(event: &Event) -> String {
+    let kind = event.what.as_ref().map_or(String::new(), |what| format!(": {}", what.kind.name()));
+    let slow = if event.kind == EventKind::Slow { " (slow)" } else { "" };
+    format!("Event {}{kind}{slow}", event.id)
+}
+
+/// A kind of prediction: `place, 0.5 s before`, `1.2 s before`, `colour`.
+pub fn horizon(row: &Horizon) -> String {
+    let part = one_line(&row.part).replace('_', " ");
+    match row.ahead_s {
+        // The number of its pictures is said by the time.
+        Some(s) => {
+            let part = part.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end();
+            let comma = if part.is_empty() { "" } else { ", " };
+            format!("{part}{comma}{} s before", rate(s))
+        }
+        None => part,
+    }
+}
+
+/// Why an event is one, a sentence from its numbers.
+pub fn evidence(event: &Event, report: &Report) -> String {
+    let before = report.curve.iter().rev().find(|p| p.t_s < event.onset_s).map(|p| f64::from(p.surprise));
+    let score = f64::from(event.score);
+    let rose = before.filter(|b| *b < score).map_or("was".to_owned(), |b| format!("rose from {} to", number(b)));
+    let threshold = report.config.threshold.map(f64::from).filter(|t| *t > 0.0 && event.kind == EventKind::Spike);
+    let times =
+        threshold.map_or(String::new(), |t| format!(", {} times the threshold of {}", number(score / t), number(t)));
+    let normal = match (event.per_hour, event.p_value) {
+        (Some(rate), _) => format!(" Normal footage has such a peak {}.", often(rate)),
+        (None, Some(p)) => format!(" Of normal moments, a share of {} is as surprising.", number(f64::from(p))),
+        (None, None) => format!(" That is {} robust standard deviations above the usual.", number(f64::from(event.z))),
+    };
+    format!(
+        "Surprise {rose} {} within {}{times}.{normal}",
+        number(score),
+        time((event.peak_s - event.onset_s).max(0.0))
+    )
+}
+
+/// How often something happens: `3.2 times an hour`, `once in 8.0 hours`, `once in 12.5 days`.
+pub fn often(per_hour: f64) -> String {
+    match per_hour {
+        rate if rate <= 0.0 || !rate.is_finite() => "never in what it was learnt from".into(),
+        rate if rate >= 1.0 => format!("{} times an hour", number(rate)),
+        rate if rate >= 1.0 / 48.0 => format!("once in {} hours", number(1.0 / rate)),
+        rate => format!("once in {} days", number(1.0 / rate / 24.0)),
     }
 }
 
@@ -57,7 +108,7 @@ pub fn number(value: f64) -> String {
     }
 }
 
-/// A frame rate: `30`, `29.97`.
+/// A number of at most two places, such as a frame rate: `30`, `29.97`.
 pub fn rate(fps: f64) -> String {
     let text = format!("{fps:.2}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
@@ -134,6 +185,15 @@ mod tests {
     #[test]
     fn what_deceives_is_made_visible() {
         assert_eq!(one_line("a\nb\u{202e}4pm.exe\u{1}"), "a b\u{fffd}4pm.exe\u{fffd}");
+    }
+
+    #[test]
+    fn rates_read_well() {
+        let shown = [3.2, 0.125, 1.0 / 300.0, 0.0].map(often);
+        assert_eq!(
+            shown,
+            ["3.20 times an hour", "once in 8.00 hours", "once in 12.5 days", "never in what it was learnt from"]
+        );
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::sign::{self, Weighed};
 use super::{Baseline, Footing, NuisanceModel, Nuisances, Scene, Sign, WindowErrors, top_count, top_k_mean};
 use crate::clip::{Clip, ClipSpec, ModelFrame};
 use crate::units::MediaTime;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 /// The surprise of one slot of the video, final: no later window predicts it.
@@ -36,6 +36,9 @@ pub struct Slot {
     pub scene: Option<Arc<Scene>>,
     /// What speaks for an event in that scene, the strongest first.
     pub signs: Vec<Sign>,
+    /// How surprising each kind of prediction was, ascending: by horizon, in slots (0: made right before), the top-k mean on
+    /// its footing, averaged over contexts; of a scene by part, the largest rank.
+    pub by_horizon: Vec<(usize, f32)>,
 }
 
 impl Slot {
@@ -54,6 +57,8 @@ struct Pending {
     heat: Vec<f32>,
     frames: Vec<Arc<ModelFrame>>,
     nuisances: Nuisances,
+    /// Of each horizon, the sum of its surprises and how many there are.
+    by_horizon: BTreeMap<usize, (f32, u32)>,
 }
 
 /// Collects window errors, in order, into slots.
@@ -127,7 +132,7 @@ impl Assembler {
                 let horizon = slot - first_horizon;
                 let mut heat = self.footing.apply(context.context, horizon, errors);
                 heat.iter_mut().zip(&self.watched).filter(|(_, watched)| !**watched).for_each(|(h, _)| *h = 0.0);
-                self.add(clip_slot + slot as u64, (clip, slot), errors, heat);
+                self.add(clip_slot + slot as u64, (clip, slot, horizon), errors, heat);
             }
         }
         let shortest = self.spec.context_lengths.first().copied().unwrap_or(0);
@@ -154,7 +159,8 @@ impl Assembler {
     /// The clip's last slot, which is final: nothing else predicts it.
     fn of_scene(&mut self, clip: &Clip, scene: &Arc<Scene>, window: &WindowErrors) -> Option<Slot> {
         let frame = clip.frames.last()?;
-        let Weighed { surprise, signs, heat } = sign::weigh(scene, &self.footing, self.spec.grid(), &self.watched);
+        let Weighed { surprise, signs, heat, parts } =
+            sign::weigh(scene, &self.footing, self.spec.grid(), &self.watched);
         let surprise = self.evidence.push(surprise);
         Some(Slot {
             segment: self.segment,
@@ -169,10 +175,11 @@ impl Assembler {
             frame: Arc::clone(frame),
             scene: Some(Arc::clone(scene)),
             signs,
+            by_horizon: parts.into_iter().enumerate().collect(),
         })
     }
 
-    fn add(&mut self, slot: u64, (clip, at_clip): (&Clip, usize), errors: &[f32], heat: Vec<f32>) {
+    fn add(&mut self, slot: u64, (clip, at_clip, horizon): (&Clip, usize, usize), errors: &[f32], heat: Vec<f32>) {
         if self.pending.is_empty() {
             self.front = slot;
         }
@@ -183,7 +190,10 @@ impl Assembler {
         }
         let pending = &mut self.pending[at];
         pending.predictions += 1;
-        pending.surprise += top_k_mean(&heat, self.top);
+        let surprise = top_k_mean(&heat, self.top);
+        pending.surprise += surprise;
+        let of_horizon = pending.by_horizon.entry(horizon).or_default();
+        *of_horizon = (of_horizon.0 + surprise, of_horizon.1 + 1);
         pending.raw += errors.iter().sum::<f32>() / errors.len() as f32;
         for (sum, value) in pending.heat.iter_mut().zip(heat) {
             *sum += value;
@@ -219,6 +229,7 @@ impl Assembler {
             frame: Arc::clone(last),
             scene: None,
             signs: Vec::new(),
+            by_horizon: pending.by_horizon.into_iter().map(|(h, (sum, n))| (h, sum / n as f32)).collect(),
         })
     }
 }

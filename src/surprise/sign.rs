@@ -91,6 +91,8 @@ pub(super) struct Weighed {
     pub signs: Vec<Sign>,
     /// `grid²` values, row-major: the largest rank of what is about a thing there.
     pub heat: Vec<f32>,
+    /// The largest rank of each part.
+    pub parts: Vec<f32>,
 }
 
 /// Ranks every part of every row; rows about a thing whose middle lies in no `watched` cell (none named: all are) do not
@@ -98,6 +100,7 @@ pub(super) struct Weighed {
 pub(super) fn weigh(scene: &Scene, footing: &Footing, grid: usize, watched: &[bool]) -> Weighed {
     let mut best: Vec<(f32, usize, usize)> = vec![(0.0, 0, 0); PartKind::ALL.len()];
     let (mut surprise, mut heat) = (0.0_f32, vec![0.0_f32; grid * grid]);
+    let mut parts = vec![0.0_f32; scene.parts.len()];
     for (row, energies) in scene.rows().enumerate() {
         let (expected, seen) = scene.things(row);
         for (part, &energy) in energies.iter().enumerate().filter(|(_, energy)| **energy > 0.0) {
@@ -108,6 +111,7 @@ pub(super) fn weigh(scene: &Scene, footing: &Footing, grid: usize, watched: &[bo
             }
             let rank = footing.rank(part, energy);
             surprise = surprise.max(rank);
+            parts[part] = parts[part].max(rank);
             if let Some(thing) = thing {
                 paint(&mut heat, grid, thing, rank);
             }
@@ -123,7 +127,7 @@ pub(super) fn weigh(scene: &Scene, footing: &Footing, grid: usize, watched: &[bo
         let (expected, seen) = scene.things(row);
         Sign { kind: scene.parts[part].kind, part: scene.parts[part].name.clone(), rank, expected, seen }
     };
-    Weighed { surprise, signs: best.into_iter().map(sign).collect(), heat }
+    Weighed { surprise, signs: best.into_iter().map(sign).collect(), heat, parts }
 }
 
 /// The cell of a point, the nearest one for what lies outside.
@@ -174,6 +178,7 @@ pub(super) mod tests {
         let weighed = weigh(&scene, &footing, 4, &[]);
         assert_eq!(weighed.signs.iter().map(|s| s.kind).collect::<Vec<_>>(), [PartKind::Missing, PartKind::New]);
         assert_eq!(weighed.surprise, weighed.signs[0].rank);
+        assert_eq!(weighed.parts, [weighed.signs[0].rank, weighed.signs[1].rank, 0.0]);
         assert_eq!((weighed.heat[0], weighed.heat[15]), (weighed.signs[0].rank, weighed.signs[1].rank));
         assert_eq!(weighed.heat[5], 0.0);
         let mut right = vec![true; 16];

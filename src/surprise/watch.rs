@@ -344,6 +344,7 @@ mod tests {
             frame: Arc::new(frame_for_tests(start)),
             scene: None,
             signs: Vec::new(),
+            by_horizon: Vec::new(),
         }
     }
 

@@ -1,11 +1,12 @@
 //! Reports made up by hand: a small one for snapshots, and larger ones to look at.
+#![allow(dead_code, reason = "each test binary uses its part")]
 
 use startle::clip::jpeg_base64;
 use startle::media::{GapReason, Picture, VideoInfo};
 use startle::model::ModelInfo;
 use startle::record::{
-    ContextSurprise, CurvePoint, Event, EventKind, Gap, HeatMap, InputReport, Look, PartKind, Report, RunConfig,
-    SCHEMA, Sight, Timings, VideoSurprise, What,
+    ContextSurprise, CurvePoint, Event, EventKind, Gap, HeatMap, Horizon, Horizons, InputReport, Look, PartKind,
+    Report, RunConfig, SCHEMA, Sight, Still, Timings, VideoSurprise, What,
 };
 use std::collections::BTreeMap;
 
@@ -60,6 +61,8 @@ pub fn calm(duration_s: f64, slot_s: f64) -> Report {
         video_surprise: video_surprise(),
         slower: Vec::new(),
         sights: Vec::new(),
+        horizons: None,
+        annotated: None,
         truncated: false,
         warnings: vec!["the calibration sample is small: 120 points".into()],
         timings: Timings {
@@ -165,6 +168,7 @@ pub fn spike(report: &mut Report, id: u32, peak_s: f64, score: f32) -> Event {
         heat: heat(16, place),
         what: None,
         thumbnail: jpeg_base64(&scene(place)).expect("a small picture"),
+        around: Vec::new(),
     }
 }
 
@@ -214,4 +218,33 @@ pub fn hostile() -> Report {
     }
     report.events[0].thumbnail = "\"><script>alert(2)</script>".into();
     report
+}
+
+/// All that a page can show: the small report with a map of horizons, pictures around its events, a stretch unlike the
+/// baseline and a hole.
+pub fn rich() -> Report {
+    let mut report = small();
+    report.strange = vec![[2.9, 3.2]];
+    report.input.gaps.push(Gap { start_s: 2.5, end_s: 2.7, reason: GapReason::Corrupt });
+    report.horizons = Some(horizons(&report));
+    for event in &mut report.events {
+        event.per_hour = Some(0.125);
+        let still = |t_s| Still { t_s, picture: event.thumbnail.clone() };
+        event.around = vec![still(event.onset_s - 0.3), still(event.end_s + 0.3)];
+    }
+    report
+}
+
+/// Rows of near and far horizons: the nearest sees least.
+pub fn horizons(report: &Report) -> Horizons {
+    let rows: Vec<Horizon> =
+        (0..4).map(|i| Horizon { part: String::new(), ahead_s: Some(0.125 + 0.25 * f64::from(i)) }).collect();
+    let values = |p: &CurvePoint| {
+        (0..4).map(|i| if i == 3 && p.t_s < 1.0 { None } else { Some(p.surprise * (0.6 + 0.2 * i as f32)) }).collect()
+    };
+    Horizons {
+        rows,
+        t_s: report.curve.iter().map(|p| p.t_s).collect(),
+        values: report.curve.iter().map(values).collect(),
+    }
 }

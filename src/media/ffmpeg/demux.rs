@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 /// Faults in a row after which a demuxer is taken to have nothing more: each fault normally skips some bytes, so a
 /// thousand without one packet between them is a demuxer that doesn't move.
-const FAULTS_IN_A_ROW: u32 = 1000;
+pub(super) const FAULTS_IN_A_ROW: u32 = 1000;
 /// A file that ends this much earlier than it says was cut off; less is rounding and missing last durations.
 const SHORT_BY: MediaTime = MediaTime::from_nanos(500_000_000);
 /// The same, as a share of the length: 1/50 is 2 %.

@@ -14,12 +14,14 @@ mod convert;
 mod decode;
 mod demux;
 mod device;
+mod encode;
 mod explain;
 mod opening;
 mod options;
 mod pipe;
 mod playlist;
 mod raw;
+mod sound;
 mod tap;
 mod tone;
 mod trust;
@@ -36,10 +38,12 @@ pub use convert::ColourRule;
 use convert::{Converter, Display};
 use demux::Packets;
 pub use device::Decoding;
+pub use encode::{ENCODERS, Film, FilmOptions, FilmWriter};
 use ffmpeg_next as ffmpeg;
 use ffmpeg_next::format::Pixel;
 use ffmpeg_next::frame::Video;
 pub use options::{OpenOptions, RtspTransport};
+pub use sound::{Heard, Sound};
 use std::collections::VecDeque;
 use std::sync::{Arc, Once};
 use std::time::Instant;
@@ -62,10 +66,19 @@ struct Held {
 /// What decides whether two frames look alike to a model: a change of it is a [`GapReason::FormatChange`].
 type Shape = (u32, u32, Pixel);
 
+/// The clock of a video's own times, for a film that is made of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Clock {
+    ticks: ffmpeg::Rational,
+    /// Where the time zero of [`Step`] lies on it; `None`: its frames have no times.
+    zero: Option<MediaTime>,
+}
+
 /// A video that FFmpeg decodes.
 pub struct FfmpegSource {
     name: String,
     info: VideoInfo,
+    clock: Clock,
     own_notes: Vec<String>,
     frames: WholeFrames,
     timeline: Timeline,
@@ -132,6 +145,7 @@ impl FfmpegSource {
         Ok(Self {
             name: input.to_string(),
             info,
+            clock: Clock { ticks: facts.time_base, zero: stamp.raw.map(|first| first.since(start)) },
             own_notes,
             frames,
             timeline,
@@ -148,6 +162,11 @@ impl FfmpegSource {
             pushed: facts.pushed,
             live_since,
         })
+    }
+
+    /// The clock of its times.
+    pub const fn clock(&self) -> Clock {
+        self.clock
     }
 
     /// Whether its pictures come from a network as they are taken, without times: the time of their arrival is the best that

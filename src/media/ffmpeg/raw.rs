@@ -45,6 +45,17 @@ impl Scaler {
         Self(context)
     }
 
+    /// Takes over a fresh context from RGB to YUV; the output is BT.709 of limited range.
+    pub(super) fn to_bt709(mut context: scaling::Context) -> Self {
+        const UNCHANGED: i32 = 1 << 16;
+        // SAFETY: as above.
+        unsafe {
+            let table = ffi::sws_getCoefficients(ffi::SWS_CS_ITU709);
+            ffi::sws_setColorspaceDetails(context.as_mut_ptr(), table, 1, table, 0, 0, UNCHANGED, UNCHANGED);
+        }
+        Self(context)
+    }
+
     /// Converts one picture.
     pub(super) fn run(
         &mut self,

@@ -9,6 +9,7 @@
   const count = data.t.length, duration = Math.max(data.duration, 0.1);
   const unit = chart.dataset.unit;
   let now = 0, dragging = false, hover = null, view = [0, duration], heatOn = true, objectsOn = true, sight = -1;
+  let loop = null, speed = 1;
 
   // --- numbers and words -----------------------------------------------------------------------------------------
   const pad = (n) => String(n).padStart(2, "0");
@@ -112,8 +113,8 @@
 
   function draw() {
     const width = Math.max(280, chart.clientWidth), narrow = width < 560;
-    const height = narrow ? 250 : 330;
-    Object.assign(box, { width, height, left: narrow ? 34 : 46, bottom: height - 92, foot: height - 30 });
+    const height = narrow ? 264 : 344;
+    Object.assign(box, { width, height, left: narrow ? 34 : 46, bottom: height - 106, foot: height - 44 });
     chart.textContent = "";
     const svg = make("svg", { viewBox: `0 0 ${width} ${height}`, height, role: "presentation" }, chart);
     const defs = make("defs", {}, svg);
@@ -128,11 +129,13 @@
       class: "event", x: x(e.onset), width: Math.max(2, x(e.end) - x(e.onset)), y: box.top, height: box.foot - box.top,
     }, inside));
     curve(inside);
+    breaks(svg, inside, narrow);
     thresholds(svg);
     marks(svg, inside);
     cross = make("line", { class: "hover", y1: box.top, y2: box.foot, visibility: "hidden" }, svg);
     head = make("line", { class: "head", y1: box.top - 4, y2: box.foot }, svg);
     knob = make("path", { class: "knob", d: "M-6 -8 H6 L0 1 Z" }, svg);
+    horizons();
     follow();
   }
   function axes(svg, narrow) {
@@ -143,9 +146,9 @@
     make("text", { x: 0, y: 12 }, svg, "surprise, " + unit);
     const [ticks, step] = timeTicks(narrow ? 5 : 10);
     for (const t of ticks) {
-      make("line", { class: "axis", x1: x(t), x2: x(t), y1: box.foot, y2: box.foot + 5 }, svg);
+      make("line", { class: "axis", x1: x(t), x2: x(t), y1: box.foot + BAND, y2: box.foot + BAND + 5 }, svg);
       const anchor = x(t) > box.width - 28 ? "end" : "middle";
-      make("text", { x: anchor === "end" ? box.width : x(t), y: box.foot + 19, "text-anchor": anchor }, svg, tickLabel(t, step));
+      make("text", { x: anchor === "end" ? box.width : x(t), y: box.foot + BAND + 19, "text-anchor": anchor }, svg, tickLabel(t, step));
     }
     make("line", { class: "axis", x1: box.left, x2: box.width - box.right, y1: box.foot, y2: box.foot }, svg);
     if (!narrow) make("text", { class: "why", x: box.left - 7, y: box.foot - 2, "text-anchor": "end" }, svg, "motion");
@@ -172,6 +175,21 @@
       }
       why(gap.why, Math.max(from, box.left) + 5);
     }
+  }
+  /** The band under the motion: where the run of frames is broken, and where the video is unlike the baseline's footage. */
+  const BAND = 14;
+  function breaks(svg, parent, narrow) {
+    const y0 = box.foot + 2, high = BAND - 4;
+    make("rect", { class: "band", x: box.left, width: box.width - box.left - box.right, y: y0, height: high }, svg);
+    const mark = (kind, from, to, why) => {
+      if (to < view[0] || from > view[1]) return;
+      const node = make("rect", { class: kind, x: x(from), width: Math.max(2, x(to) - x(from)), y: y0, height: high }, parent);
+      make("title", {}, node, why + ", " + clock(from));
+    };
+    for (const [from, to] of data.strange) mark("strange", from, to, "unlike the baseline's footage");
+    for (const gap of data.gaps) mark(gap.cut ? "break cutting" : "break", gap.cut ? gap.end : gap.start, gap.end, gap.why);
+    parent.parentNode.appendChild(parent);
+    if (!narrow) make("text", { class: "why", x: box.left - 7, y: y0 + high - 1, "text-anchor": "end" }, svg, "breaks");
   }
   function curve(parent) {
     let line = "", under = "", motion = "";
@@ -213,12 +231,69 @@
     }
   }
 
+  // --- time and horizon --------------------------------------------------------------------------------------------
+  let mapHead = null;
+  const map = data.horizons, ROW = 15;
+  const ink = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  /** A row for each kind of prediction under the curve, on its time axis; the canvas is as sharp as the screen. */
+  function horizons() {
+    mapHead = null;
+    if (!map || !map.t.length) return;
+    const dense = window.devicePixelRatio || 1, wide = box.width - box.left - box.right, high = map.rows.length * ROW;
+    const frame = document.createElement("div");
+    frame.id = "map";
+    frame.style.cssText = `margin-left:${box.left}px;width:${wide}px;height:${high}px`;
+    const canvas = document.createElement("canvas");
+    canvas.width = Math.round(wide * dense); canvas.height = Math.round(high * dense);
+    canvas.setAttribute("role", "img");
+    canvas.setAttribute("aria-label", "how surprising each kind of prediction was, over time");
+    paintMap(canvas, dense);
+    frame.append(canvas, ...map.rows.map((name, i) => {
+      const label = document.createElement("span");
+      label.textContent = name;
+      label.style.top = i * ROW + "px";
+      return label;
+    }));
+    mapHead = frame.appendChild(document.createElement("i"));
+    chart.appendChild(frame);
+  }
+  function paintMap(canvas, dense) {
+    const context = canvas.getContext("2d"), left = (t) => (x(t) - box.left) * dense, steps = map.t.slice(1).map((t, i) => t - map.t[i]).sort((a, b) => a - b);
+    const half = (steps[Math.floor(steps.length / 2)] || data.slot) / 2, calm = ink("--curve"), hot = ink("--event"), row = ROW * dense;
+    context.fillStyle = ink("--band");
+    map.rows.forEach((_, r) => context.fillRect(0, Math.round(r * row), canvas.width, Math.round(row) - 1));
+    map.t.forEach((t, i) => {
+      if (t + half < view[0] || t - half > view[1]) return;
+      const from = Math.round(left(t - half)), wide = Math.max(1, Math.round(left(t + half)) - from);
+      map.values[i].forEach((value, r) => {
+        if (value === null || value <= 0) return;
+        const share = map.reach > 0 ? value / map.reach : 0, over = map.limit && share >= 1;
+        context.globalAlpha = over ? Math.min(1, .65 + .2 * (share - 1)) : .85 * Math.min(1, share) ** 1.2;
+        context.fillStyle = over ? hot : calm;
+        context.fillRect(from, Math.round(r * row), wide, Math.round(row) - 1);
+      });
+    });
+    context.globalAlpha = 1;
+  }
+  /** The most surprised row at time t, relative to what stands out. */
+  function mostAt(t) {
+    if (!map || !map.t.length) return null;
+    let low = 0, high = map.t.length;
+    while (low < high) { const mid = (low + high) >> 1; if (map.t[mid] < t) low = mid + 1; else high = mid; }
+    const i = low > 0 && (low === map.t.length || t - map.t[low - 1] < map.t[low] - t) ? low - 1 : low;
+    if (Math.abs(map.t[i] - t) > 4 * data.slot) return null;
+    let best = -1;
+    map.values[i].forEach((v, r) => { if (v > 0 && (best < 0 || v > map.values[i][best])) best = r; });
+    return best < 0 ? null : [map.rows[best], map.values[i][best]];
+  }
+
   // --- everything that follows the playhead ------------------------------------------------------------------------
   function follow() {
     const visible = now >= view[0] - 1e-9 && now <= view[1] + 1e-9;
     for (const node of [head, knob]) node.setAttribute("visibility", visible ? "visible" : "hidden");
     head.setAttribute("x1", x(now)); head.setAttribute("x2", x(now));
     knob.setAttribute("transform", `translate(${x(now)} ${box.top - 3})`);
+    if (mapHead) Object.assign(mapHead.style, { left: x(now) - box.left + "px", display: visible ? "" : "none" });
     const current = eventAt(now);
     data.events.forEach((e, i) => spans[i].classList.toggle("now", e === current));
     showObjects();
@@ -230,6 +305,7 @@
     }
     read();
   }
+  const escapeText = (text) => text.replace(/[&<>"']/g, (c) => "&#" + c.charCodeAt(0) + ";");
   function read() {
     const t = hover === null ? now : hover, i = pointAt(t);
     const part = (name, value) => `<span><i>${name}</i> <b>${value}</b></span>`;
@@ -239,6 +315,8 @@
       html += part("surprise", number(data.surprise[i])) + part("z", number(data.z[i])) + part("p", number(data.p[i])) + part("motion", number(data.motion[i]));
       spoken += ", surprise " + number(data.surprise[i]);
     } else html += "<span><i>nothing predicted here</i></span>";
+    const most = mostAt(t);
+    if (i >= 0 && most) { html += part("most", escapeText(most[0]) + " " + number(most[1])); spoken += ", most of it " + most[0]; }
     const inside = eventAt(t);
     if (inside) { html += `<span class="hot">event ${inside.id}</span>`; spoken += ", in event " + inside.id; }
     readout.innerHTML = html;
@@ -269,7 +347,7 @@
     lay(place, (what && what.seen) || event.box);
     place.classList.toggle("low", event.box[1] < data.height * .1);
     place.firstChild.textContent = "event " + event.id + " · " + number(event.score);
-    paintHeat(heat, event.heat);
+    paintHeat(heat, event);
   }
   /** The boxes of what the model sees at the playhead: the last moment that is kept, if it is not long ago. */
   const steps = data.sights.t.slice(1).map((t, i) => t - data.sights.t[i]).sort((a, b) => a - b);
@@ -288,8 +366,10 @@
       return node;
     }));
   }
-  /** Paints an event's heat map, relative to its own calm and its own peak, over a canvas that covers the picture. */
-  function paintHeat(canvas, heat) {
+  /** Paints an event's heat map, relative to its own calm and its own peak, over a canvas that covers the picture; softly where
+   *  a thing is known, whose own colour may be what the event is about. */
+  function paintHeat(canvas, { heat, what }) {
+    const most = what ? 85 : 190;
     const grid = heat.grid, values = heat.values;
     canvas.width = 480; canvas.height = Math.max(1, Math.round(480 * data.height / Math.max(1, data.width)));
     if (!grid || values.length !== grid * grid) return;
@@ -299,7 +379,7 @@
     const pixels = new ImageData(grid, grid);
     values.forEach((v, i) => {
       const h = peak > calm ? Math.min(1, Math.max(0, (v - calm) / (peak - calm))) : 0;
-      pixels.data.set([255, Math.round(205 - 165 * h), Math.round(70 - 20 * h), Math.round(190 * Math.pow(h, .8))], i * 4);
+      pixels.data.set([255, Math.round(205 - 165 * h), Math.round(70 - 20 * h), Math.round(most * Math.pow(h, .8))], i * 4);
     });
     small.getContext("2d").putImageData(pixels, 0, 0);
     const [x0, y0, x1, y1] = heat.area, sx = canvas.width / data.width, sy = canvas.height / data.height;
@@ -319,6 +399,7 @@
     follow();
   }
   function seek(t) {
+    if (loop && (t < loop.span[0] - 1e-3 || t > loop.span[1] + 1e-3)) { loop = null; tellReplay(); }
     setNow(t);
     if (video && video.readyState > 0) video.currentTime = Math.min(now, video.duration || now);
   }
@@ -360,6 +441,48 @@
     showObjects();
   }
 
+  // --- again, and slowly ---------------------------------------------------------------------------------------------
+  /** A second before the event to a second after it. */
+  const around = (event) => [Math.max(0, event.onset - 1), Math.min(duration, event.end + 1)];
+  const nearest = () => eventAt(now) || data.events.reduce((best, e) =>
+    !best || Math.abs(e.peak - now) < Math.abs(best.peak - now) ? e : best, null);
+  function setLoop(event) {
+    loop = event ? { id: event.id, span: around(event) } : null;
+    tellReplay();
+    if (!loop) return;
+    seek(loop.span[0]);
+    video.play().catch(() => {});
+  }
+  function setSpeed(rate) {
+    speed = rate;
+    video.playbackRate = rate;
+    tellReplay();
+  }
+  function tellReplay() {
+    $("loop").setAttribute("aria-pressed", !!loop);
+    const name = speed === 1 ? "1×" : speed === .5 ? "½×" : "¼×";
+    Object.assign($("speed"), { textContent: name, ariaLabel: "speed " + name });
+    for (const button of document.querySelectorAll(".replay button")) {
+      const own = !!loop && button.dataset.id === String(loop.id);
+      button.setAttribute("aria-pressed", own && (button.className === "loop" ? speed === 1 : speed < 1));
+    }
+  }
+  const toggleLoop = () => { if (video && data.events.length) setLoop(loop ? null : nearest()); };
+  const nextSpeed = () => { if (video) setSpeed(speed === 1 ? .5 : speed === .5 ? .25 : 1); };
+  /** The buttons of an event's card: pressed again, they let go. */
+  function replay(button) {
+    const event = data.events.find((e) => String(e.id) === button.dataset.id), rate = button.className === "slow" ? .25 : 1;
+    const own = loop && loop.id === event.id && (speed < 1) === (rate < 1);
+    setSpeed(own ? 1 : rate);
+    setLoop(own ? null : event);
+  }
+  /** At the end of a loop back to its start. */
+  function turn(t) {
+    if (!loop || dragging) return false;
+    if (t >= loop.span[1] || (video.ended && t >= loop.span[1] - .3)) { seek(loop.span[0]); video.play().catch(() => {}); return true; }
+    return false;
+  }
+
   // --- the video -----------------------------------------------------------------------------------------------------
   function startVideo() {
     const embedded = $("video-data");
@@ -369,15 +492,19 @@
       embedded.remove();
       video.src = URL.createObjectURL(new Blob([bytes], { type: embedded.dataset.mime }));
     }
-    const heard = () => { if (!dragging && !video.seeking) setNow(video.currentTime); };
+    const heard = () => { if (!dragging && !video.seeking && !turn(video.currentTime)) setNow(video.currentTime); };
     for (const name of ["timeupdate", "seeked", "pause", "ended"]) video.addEventListener(name, heard);
-    video.addEventListener("seeking", () => { if (!dragging) setNow(video.currentTime); });
+    video.addEventListener("seeking", () => {
+      const t = video.currentTime;
+      if (loop && (t < loop.span[0] - .1 || t > loop.span[1] + .3)) { loop = null; tellReplay(); }
+      if (!dragging) setNow(t);
+    });
     video.addEventListener("loadedmetadata", () => { if (now > 0) video.currentTime = now; });
     video.addEventListener("error", () => { $("no-play").hidden = false; });
     if ("requestVideoFrameCallback" in video) {
       // The time of the very frame on show, while it plays.
       const onFrame = (_, frame) => {
-        if (!video.paused && !dragging && !video.seeking) setNow(frame.mediaTime);
+        if (!video.paused && !dragging && !video.seeking && !turn(frame.mediaTime)) setNow(frame.mediaTime);
         video.requestVideoFrameCallback(onFrame);
       };
       video.requestVideoFrameCallback(onFrame);
@@ -420,7 +547,7 @@
     ArrowLeft: (e) => step(e.shiftKey ? -10 : -1), ArrowRight: (e) => step(e.shiftKey ? 10 : 1),
     Home: () => seek(0), End: () => seek(duration), n: () => jumpEvent(1), p: () => jumpEvent(-1),
     "+": () => zoom(.5, centre()), "=": () => zoom(.5, centre()), "-": () => zoom(2, centre()), 0: () => show(0, duration),
-    h: toggleHeat, o: () => toggleObjects(!objectsOn), " ": () => { if (video) { if (video.paused) video.play(); else video.pause(); } },
+    h: toggleHeat, l: toggleLoop, s: nextSpeed, o: () => toggleObjects(!objectsOn), " ": () => { if (video) { if (video.paused) video.play(); else video.pause(); } },
   };
   document.addEventListener("keydown", (e) => {
     const tag = e.target.tagName, onChart = e.target === chart;
@@ -432,10 +559,11 @@
     actions[e.key](e);
   }, true);
   document.addEventListener("click", (e) => {
-    const button = e.target.closest && e.target.closest(".jump");
-    if (button) seek(Number(button.dataset.t));
+    const button = e.target.closest && e.target.closest(".jump, .replay button");
+    if (!button) return;
+    if (button.closest(".replay")) replay(button); else seek(Number(button.dataset.t));
   });
-  const press = { prev: () => jumpEvent(-1), next: () => jumpEvent(1), "show-heat": toggleHeat,
+  const press = { loop: toggleLoop, speed: nextSpeed, prev: () => jumpEvent(-1), next: () => jumpEvent(1), "show-heat": toggleHeat,
     "zoom-in": () => zoom(.5, centre()), "zoom-out": () => zoom(2, centre()), "zoom-fit": () => show(0, duration) };
   for (const id in press) $(id).addEventListener("click", press[id]);
 
@@ -444,12 +572,27 @@
     ["aria-valuemin", "0"], ["aria-valuemax", duration.toFixed(3)]]) chart.setAttribute(name, value);
   if (!data.events.length) for (const id of ["prev", "next", "show-heat"]) $(id).hidden = true;
   if (!video) $("show-heat").hidden = true;
+  $("speed").hidden = !video;
+  $("loop").hidden = !video || !data.events.length;
+  document.querySelectorAll(".replay").forEach((node) => { node.hidden = !video; });
+  if (map && map.t.length) {
+    $("map-key").hidden = false;
+    $("map-key").textContent = map.limit
+      ? "The map below the curve: a row for each part of the surprise; the stronger, the rarer; red: beyond the threshold by itself."
+      : "The map below the curve: how surprised each prediction was, by how long before it was made; the stronger, the more.";
+  }
+  if (navigator.clipboard) {
+    $("copy").hidden = false;
+    $("copy").addEventListener("click", () => navigator.clipboard.writeText($("command").textContent)
+      .then(() => { $("copy").textContent = "copied"; }, () => { $("copy").textContent = "can't copy: select it"; }));
+  }
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
   $("show-objects-label").hidden = $("objects-key").hidden = !video || !data.sights.t.length;
   $("show-objects").addEventListener("change", (e) => toggleObjects(e.target.checked));
   if (duration <= 20) document.querySelector(".zoom").hidden = true;
   data.events.forEach((e) => {
     const canvas = document.querySelector("#event-" + e.id + " canvas");
-    if (canvas) paintHeat(canvas, e.heat);
+    if (canvas) paintHeat(canvas, e);
   });
   if (video) { startVideo(); if ($("heat")) overlay(undefined); }
   draw();

@@ -5,7 +5,7 @@
 
 use super::super::{downsample, words};
 use crate::media::GapReason;
-use crate::record::{Event, Report};
+use crate::record::{Event, Horizons, Report};
 use serde_json::{Value, json};
 
 /// Points above which the curve is thinned for drawing; the whole of it stays in `curve.csv`.
@@ -31,6 +31,8 @@ pub fn data(report: &Report) -> Value {
         "gaps": report.input.gaps.iter().map(|g| json!({
             "start": g.start_s, "end": g.end_s, "cut": g.reason == GapReason::SceneCut, "why": words::gap(g.reason),
         })).collect::<Vec<_>>(),
+        "strange": report.strange,
+        "horizons": report.horizons.as_ref().map(|map| horizons(map, report)),
         "events": report.events.iter().map(event).collect::<Vec<_>>(),
         "sights": {
             "t": report.sights.iter().map(|s| round(s.t_s, 3)).collect::<Vec<_>>(),
@@ -57,6 +59,20 @@ fn event(event: &Event) -> Value {
             "area": event.heat.area,
             "values": event.heat.values.iter().map(|v| round(f64::from(*v), 3)).collect::<Vec<_>>(),
         },
+    })
+}
+
+/// The map of horizons: names of its rows, and `reach`, the value from which a cell stands out: the threshold where that is
+/// in the same unit, else the largest value.
+fn horizons(map: &Horizons, report: &Report) -> Value {
+    let largest = map.values.iter().flatten().flatten().copied().fold(0.0, f32::max);
+    let threshold = report.config.threshold.filter(|_| words::is_of_objects(report));
+    json!({
+        "rows": map.rows.iter().map(words::horizon).collect::<Vec<_>>(),
+        "t": map.t_s,
+        "values": map.values.iter().map(|row| row.iter().map(|v| v.map(short)).collect::<Vec<_>>()).collect::<Vec<_>>(),
+        "reach": short(threshold.unwrap_or(largest)),
+        "limit": threshold.is_some(),
     })
 }
 

@@ -58,21 +58,22 @@ impl Player {
         Self::Linked(link)
     }
 
-    /// The player's elements; `ratio` is the picture's width over its height.
-    pub fn html(&self, input: &InputReport) -> String {
+    /// The player's elements; `poster` is a JPEG in base64, or empty.
+    pub fn html(&self, input: &InputReport, poster: &str) -> String {
         if let Self::Absent { why, href } = self {
             let link = href.as_ref().map_or(String::new(), |h| format!(" <a href=\"{}\">Original</a>.", escape(h)));
             return format!("<div class=\"no-video\"><p>{}{link}</p></div>", escape(why));
         }
+        // What is linked may be large: nothing but its index is read before it is played.
         let source = match self {
-            Self::Linked(href) => format!(" src=\"{}\"", escape(href)),
-            _ => String::new(),
+            Self::Linked(href) => format!(" preload=\"metadata\"{} src=\"{}\"", shown_before(poster), escape(href)),
+            _ => " preload=\"auto\"".to_owned(),
         };
         let (width, height) = (input.width.max(1), input.height.max(1));
         let portrait = if height > width { " portrait" } else { "" };
         format!(
             "<div class=\"screen{portrait}\" style=\"--w:{width};--h:{height}\">\
-             <video id=\"video\" controls playsinline muted preload=\"auto\"{source} \
+             <video id=\"video\" controls playsinline muted{source} \
              aria-label=\"the analyzed video\"></video>\
              <canvas id=\"heat\" aria-hidden=\"true\"></canvas>\
              <div id=\"objects\" aria-hidden=\"true\"></div>\
@@ -84,6 +85,18 @@ impl Player {
         )
     }
 
+    /// That a large video lies beside the page; empty where it is inside or there is none.
+    pub fn beside(&self, limit: u64) -> String {
+        match self {
+            Self::Linked(href) => format!(
+                "\n<p class=\"note beside\">The video lies <a href=\"{}\">beside this page</a>: more than {} MB are not put inside.</p>",
+                escape(href),
+                limit >> 20
+            ),
+            _ => String::new(),
+        }
+    }
+
     /// The embedded video's element, for the end of the page, so that the rest shows before it has loaded.
     pub fn payload(&self) -> String {
         match self {
@@ -93,6 +106,11 @@ impl Player {
             _ => String::new(),
         }
     }
+}
+
+/// The picture that stands for a video until it is played.
+fn shown_before(poster: &str) -> String {
+    if super::is_base64(poster) { format!(" poster=\"data:image/jpeg;base64,{poster}\"") } else { String::new() }
 }
 
 /// The media type of a container that browsers play, by its first bytes.

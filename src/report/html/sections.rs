@@ -1,9 +1,10 @@
 //! The parts of the page that stand without a script: what was found, what it was found with, how to read it.
 
-use super::super::words;
+use super::super::claim::ANNOTATED;
+use super::super::{OutputOptions, words};
+use super::card::card;
 use super::text::escape;
-use crate::record::{Event, EventKind, HeatMap, InputReport, Look, Report, SlowerRate, What};
-use crate::units::PixelBox;
+use crate::record::{Event, InputReport, Report, SlowerRate};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -53,6 +54,18 @@ pub fn banner(report: &Report) -> String {
     )
 }
 
+/// A link to the annotated video, where it lies beside the page.
+pub fn film(report: &Report, options: &OutputOptions) -> String {
+    let Some(film) = report.annotated.as_ref().filter(|_| options.dir.join(ANNOTATED).is_file()) else {
+        return String::new();
+    };
+    let notes: String = film.notes.iter().map(|note| format!("; {}", escape(note))).collect();
+    format!(
+        "\n<p class=\"note film\"><a href=\"{ANNOTATED}\">{ANNOTATED}</a> is the video with all this drawn in ({}{notes}).</p>",
+        escape(&film.encoder)
+    )
+}
+
 /// The list of events.
 pub fn events(report: &Report) -> String {
     if report.events.is_empty() {
@@ -61,7 +74,7 @@ pub fn events(report: &Report) -> String {
     let mut scores: Vec<f32> = report.events.iter().map(|e| e.score).collect();
     scores.sort_unstable_by(|a, b| b.total_cmp(a));
     let least = scores.get(PICTURES).copied().unwrap_or(f32::NEG_INFINITY);
-    let cards: String = report.events.iter().map(|e| card(e, &report.input, e.score > least)).collect();
+    let cards: String = report.events.iter().map(|e| card(e, report, e.score > least)).collect();
     format!("<ol class=\"events\">{cards}</ol>")
 }
 
@@ -80,105 +93,6 @@ fn why_none(report: &Report) -> String {
         }
         _ => String::new(),
     }
-}
-
-fn card(event: &Event, input: &InputReport, with_picture: bool) -> String {
-    let id = event.id;
-    let picture = if with_picture { picture(event, input) } else { String::new() };
-    let jump = |name: &str, t: f64| {
-        format!("<div><dt>{name}</dt><dd><button class=\"jump\" data-t=\"{t}\">{}</button></dd></div>", words::time(t))
-    };
-    let fact = |name: &str, value: String| format!("<div><dt>{name}</dt><dd>{value}</dd></div>");
-    let [x0, y0, x1, y1] = event.place.map(f32::round);
-    let p = event.p_value.map_or("unknown".to_owned(), |p| words::number(f64::from(p)));
-    let per_hour = event.per_hour.map_or("unknown".to_owned(), |rate| format!("{} an hour", words::number(rate)));
-    let slow = if event.kind == EventKind::Slow { " (slow)" } else { "" };
-    let (kind, told) = match &event.what {
-        Some(what) => (format!(": {}", what.kind.name()), what_html(what)),
-        None => (String::new(), String::new()),
-    };
-    format!(
-        "<li class=\"event\" id=\"event-{id}\" data-id=\"{id}\"><h3>Event {id}{kind}{slow}</h3>{picture}{told}<dl>{}{}{}{}{}{}{}{}</dl></li>\n",
-        jump("onset", event.onset_s),
-        jump("peak", event.peak_s),
-        jump("end", event.end_s),
-        fact("surprise", words::number(f64::from(event.score))),
-        fact("z", words::number(f64::from(event.z))),
-        fact("p-value", p),
-        fact("on normal footage", per_hour),
-        fact("place", format!("x {x0}–{x1}, y {y0}–{y1} px")),
-    )
-}
-
-/// What happened: a sentence, and the colours of what was expected and of what was seen.
-fn what_html(what: &What) -> String {
-    let swatch = |name: &str, class: &str, look: Option<&Look>| {
-        look.map_or(String::new(), |look| {
-            let [r, g, b] = look.rgb;
-            format!(
-                "<span class=\"{class}\"><i style=\"background:rgb({r},{g},{b})\"></i>{name}: {} {}</span>",
-                escape(&look.colour),
-                escape(&look.shape)
-            )
-        })
-    };
-    format!(
-        "<p class=\"what\">{}</p><p class=\"looks\">{}{}</p>",
-        escape(&what.sentence),
-        swatch("expected", "expected", what.expected.as_ref()),
-        swatch("seen", "seen", what.seen.as_ref())
-    )
-}
-
-/// The boxes of an event: where it was expected and where it is, or the one that there is.
-fn boxes(event: &Event, input: &InputReport) -> String {
-    let (width, height) = (input.width.max(1) as f32, input.height.max(1) as f32);
-    let share = |v: f32, of: f32| (v / of * 100.0).clamp(0.0, 100.0);
-    let one = |class: &str, [x0, y0, x1, y1]: PixelBox| {
-        format!(
-            "<span class=\"{class}\" style=\"left:{:.2}%;top:{:.2}%;width:{:.2}%;height:{:.2}%\"></span>",
-            share(x0, width),
-            share(y0, height),
-            share(x1 - x0, width),
-            share(y1 - y0, height)
-        )
-    };
-    let expected = event.what.as_ref().and_then(|what| what.expected.as_ref());
-    let seen = event.what.as_ref().and_then(|what| what.seen.as_ref());
-    match (expected, seen) {
-        (None, None) => one("box", event.place),
-        (expected, seen) => {
-            let expected = expected.map_or(String::new(), |look| one("box expected", look.place));
-            expected + &seen.map_or(String::new(), |look| one("box", look.place))
-        }
-    }
-}
-
-/// The picture at the peak under its heat map and boxes; a button that goes there.
-fn picture(event: &Event, input: &InputReport) -> String {
-    let (width, height) = (input.width.max(1) as f32, input.height.max(1) as f32);
-    // Base64 has no character that could leave the attribute; anything else is not a thumbnail of ours.
-    let ours = event.thumbnail.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'='));
-    let image = if event.thumbnail.is_empty() || !ours {
-        String::new()
-    } else {
-        format!("<img alt=\"\" src=\"data:image/jpeg;base64,{}\">", event.thumbnail)
-    };
-    format!(
-        "<button class=\"thumb jump\" data-t=\"{}\" style=\"aspect-ratio:{width}/{height}\" \
-         aria-label=\"Go to the peak of event {}, {}\">{image}{}<canvas aria-hidden=\"true\"></canvas>\
-         {}</button>",
-        event.peak_s,
-        event.id,
-        words::time(event.peak_s),
-        heat_hint(&event.heat),
-        boxes(event, input),
-    )
-}
-
-/// Says so when an event carries no heat map, so that its absence is not read as calm.
-fn heat_hint(heat: &HeatMap) -> &'static str {
-    if heat.values.is_empty() { "<span class=\"note\">no heat map</span>" } else { "" }
 }
 
 /// Breaks in the video, notes and warnings; a sentence when there are none.
@@ -277,6 +191,23 @@ pub fn reading(report: &Report) -> &'static str {
          how far reality was from the prediction: low when the future follows from the past, high when something appears, \
          vanishes, jumps or changes without a cause. Each point of the curve belongs to the moment that was \
          <em>predicted</em>.</p>"
+    }
+}
+
+/// How to read the map below the curve; HTML.
+pub fn horizons(report: &Report) -> &'static str {
+    match &report.horizons {
+        None => "",
+        Some(_) if words::is_of_objects(report) => {
+            "<p>The <strong>map</strong> below the curve has a row for each part of the surprise: what was missing, new, \
+             elsewhere, of another size, colour or shape; where a part was predicted from a certain time before, the row says \
+             so. The stronger the colour, the rarer; red: beyond the threshold by itself.</p>"
+        }
+        Some(_) => {
+            "<p>The <strong>map</strong> below the curve shows how surprised each prediction was, by how long before the \
+             moment it was made: near ones at the top, far ones at the bottom. What only the near ones miss came suddenly; \
+             what the far ones see first has built up. The stronger the colour, the more surprised.</p>"
+        }
     }
 }
 

@@ -1,0 +1,122 @@
+//! The sound of a file as its packets, for a film that is made of it: opened beside the pictures, copied as it is.
+
+use super::demux::FAULTS_IN_A_ROW;
+use super::encode::to_ticks;
+use super::opening::{self, OpenFailure};
+use super::watch::Watch;
+use super::{Clock, OpenOptions, explain, initialise, raw};
+use crate::error::{Error, Result};
+use crate::media::open::Input;
+use crate::units::MediaTime;
+use ffmpeg_next as ffmpeg;
+use ffmpeg_next::codec::Parameters;
+use ffmpeg_next::format::context::Input as Context;
+use ffmpeg_next::{Packet, Rational};
+
+/// A track of sound.
+pub(super) struct Track {
+    index: usize,
+    pub(super) parameters: Parameters,
+    pub(super) ticks: Rational,
+    /// Where the pictures' time zero lies on its clock, in its ticks.
+    zero: i64,
+}
+
+/// A packet of sound.
+pub(super) struct Piece {
+    /// Which track, counted from 0.
+    pub(super) track: usize,
+    /// Its times count from the pictures' zero, in ticks of the track.
+    pub(super) packet: Packet,
+    pub(super) ticks: Rational,
+}
+
+/// The sound of a file.
+pub struct Sound {
+    input: Context,
+    tracks: Vec<Track>,
+    watch: Watch,
+    /// Read, and not yet due.
+    pending: Option<Piece>,
+}
+
+/// What a file has of sound.
+pub struct Heard {
+    /// What MP4 carries of it; `None`: nothing.
+    pub sound: Option<Sound>,
+    /// FFmpeg's names of the codecs of what it does not carry.
+    pub left_out: Vec<&'static str>,
+}
+
+impl Sound {
+    /// Opens the sound of a file whose pictures are read with `clock`; a sequence of pictures has none.
+    ///
+    /// # Errors
+    /// As for the pictures: [`Error::Input`], or [`Error::Stopped`].
+    pub fn open(input: &Input, options: &OpenOptions, clock: Clock) -> Result<Heard> {
+        let mut heard = Heard { sound: None, left_out: Vec::new() };
+        let (Input::File(_), Some(zero)) = (input, clock.zero) else { return Ok(heard) };
+        initialise();
+        let watch = Watch::new(options.stop.clone(), Some(options.timeout));
+        watch.arm();
+        let context = opening::open(input, options, &watch).map_err(|failure| match failure {
+            _ if watch.stopped() => Error::Stopped,
+            OpenFailure::Ours(reason) => Error::input(input.to_string(), reason),
+            OpenFailure::Ffmpeg(error) => explain::not_opened(input, error, options),
+        })?;
+        let mut tracks = Vec::new();
+        for stream in context.streams().filter(|s| s.parameters().medium() == ffmpeg::media::Type::Audio) {
+            let (parameters, ticks) = (stream.parameters(), stream.time_base());
+            if raw::mp4_carries(parameters.id()) {
+                tracks.push(Track { index: stream.index(), parameters, ticks, zero: to_ticks(zero, ticks) });
+            } else {
+                heard.left_out.push(parameters.id().name());
+            }
+        }
+        heard.sound = (!tracks.is_empty()).then_some(Self { input: context, tracks, watch, pending: None });
+        Ok(heard)
+    }
+
+    pub(super) fn tracks(&self) -> &[Track] {
+        &self.tracks
+    }
+
+    /// The next packet that is decoded before `time`; without one, the next. `None`: none is due, or there is no more, be
+    /// it because the rest can't be read.
+    pub(super) fn next_before(&mut self, time: Option<MediaTime>) -> Option<Piece> {
+        let piece = match self.pending.take() {
+            Some(piece) => piece,
+            None => self.read()?,
+        };
+        let begins = piece.packet.dts().and_then(|at| MediaTime::from_ticks(at, piece.ticks.0, piece.ticks.1));
+        if time.zip(begins).is_some_and(|(time, begins)| begins > time) {
+            self.pending = Some(piece);
+            return None;
+        }
+        Some(piece)
+    }
+
+    fn read(&mut self) -> Option<Piece> {
+        let mut faults = 0;
+        while !self.watch.stopped() && faults < FAULTS_IN_A_ROW {
+            let mut packet = Packet::empty();
+            self.watch.arm();
+            match packet.read(&mut self.input) {
+                Ok(()) => {}
+                // Damage; the pictures' reader passes over it too and says so.
+                Err(ffmpeg::Error::InvalidData) => {
+                    faults += 1;
+                    continue;
+                }
+                Err(_) => return None,
+            }
+            let Some(track) = self.tracks.iter().position(|track| track.index == packet.stream()) else { continue };
+            let (ticks, zero) = (self.tracks[track].ticks, self.tracks[track].zero);
+            let moved = |time: Option<i64>| time.and_then(|time| time.checked_sub(zero));
+            packet.set_pts(moved(packet.pts()));
+            packet.set_dts(moved(packet.dts()));
+            return Some(Piece { track, packet, ticks });
+        }
+        None
+    }
+}
