@@ -233,9 +233,11 @@ fn a_run_that_goes_on_reads_nothing_of_what_it_knows() {
         let scene = format!("testsrc2=size=64x64:rate=10:duration={seconds}");
         ffmpeg(&["-f", "lavfi", "-i", &scene, "-c:v", "mjpeg", video.to_str().unwrap()]);
     }
-    let then = std::time::SystemTime::now() - std::time::Duration::from_secs(60);
+    let then = std::time::SystemTime::now() - std::time::Duration::from_mins(1);
     let date = |video: &Path| File::options().append(true).open(video).unwrap().set_modified(then).unwrap();
-    [&a, &b].into_iter().for_each(|video| date(video));
+    for video in [&a, &b] {
+        date(video);
+    }
     let out = dir.path().join("out");
     let run = || {
         analyze().args(["--resume", "--out"]).arg(&out).arg(&videos).assert().success();
@@ -279,4 +281,30 @@ fn of_many_inputs_the_last_shard_writes_the_summary() {
     assert!(run("2/3").contains("index.html"));
     let table = fs::read_to_string(out.join("summary.csv")).unwrap();
     assert_eq!(table.lines().filter(|line| line.contains(",failed,")).count(), 2001);
+}
+
+#[test]
+fn a_list_is_taken_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["a.avi", "b.avi"] {
+        let scene = "testsrc2=size=64x64:rate=10:duration=2";
+        ffmpeg(&["-f", "lavfi", "-i", scene, "-c:v", "mjpeg", dir.path().join(name).to_str().unwrap()]);
+    }
+    let list = dir.path().join("list.txt");
+    let of = |name: &str| dir.path().join(name).display().to_string();
+    fs::write(&list, format!("{}\n{}\r\n\n{}\n{}\n", of("a.avi"), of("b.avi"), of("a.avi"), of("gone.avi"))).unwrap();
+    let out = dir.path().join("out");
+    let run = |shard: &str| {
+        let run = analyze().args(["--shard", shard, "--out"]).arg(&out).arg("--list").arg(&list).assert();
+        (run.get_output().status.code(), String::from_utf8(run.get_output().stderr.clone()).unwrap())
+    };
+    assert_eq!(run("2/3").0, Some(0));
+    let (status, said) = run("3/3");
+    assert!(status == Some(1) && said.contains("gone.avi") && !said.contains("a.avi"), "{said}");
+    assert_eq!(run("1/3").0, Some(0));
+    let table = fs::read_to_string(out.join("summary.csv")).unwrap();
+    let rows: Vec<&str> = table.lines().skip(1).map(|line| line.split(',').nth(1).unwrap()).collect();
+    assert_eq!(rows, ["done", "done", "failed"], "{table}");
+    fs::write(&list, "\n").unwrap();
+    assert!(run("1/3").1.contains("list is empty"));
 }

@@ -11,22 +11,28 @@ use clap::{Args, ValueEnum};
 use indicatif::MultiProgress;
 use startle::engine::{Wishes, baseline, run_config};
 use startle::media::ffmpeg::Decoding;
+use startle::media::open::Input;
 use startle::model::bundle::{ModelBundle, sha256_file};
 use startle::pipeline::{DetectionSettings, run_all};
 use startle::record::RunConfig;
 use startle::surprise::DEFAULT_TOP_FRACTION;
 use startle::units::{Stop, per_hour};
 use startle::{Error, Result};
-use std::collections::BTreeSet;
-use std::ffi::OsString;
+use std::collections::{BTreeSet, HashSet};
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// Analyze video files, folders, globs and URLs: a report folder for each.
 #[derive(Debug, Args)]
 pub struct AnalyzeArgs {
     /// Videos: files, folders of videos or of numbered pictures, globs, URLs, or - for standard input.
-    #[arg(required = true, value_name = "INPUT")]
+    #[arg(required_unless_present = "list", value_name = "INPUT")]
     pub inputs: Vec<OsString>,
+    /// More inputs from a file: a video's path or URL a line. They are taken as they are and looked at only when it is their
+    /// turn, so that many shards do not all ask a network disk about every video.
+    #[arg(long, value_name = "FILE")]
+    pub list: Option<PathBuf>,
     /// Where the report goes: the folder itself for one input, a folder of folders for several
     /// [default: reports/INPUT-NAME].
     #[arg(long, short, value_name = "DIR")]
@@ -151,7 +157,8 @@ impl DetectionArgs {
 
 /// Runs the command.
 pub fn run(args: &AnalyzeArgs, stop: &Stop) -> Result<Outcome> {
-    let inputs = args.input.expand(&args.inputs, stop, args.quiet)?;
+    let named = if args.inputs.is_empty() { Vec::new() } else { args.input.expand(&args.inputs, stop, args.quiet)? };
+    let inputs = listed(named, args.list.as_deref())?;
     if args.actions.is_some() && inputs.len() > 1 {
         let count = inputs.len();
         return Err(Error::Config(format!("--actions is the table of one video, and there are {count} inputs")));
@@ -159,7 +166,7 @@ pub fn run(args: &AnalyzeArgs, stop: &Stop) -> Result<Outcome> {
     if args.annotate {
         inputs.iter().try_for_each(startle::report::annotate::check)?;
     }
-    let places = Places::new(&inputs, args.out.as_deref(), args.inputs.len() == 1);
+    let places = Places::new(&inputs, args.out.as_deref(), args.inputs.len() == 1 && args.list.is_none());
     let plan = Plan::new(args, &inputs, &places)?;
     let items = plan.items();
     let jobs = if args.format.is_some() { 1 } else { usize::from(args.jobs).min(items.len()) };
@@ -178,6 +185,21 @@ pub fn run(args: &AnalyzeArgs, stop: &Stop) -> Result<Outcome> {
     let done = done.into_iter().collect::<Result<Vec<Finished>>>()?;
     plan.finish(&items, &done, before, stop)?;
     Ok(done.iter().fold(Outcome::Done, |worst, one| worst.worse(one.outcome)))
+}
+
+/// The inputs with those of a list, each once.
+fn listed(mut inputs: Vec<Input>, list: Option<&Path>) -> Result<Vec<Input>> {
+    let Some(list) = list else { return Ok(inputs) };
+    let text =
+        std::fs::read(list).map_err(|e| Error::input(list.display().to_string(), format!("can't be read: {e}")))?;
+    let mut seen: HashSet<Input> = inputs.iter().cloned().collect();
+    let lines = text.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let more = lines.filter(|line| !line.is_empty()).map(|line| Input::as_it_is(OsStr::from_bytes(line)));
+    inputs.extend(more.filter(|input| seen.insert(input.clone())));
+    if inputs.is_empty() {
+        return Err(Error::input(list.display().to_string(), "the list is empty: a path or URL a line"));
+    }
+    Ok(inputs)
 }
 
 /// What all inputs share: the model, its baseline, the settings.

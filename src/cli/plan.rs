@@ -115,7 +115,9 @@ impl<'a> Plan<'a> {
     /// A row for each input of the list: what this run did, and for all others what lies there of them.
     fn rows(&self, ledger: &Ledger, items: &[&Input], done: &[Finished]) -> Vec<Row> {
         let own: HashMap<&Input, &Finished> = items.iter().copied().zip(done).collect();
-        let known = ledger.entries(|_| true);
+        let read = |input: &&Input| own.get(input).is_some_and(|finished| finished.row.is_some());
+        let others: HashSet<String> = self.inputs.iter().filter(|one| !read(one)).map(ToString::to_string).collect();
+        let known = ledger.entries(|name| others.contains(name));
         let row = |input: &Input| match own.get(input) {
             Some(Finished { row: Some(row), .. }) => row.clone(),
             mine => elsewhere(input, known.get(&input.to_string()), self.places, mine.is_some()),

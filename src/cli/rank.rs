@@ -163,6 +163,7 @@ fn reports(scene: &Named, folder: &Path, model: Option<&str>) -> Places {
 fn analyze_args(args: &RankArgs, model: &str) -> AnalyzeArgs {
     AnalyzeArgs {
         inputs: args.inputs.clone(),
+        list: None,
         out: Some(args.out.clone()),
         format: None,
         fail_on_event: false,

@@ -47,7 +47,7 @@ impl Earlier {
             (false, 1..) if setup.args.fail_on_event => Outcome::EventsFound,
             _ => Outcome::Done,
         };
-        whole.then(|| Finished { outcome, events: entry.events, row: None, stamp })
+        whole.then_some(Finished { outcome, events: entry.events, row: None, stamp })
     }
 
     /// The finished report of this content, and its folder: `folder`, or where the same video was called otherwise.

@@ -144,14 +144,20 @@ pub fn write_of(root: &Path, rows: impl FnOnce() -> Vec<Row>) -> Result<Vec<Path
     check(root)?;
     let rows = &rows()[..];
     let fail = |e: serde_json::Error| Error::Internal { stage: "summary", reason: e.to_string() };
-    let json = serde_json::json!({ "schema": "startle.summary/1", "inputs": rows });
-    let json = serde_json::to_vec_pretty(&json).map_err(fail)?;
+    let json = serde_json::to_vec_pretty(&Summary { inputs: rows, schema: "startle.summary/1" }).map_err(fail)?;
     Ok(vec![
         files::write_atomic(root, FILES[0], &json)?,
         files::write_atomic(root, FILES[1], &table(rows)?)?,
         files::write_atomic(root, FILES[3], html::index::data(root, rows)?.as_bytes())?,
         files::write_atomic(root, FILES[2], html::index::page(root, rows).as_bytes())?,
     ])
+}
+
+/// `summary.json`, in the order of its names.
+#[derive(Serialize)]
+struct Summary<'a> {
+    inputs: &'a [Row],
+    schema: &'static str,
 }
 
 fn table(rows: &[Row]) -> Result<Vec<u8>> {

@@ -71,6 +71,14 @@ pub enum Input {
 }
 
 impl Input {
+    /// A file or a URL of this name, without a look at the disk.
+    pub fn as_it_is(name: &OsStr) -> Self {
+        match name.to_str().filter(|text| is_url(text) && !text.starts_with("file://")) {
+            Some(url) => Self::Url(url.to_owned()),
+            None => Self::File(name.into()),
+        }
+    }
+
     /// The file or folder on disk; `None` for streams.
     pub fn path(&self) -> Option<&Path> {
         match self {

@@ -47,12 +47,16 @@ pub(super) fn files(folder: &Path, depth: usize, stop: &Stop) -> Result<Walked> 
             if name.as_encoded_bytes().starts_with(b".") {
                 continue;
             }
-            match (path.is_dir(), entry.file_type().is_ok_and(|kind| kind.is_symlink())) {
-                (true, _) if level == depth => walked.left_out += 1,
-                (true, false) => ahead.push_front((path, level + 1)),
-                (true, true) => ahead.push_back((path, level + 1)),
-                (false, _) if path.is_file() => walked.files.push(path),
-                (false, _) => {}
+            // What is no link is told with its name: one question less for each file of a network disk.
+            let kind = entry.file_type().ok().filter(|kind| !kind.is_symlink());
+            let link = kind.is_none();
+            let kind = kind.or_else(|| Some(std::fs::metadata(&path).ok()?.file_type()));
+            match kind {
+                Some(kind) if kind.is_dir() && level == depth => walked.left_out += 1,
+                Some(kind) if kind.is_dir() && link => ahead.push_back((path, level + 1)),
+                Some(kind) if kind.is_dir() => ahead.push_front((path, level + 1)),
+                Some(kind) if kind.is_file() => walked.files.push(path),
+                _ => {}
             }
         }
     }
