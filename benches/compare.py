@@ -231,6 +231,12 @@ def child(options: argparse.Namespace, objects: bool) -> dict:
     return result | {"peak_rss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
 
 
+def cores_s() -> float:
+    """Seconds of processor cores that ended child processes took: other work on the machine hardly changes it."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def fastest(names: tuple[str, ...], options: argparse.Namespace, video: Path) -> dict[str, dict]:
     """The fastest run of each contender; notes the load averages in `options.load`."""
     best: dict[str, dict] = {}
@@ -238,7 +244,9 @@ def fastest(names: tuple[str, ...], options: argparse.Namespace, video: Path) ->
     for repeat in range(options.repeats):
         options.load.append(os.getloadavg()[0])
         for name in names:
+            before = cores_s()
             result = measure(name, options, video)
+            result["cores_s"] = cores_s() - before
             print(f"{repeat + 1}/{options.repeats} {name}: {result['wall_s']:.2f} s", file=sys.stderr)
             if name not in best or result["wall_s"] < best[name]["wall_s"]:
                 best[name] = result
