@@ -12,7 +12,7 @@ use clap::Args;
 use indicatif::MultiProgress;
 use startle::media::open::{Input, natural_order, unique_slugs};
 use startle::pipeline::run_all;
-use startle::rank::{Usual, Version, rank, votes};
+use startle::rank::{rank_reports, votes};
 use startle::record::Report;
 use startle::report::ranking::{self, ByModel, Scene};
 use startle::report::{json, words};
@@ -201,18 +201,12 @@ fn by_model(setup: &Setup<'_>, scene: &Named, places: &Places) -> Result<ByModel
         (report.input.path == input.to_string() && !report.curve.is_empty()).then_some((report, folder))
     };
     let mut reports: Vec<(Report, PathBuf)> = scene.inputs.iter().filter_map(own).collect();
-    let versions: Vec<Version> = reports.iter().map(|(report, _)| version(report)).collect();
     let slot_s = setup.model.spec().slot_s();
-    let usual = setup.baseline.as_ref().and_then(|baseline| Usual::of(baseline, slot_s));
-    let ranking = rank(&versions, slot_s, usual.as_ref())?;
+    let all: Vec<&Report> = reports.iter().map(|(report, _)| report).collect();
+    let ranking = rank_reports(&all, slot_s, setup.baseline.as_ref())?;
     let place = |report: &Report| ranking.versions.iter().position(|v| v.input == report.input.path);
     reports.sort_by_key(|(report, _)| place(report));
     Ok(ByModel { model: reports[0].0.model.name.clone(), baseline: setup.config.baseline.clone(), ranking, reports })
-}
-
-fn version(report: &Report) -> Version {
-    let curve = report.curve.iter().map(|p| (p.t_s, f64::from(p.surprise))).collect();
-    Version { input: report.input.path.clone(), curve, events: report.events.len() }
 }
 
 /// Writes the rankings and tells the order.

@@ -21,6 +21,7 @@ use crate::model::Scorer;
 use crate::model::bundle::{ModelBundle, sha256_file};
 use crate::pipeline::live::ByArrival;
 use crate::pipeline::{self, DetectionSettings, Job, Open};
+use crate::rank::{Ranking, rank_reports};
 use crate::record::{Report, RunConfig, Sink};
 use crate::store::hex;
 use crate::surprise::{Baseline, CurveKey, WatchOptions};
@@ -69,6 +70,14 @@ impl Engine {
     /// The model.
     pub const fn model(&self) -> &Model {
         &self.model
+    }
+
+    /// Orders the versions of one scene that some of this engine's reports are about, the most lawful first.
+    ///
+    /// # Errors
+    /// When there are fewer than two, or they have no moments in common.
+    pub fn rank(&self, reports: &[&Report]) -> Result<Ranking> {
+        rank_reports(reports, self.model.spec().slot_s(), self.baseline.as_ref())
     }
 
     /// Analyzes a file from its beginning to its end.

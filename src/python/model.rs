@@ -64,6 +64,17 @@ impl Engine {
         self.run(py, progress, |engine, sink| engine.analyze_input(&one(&name)?, &options, &mut [sink]))
     }
 
+    /// Orders versions of one scene, the most lawful first: `ranking.json`'s words of one model.
+    fn rank(&self, py: Python<'_>, reports: Vec<PyRef<'_, Report>>) -> PyResult<Vec<u8>> {
+        let all: Vec<&record::Report> = reports.iter().map(|report| report.inner()).collect();
+        py.detach(|| {
+            let engine = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+            let ranking = engine.rank(&all)?;
+            serde_json::to_vec(&ranking).map_err(|e| Error::Internal { stage: "rank", reason: e.to_string() })
+        })
+        .map_err(raise)
+    }
+
     /// Analyzes what an iterator of `(height, width, RGB bytes)` gives, at so many pictures a second.
     fn analyze_frames(
         &self,

@@ -16,6 +16,10 @@ impl Report {
     pub(super) const fn new(report: record::Report) -> Self {
         Self(report)
     }
+
+    pub(super) const fn inner(&self) -> &record::Report {
+        &self.0
+    }
 }
 
 #[pymethods]

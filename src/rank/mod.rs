@@ -14,6 +14,8 @@ mod moments;
 pub use lawful::Usual;
 
 use crate::error::{Error, Result};
+use crate::record::Report;
+use crate::surprise::Baseline;
 use bootstrap::Resamples;
 use moments::common;
 use serde::Serialize;
@@ -138,6 +140,20 @@ pub fn rank(versions: &[Version], slot_s: f64, usual: Option<&Usual>) -> Result<
         parting,
         versions: order.into_iter().map(ranked).collect(),
     })
+}
+
+/// Orders the versions of one scene that some reports are about; see [`rank()`].
+///
+/// # Errors
+/// As [`rank()`].
+pub fn rank_reports(reports: &[&Report], slot_s: f64, baseline: Option<&Baseline>) -> Result<Ranking> {
+    let version = |report: &&Report| Version {
+        input: report.input.path.clone(),
+        curve: report.curve.iter().map(|p| (p.t_s, f64::from(p.surprise))).collect(),
+        events: report.events.len(),
+    };
+    let versions: Vec<Version> = reports.iter().map(version).collect();
+    rank(&versions, slot_s, baseline.and_then(|baseline| Usual::of(baseline, slot_s)).as_ref())
 }
 
 /// How several models' rankings of the same versions come together.

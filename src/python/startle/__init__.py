@@ -10,6 +10,7 @@ ONNX Runtime comes with the wheel `onnxruntime` and is found by itself.
 
 from ._runtime import extension as _extension
 from ._model import Model, analyze, calibrate, inputs
+from ._ranking import Behind, Ranked, Ranking, rank
 from ._result import CURVE, Event, Gap, Plot, Result
 from ._stream import Health, Incident, Moment, stream
 
@@ -23,6 +24,7 @@ InternalError = _extension.InternalError
 
 __version__ = _extension.VERSION
 __all__ = [
-    "CURVE", "ConfigError", "DeviceError", "Error", "Event", "Gap", "Health", "Incident", "InputError", "InternalError",
-    "Model", "ModelError", "Moment", "OutputError", "Plot", "Result", "analyze", "calibrate", "inputs", "stream",
+    "CURVE", "Behind", "ConfigError", "DeviceError", "Error", "Event", "Gap", "Health", "Incident", "InputError", "InternalError",
+    "Model", "ModelError", "Moment", "OutputError", "Plot", "Ranked", "Ranking", "Result",
+    "analyze", "calibrate", "inputs", "rank", "stream",
 ]

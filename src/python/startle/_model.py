@@ -147,6 +147,11 @@ def _kept(options: tuple[tuple[str, Any], ...]) -> Model:
     return Model(**dict(options))
 
 
+def kept(options: dict[str, Any]) -> Model:
+    """The model of these options; the last two stay loaded."""
+    return _kept(tuple(sorted(options.items())))
+
+
 def analyze(
     video: PathLike | bytes | np.ndarray | Iterable[np.ndarray],
     *,
@@ -157,7 +162,7 @@ def analyze(
     **options: Any,
 ) -> Result:
     """Analyzes one video: see `Model.analyze`; options are those of `startle.Options`. The last two models stay loaded."""
-    model = _kept(tuple(sorted(options.items())))
+    model = kept(options)
     return model.analyze(video, fps=fps, track=track, name=name, progress=progress)
 
 

@@ -207,3 +207,16 @@ import startle
 """
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert run.returncode == 1 and "libavcodec.so.59" in run.stderr and "apt-get install ffmpeg" in run.stderr
+
+
+def test_versions_of_a_scene_are_ranked_as_the_program_ranks_them(clip):
+    lawful = clip.with_name(clip.name.replace("impossible", "possible"))
+    ranking = startle.rank([clip, lawful])
+    assert [r.input for r in ranking] == [str(lawful), str(clip)] and ranking[0].behind is None
+    behind = ranking[1].behind
+    assert behind.clear and behind.interval[0] > 0 and 2.9 < behind.parts_s < 3.6
+    assert ranking[1].result.events[0].what["kind"] == "colour" and ranking.moments > 40
+    table = ranking.to_pandas()
+    assert list(table["place"]) == [1, 2] and table["behind_by"][1] == behind.by
+    with pytest.raises(startle.ConfigError, match="two versions"):
+        startle.rank([clip])
