@@ -92,12 +92,8 @@ fn the_bundled_model_is_measured_and_tuned() {
     let dir = tempfile::tempdir().unwrap();
     let models = |args: &[&str]| {
         let mut command = startle();
-        command.env("XDG_CACHE_HOME", dir.path()).arg("models").args(args).args([
-            "--seconds",
-            "0.05",
-            "--device",
-            "cpu",
-        ]);
+        command.env("XDG_CACHE_HOME", dir.path()).arg("models").args(args);
+        command.args(["--seconds", "0.05", "--device", "cpu"]);
         String::from_utf8(command.assert().success().get_output().stdout.clone()).unwrap()
     };
     let bench: serde_json::Value =
