@@ -28,3 +28,18 @@ fn the_library_and_the_program_tell_the_same() {
     }
     assert!(engine.analyze(Path::new("/nowhere.mp4")).unwrap_err().to_string().contains("/nowhere.mp4"));
 }
+
+#[test]
+fn the_example_of_a_stream_tells_the_sample_s_event() {
+    // Cargo builds the examples beside the tests.
+    let example = Path::new(env!("CARGO_BIN_EXE_startle")).with_file_name("examples").join("live");
+    let video = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples/colour_0_impossible.mp4");
+    let output = std::process::Command::new(&example)
+        .arg(&video)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap_or_else(|e| panic!("{}: {e}", example.display()));
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && told.lines().count() == 1, "{told}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(told.contains("instead of green"), "{told}");
+}
