@@ -21,7 +21,7 @@ test-rust: setup ## The Rust tests alone
 test-python: setup-tests ## The exporter's, the world's and the trainer's tests alone
 	cd models/python && OMP_NUM_THREADS=1 ../../$(PYTHON) -m pytest -q tests
 
-wheel: setup-tests ## The Python package (pip install startle) in target/wheels
+wheel: setup ## The Python package (pip install startle) in target/wheels
 	.ci/wheel.sh build
 
 test-wheel: setup-tests ## The Python package from a fresh environment: numbers, notebook, Ray

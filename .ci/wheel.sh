@@ -2,7 +2,7 @@
 # The Python package.
 #   .ci/wheel.sh build   a wheel for use, in target/wheels
 #   .ci/wheel.sh test    one of the dev profile, installed into a fresh environment and tested there; PYTEST_ARGS= more for pytest
-# Works offline: everything comes from .cache/wheels, which `.ci/setup.sh tests` fills.
+# Works offline once `.ci/setup.sh tests` has filled .cache/wheels; without it a build fetches maturin alone.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD wheels=$PWD/.cache/wheels tools=$PWD/target/python
@@ -15,7 +15,9 @@ environment() {
     shift
     rm -rf "$folder"
     python3 -m venv "$folder"
-    "$folder/bin/python" -m pip install --quiet --disable-pip-version-check --no-compile --no-index --find-links "$wheels" "$@"
+    local index=(--no-index)
+    compgen -G "$wheels/maturin-*.whl" >/dev/null || index=()
+    "$folder/bin/python" -m pip install --quiet --disable-pip-version-check --no-compile "${index[@]}" --find-links "$wheels" "$@"
 }
 
 maturin=$tools/build/bin/maturin
