@@ -15,7 +15,7 @@ sample() { echo "samples/$1_possible.mp4 samples/$1_impossible.mp4"; }
 "$startle" rank --quiet $(sample colour_0) -o "$work/rank" >/dev/null
 (cd "$work" && "$OLDPWD/$startle" compare run strict -o compare >/dev/null 2>&1)
 node tests/browser/gallery.mjs "$out" \
-    report="$work/run/colour_0_impossible/report.html" quiet="$work/run/colour_0_possible/report.html" \
+    report="$work/run/colour_0_impossible/report.html" \
     summary="$work/run/index.html" ranking="$work/rank/ranking.html" compare="$work/compare/compare.html" \
     evaluation=reports/benchmark/evaluation.html
 cp "$work/run/colour_0_impossible/surprise.png" "$out/surprise.png"

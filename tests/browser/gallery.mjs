@@ -16,7 +16,7 @@ for (const entry of pages) {
     await page.goto(pathToFileURL(path).href);
     await page.waitForTimeout(1500);
     const height = Math.min(2400, await page.evaluate(() => document.documentElement.scrollHeight));
-    await page.screenshot({ path: `${out}/${name}-${view}.jpg`, type: "jpeg", quality: 60, fullPage: true, clip: { x: 0, y: 0, width, height } });
+    await page.screenshot({ path: `${out}/${name}-${view}.jpg`, type: "jpeg", quality: 50, fullPage: true, clip: { x: 0, y: 0, width, height } });
     await page.close();
   }
 }
