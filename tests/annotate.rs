@@ -192,6 +192,34 @@ fn what_is_stopped_leaves_the_earlier_film_alone_and_nothing_half_written() {
 }
 
 #[test]
+fn an_interrupt_while_it_is_drawn_leaves_the_report_and_no_film() {
+    let dir = tempfile::tempdir().unwrap();
+    let long = dir.path().join("long.mp4");
+    let source = "testsrc2=size=640x360:rate=30:duration=30";
+    ffmpeg(&["-f", "lavfi", "-i", source, "-preset", "ultrafast", "-pix_fmt", "yuv420p", long.to_str().unwrap()]);
+    let out = dir.path().join("out");
+    let mut running = Command::new(assert_cmd::cargo::cargo_bin!("startle"))
+        .args(["analyze", "--quiet", "--annotate", "--model", "persistence", "--out"])
+        .args([&out, &long])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .spawn()
+        .unwrap();
+    let drawing = || out.join("result.json").exists() && left(&out).iter().any(|name| name.starts_with(".startle-"));
+    while !drawing() {
+        assert!(running.try_wait().unwrap().is_none(), "it ended before it drew");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    assert!(Command::new("kill").args(["-INT", &running.id().to_string()]).status().unwrap().success());
+    assert_eq!(running.wait().unwrap().code(), Some(130));
+    let names = left(&out);
+    assert!(names.contains(&"report.html".into()) && !names.contains(&"annotated.mp4".into()), "{names:?}");
+    assert!(
+        names.iter().all(|name| !name.starts_with(".startle-")) && result(&out)["annotated"].is_null(),
+        "{names:?}"
+    );
+}
+
+#[test]
 fn the_command_makes_it_beside_the_rest_and_the_result_knows_it() {
     let dir = tempfile::tempdir().unwrap();
     let video = film(dir.path(), "film.mp4", &["-pix_fmt", "yuv420p", "-c:a", "aac", "-shortest"]);

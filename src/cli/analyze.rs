@@ -25,6 +25,7 @@ use std::path::{Path, PathBuf};
 
 /// Analyze video files, folders, globs and URLs: a report folder for each.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own on the command line")]
 pub struct AnalyzeArgs {
     /// Videos: files, folders of videos or of numbered pictures, globs, URLs, or - for standard input.
     #[arg(required_unless_present = "list", value_name = "INPUT")]

@@ -90,7 +90,8 @@ fn try_run(setup: &Setup<'_>, scorer: &mut (dyn Scorer + Send), input: &Input, p
         return Ok(Finished { stamp, ..keep(setup, input, report, &folder)? });
     }
     let _claim = claim(folder, &places::subject(input, sha256.as_deref()))?;
-    let (stop, again) = (options.stop.clone(), options.clone());
+    let stop = options.stop.clone();
+    let again = OpenOptions { stop: setup.stop.child(), ..options.clone() };
     let job = Job {
         path: name.clone(),
         sha256,

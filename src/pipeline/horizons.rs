@@ -82,13 +82,13 @@ impl HorizonMap {
             return None;
         }
         let parts = self.parts.as_deref().unwrap_or_default();
-        let row = |kind: &usize| match parts.get(*kind) {
-            Some(part) => Horizon { part: part.name.clone(), ahead_s: ahead(&part.name, parts, spec) },
-            // From the end of the context to the middle of the slot.
-            None => {
-                let seconds = (*kind as f64 + 0.5) * f64::from(spec.tubelet_size) / spec.model_fps;
-                Horizon { part: String::new(), ahead_s: Some(millis(seconds)) }
+        let row = |kind: &usize| {
+            if let Some(part) = parts.get(*kind) {
+                return Horizon { part: part.name.clone(), ahead_s: ahead(&part.name, parts, spec) };
             }
+            // From the end of the context to the middle of the slot.
+            let seconds = (*kind as f64 + 0.5) * f64::from(spec.tubelet_size) / spec.model_fps;
+            Horizon { part: String::new(), ahead_s: Some(millis(seconds)) }
         };
         let values = |m: &Moment| kinds.iter().map(|kind| m.values.get(kind).map(|value| short(*value))).collect();
         Some(Horizons {

@@ -118,13 +118,7 @@ impl Recorder {
         let short = self.slower.iter().filter_map(|(step, track)| Some((step, track.is_too_short()?)));
         warnings.extend(short.map(|(step, reason)| format!("at frame step {step} {reason}")));
         let slower: Vec<SlowerRate> = self.slower.into_iter().map(|(step, track)| track.finish_slower(step)).collect();
-        for rate in slower.iter().filter(|rate| rate.curve.is_empty()) {
-            let clip_s = f64::from(self.spec.frames_per_clip) / rate.model_fps;
-            warnings.push(format!(
-                "at frame step {} nothing could be scored: no unbroken run of frames is as long as its clip ({clip_s:.2} s)",
-                rate.frame_step
-            ));
-        }
+        warnings.extend(slower.iter().filter_map(|rate| nothing_scored(rate, self.spec.frames_per_clip)));
         let Tracked { curve, events, sights, horizons, video_surprise } = self.track.finish();
         let mut config = self.config;
         if curve.is_empty() {
@@ -185,4 +179,15 @@ impl Recorder {
     fn size(&self) -> (u32, u32) {
         self.input.as_ref().map_or((1, 1), |i| (i.width, i.height))
     }
+}
+
+/// Says so when a slower rate has no curve.
+fn nothing_scored(rate: &SlowerRate, frames_per_clip: u32) -> Option<String> {
+    let clip_s = f64::from(frames_per_clip) / rate.model_fps;
+    rate.curve.is_empty().then(|| {
+        format!(
+            "at frame step {} nothing could be scored: no unbroken run of frames is as long as its clip ({clip_s:.2} s)",
+            rate.frame_step
+        )
+    })
 }

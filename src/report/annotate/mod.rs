@@ -60,16 +60,17 @@ pub fn check(input: &Input) -> Result<()> {
 /// As [`check`]; [`Error::Input`] when the video can't be read, [`Error::Output`] when the film can't be written,
 /// [`Error::Stopped`]. Nothing is left behind then, and an earlier film stays.
 pub fn annotate(report: &Report, input: &Input, dir: &Path, options: AnnotateOptions<'_>) -> Result<Annotated> {
+    let AnnotateOptions { open, encoders, progress } = options;
     check(input)?;
     let path = dir.join(ANNOTATED);
     let fail = |error: io::Error| Error::output(&path, error);
-    let mut source = FfmpegSource::open(input, &options.open)?;
+    let mut source = FfmpegSource::open(input, &open)?;
     let mut notes = Vec::new();
-    let sound = sound(report, input, &options.open, &source, &mut notes)?;
+    let sound = sound(report, input, &open, &source, &mut notes)?;
     let mut painter = Painter::new(report)?;
     let size = painter.size();
     let file = store::temporary(dir).map_err(fail)?;
-    let film = FilmOptions { size, fps: report.input.fps, clock: source.clock(), encoders: options.encoders };
+    let film = FilmOptions { size, fps: report.input.fps, clock: source.clock(), encoders };
     let mut writer = FilmWriter::create(file.reopen().map_err(fail)?, &film, sound).map_err(fail)?;
     let encoder = writer.encoder();
     let mut shown = 0;
@@ -79,7 +80,7 @@ pub fn annotate(report: &Report, input: &Input, dir: &Path, options: AnnotateOpt
                 let picture = source.picture()?;
                 writer.push(painter.paint(&picture, time)?, time, end).map_err(fail)?;
                 shown += 1;
-                (options.progress)(time.secs_f64());
+                progress(time.secs_f64());
             }
             Ok(Step::Gap { .. }) => {}
             Ok(Step::End) => break,

@@ -80,12 +80,12 @@ impl<'a> Overlay<'a> {
         if let Some(place) = expected {
             let place = self.placed(place);
             canvas.outline(place, EXPECTED, thick, 3.0 * thick);
-            self.label(canvas, place, "expected", EXPECTED, false);
+            self.label(canvas, place, ("expected", EXPECTED), false);
         }
         if let Some(place) = seen.or(if expected.is_none() { Some(event.place) } else { None }) {
             let place = self.placed(place);
             canvas.outline(place, SEEN, thick, 0.0);
-            self.label(canvas, place, if seen.is_some() { "seen" } else { "here" }, SEEN, true);
+            self.label(canvas, place, (if seen.is_some() { "seen" } else { "here" }, SEEN), true);
         }
     }
 
@@ -113,7 +113,7 @@ impl<'a> Overlay<'a> {
     }
 
     /// A label on its own ground, above the box (or below), within the picture.
-    fn label(&mut self, canvas: &mut Canvas, place: PixelBox, text: &str, color: Rgb, above: bool) {
+    fn label(&mut self, canvas: &mut Canvas, place: PixelBox, (text, color): (&str, Rgb), above: bool) {
         let (wide, high) = (self.pen.width(text) + self.font * 0.7, self.font * 1.3);
         let [width, height] = self.size.map(|side| side as f32);
         let left = place[0].clamp(0.0, (width - wide).max(0.0));

@@ -239,9 +239,10 @@
   function horizons() {
     mapHead = null;
     if (!map || !map.t.length) return;
-    const dense = window.devicePixelRatio || 1, wide = box.width - box.left - box.right, high = map.rows.length * ROW;
+    const small = box.width < 560, dense = window.devicePixelRatio || 1, wide = box.width - box.left - box.right, high = map.rows.length * ROW;
     const frame = document.createElement("div");
     frame.id = "map";
+    frame.classList.toggle("small", small);
     frame.style.cssText = `margin-left:${box.left}px;width:${wide}px;height:${high}px`;
     const canvas = document.createElement("canvas");
     canvas.width = Math.round(wide * dense); canvas.height = Math.round(high * dense);
@@ -250,7 +251,7 @@
     paintMap(canvas, dense);
     frame.append(canvas, ...map.rows.map((name, i) => {
       const label = document.createElement("span");
-      label.textContent = name;
+      label.textContent = small ? name.replace(", ", " ").replace(" before", "") : name;
       label.style.top = i * ROW + "px";
       return label;
     }));

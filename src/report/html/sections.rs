@@ -59,7 +59,7 @@ pub fn film(report: &Report, options: &OutputOptions) -> String {
     let Some(film) = report.annotated.as_ref().filter(|_| options.dir.join(ANNOTATED).is_file()) else {
         return String::new();
     };
-    let notes: String = film.notes.iter().map(|note| format!("; {}", escape(note))).collect();
+    let notes: String = film.notes.iter().flat_map(|note| ["; ".to_owned(), escape(note)]).collect();
     format!(
         "\n<p class=\"note film\"><a href=\"{ANNOTATED}\">{ANNOTATED}</a> is the video with all this drawn in ({}{notes}).</p>",
         escape(&film.encoder)
@@ -205,8 +205,8 @@ pub fn horizons(report: &Report) -> &'static str {
         }
         Some(_) => {
             "<p>The <strong>map</strong> below the curve shows how surprised each prediction was, by how long before the \
-             moment it was made: near ones at the top, far ones at the bottom. What only the near ones miss came suddenly; \
-             what the far ones see first has built up. The stronger the colour, the more surprised.</p>"
+             moment it was made: near ones at the top, far ones at the bottom. Where all are surprised, \
+             it came at that very moment; where only the far ones are, it had been seen by the time of the near ones. The stronger the colour, the more surprised.</p>"
         }
     }
 }
