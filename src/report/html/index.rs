@@ -61,9 +61,13 @@ struct Line<'a>(
     Option<f64>,
     &'a [&'static str],
     usize,
-    Option<(&'a str, Option<u8>, &'a [[u8; 2]])>,
+    Option<Small<'a>>,
     usize,
 );
+
+/// A miniature for the script: levels, threshold, events.
+#[derive(Serialize)]
+struct Small<'a>(&'a str, Option<u8>, &'a [[u8; 2]]);
 
 /// The rows for the page's script, as a call of it: the most surprising first. One line at a time is in memory beside the
 /// text.
@@ -93,7 +97,7 @@ pub fn data(root: &Path, rows: &[Row]) -> Result<String> {
             row.score.map(|v| round(f64::from(v))),
             &row.kinds,
             model,
-            (!mini.levels.is_empty()).then_some((&mini.levels, mini.threshold, &mini.events)),
+            (!mini.levels.is_empty()).then_some(Small(&mini.levels, mini.threshold, &mini.events)),
             index,
         );
         text.push_str(if at > 0 { ",\n" } else { "" });
