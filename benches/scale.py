@@ -210,12 +210,12 @@ def report(measured):
     )
     assumed = "\n".join(f"| {name} | {value:,g} |" for name, value in centre.items())
     text = TEXT
-    values = dict(
-        more=f"{abs(two['cpu_s'] / one['cpu_s'] - 1):.0%} {'more' if two['cpu_s'] > one['cpu_s'] else 'less'}", count=count, seconds=f"{seconds:.0f}", load=measured["load"], rows=rows, assumed=assumed, per_video=f"{per_video:.1f}",
-        share=f"{share:.0%}", start=f"{measured['start_s']:.1f}", report=f"{one['report_bytes'] / 1e6:.1f}",
-        folder=table(measured, centre, False), list=table(measured, centre, True),
-        storage=f"{storage:,.0f}", listing=f"{listing:,.0f}", merge=f"{merge:,.0f}",
-    )  # fmt: skip
+    values = {
+        "more": f"{abs(two['cpu_s'] / one['cpu_s'] - 1):.0%} {'more' if two['cpu_s'] > one['cpu_s'] else 'less'}", "count": count, "seconds": f"{seconds:.0f}", "load": measured["load"], "rows": rows, "assumed": assumed, "per_video": f"{per_video:.1f}",
+        "share": f"{share:.0%}", "start": f"{measured['start_s']:.1f}", "report": f"{one['report_bytes'] / 1e6:.1f}",
+        "folder": table(measured, centre, False), "list": table(measured, centre, True),
+        "storage": f"{storage:,.0f}", "listing": f"{listing:,.0f}", "merge": f"{merge:,.0f}",
+    }  # fmt: skip
     for name, value in values.items():
         text = text.replace("{{" + name + "}}", str(value))
     (OUT / "scale.md").write_text(text)

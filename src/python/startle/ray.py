@@ -108,7 +108,7 @@ class _Worker:
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         data = row.get("bytes")
         path = str(row.get("path") or f"bytes-{hashlib.sha256(data or b'').hexdigest()[:16]}")
-        done = {name: None for name in SCHEMA.names} | {"path": path, "question": self.model.question}
+        done = dict.fromkeys(SCHEMA.names) | {"path": path, "question": self.model.question}
         done["node"] = ray.get_runtime_context().get_node_id()
         try:
             with _local(path, data) as file:
