@@ -134,6 +134,7 @@ python_environment() {
     local stamp
     stamp=.venv/.startle-$(sha256sum models/python/requirements.txt | cut -c1-16)
     [ -e "$stamp" ] && return 0
+    room 15 " (5 for the Python environment, 10 for what the tests build)"
     say "making the Python environment for the exporter's and the trainer's tests (about 5 GB with PyTorch)"
     python3 -m venv .venv
     .venv/bin/python -m pip install --quiet --disable-pip-version-check -r models/python/requirements.txt ||
@@ -156,6 +157,13 @@ wheels() {
         say "Ray can't be had here ($folder/ray.txt says why): its tests will be skipped"
     fi
     touch "$stamp"
+}
+
+# A disk that fills in the middle leaves errors that tell nobody what to do.
+room() {
+    local free
+    free=$(df -Pk . | awk 'NR == 2 {print int($4 / 1048576)}')
+    ((free >= $1)) || die "$free GB are free here, and about $1 are needed$2; make room and run this again"
 }
 
 mkdir -p .cache
