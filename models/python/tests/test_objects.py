@@ -12,7 +12,7 @@ from startle_models.objects.clips import (
 from startle_models.objects.encoder import Encoder, Perception, loss, targets, tokens
 from startle_models.objects.evaluate import KNOWLEDGE, Footing, auroc, informed, oracle
 from startle_models.objects.export import export
-from startle_models.objects.labels import ATTRIBUTES, CELLS, MAPS, SIDE, label
+from startle_models.objects.labels import ATTRIBUTES, CELLS, LAYERS, SIDE, label
 from startle_models.objects.pictures import from_film
 from startle_models.objects.predictor import KINDS, PARTS, ROW, Predictor
 from startle_models.objects.predictor_train import loss as predictor_loss
@@ -124,7 +124,7 @@ def straight(frames=24, until=None, speed=0.01):
     t[0, :, 0, 0], t[0, :, 0, 1] = on.float(), on.float()
     t[0, :, 0, 2], t[0, :, 0, 3] = 0.3 + speed * torch.arange(frames), 0.6
     t[0, :, 0, 4:6], t[0, :, 0, 10] = 0.05, 1.0
-    return t * on.view(1, -1, 1, 1), torch.zeros(1, frames, MAPS, CELLS, CELLS)
+    return t * on.view(1, -1, 1, 1), torch.zeros(1, frames, LAYERS, CELLS, CELLS)
 
 
 @torch.no_grad()
@@ -148,6 +148,28 @@ def test_a_file_follows_and_expects_what_it_followed():
     assert gone[0, 0, missing] > 0 and steps[19][0][0, 0, missing] == 0
     assert steps[0][0][0, 4, PARTS.index("new")] > 0 and all((e >= 0).all() for e, _, _ in steps)
     assert set(KINDS) == set(PARTS)
+
+
+def test_what_comes_out_in_another_colour_is_held_against_what_was_known_of_it():
+    torch.manual_seed(0)
+    net = Predictor()
+
+    def told(part, change):
+        tokens, maps = straight(36)
+        tokens[0, 16:20] = 0
+        tokens[0, :, 0, 7:10] += 0.02 * torch.randn(36, 3)
+        change(tokens[0, 20:, 0])
+        return torch.stack([e[0, :, PARTS.index(part)].amax() for e, _, _ in energies_of(net, (tokens, maps))])
+
+    def other_colour(t):
+        t[:, 7:10] += torch.tensor([0.3, -0.2, 0.0])
+
+    def other_shape(t):
+        t[:, 10:14] = torch.tensor([0.0, 1.0, 0.0, 0.0])
+    for part, change in (("colour_long", other_colour), ("shape_long", other_shape)):
+        same, other = told(part, lambda t: None), told(part, change)
+        assert same.max() < 3 and other[:21].max() < 3
+        assert other[22:32].max() > same.max() + 5
 
 
 def test_training_makes_a_vanishing_more_surprising():
@@ -186,7 +208,7 @@ def test_graphs_equal_the_nets(tmp_path):
         seen = torch.rand(3, 5, ATTRIBUTES)
         seen[..., 2:4] = torch.arange(5)[None, :, None] / 6 + 0.02 * torch.rand(3, 5, 2)
         seen[..., 4:6] *= 0.05
-        maps = torch.rand(3, MAPS, CELLS, CELLS)
+        maps = torch.rand(3, LAYERS, CELLS, CELLS)
         with torch.no_grad():
             want = predictor(state, seen, maps)
         got = session[1].run(None, {"state": other, "tokens": seen.numpy(), "maps": maps.numpy()})
@@ -201,7 +223,7 @@ def test_a_film_is_seen_and_its_pictures_keep_their_labels(tmp_path):
     reel = filmed(look, track, g)
     assert reel["video"].shape == (2, 8, SIDE, SIDE, 3) and reel["things"].shape[:2] == (2, 8)
     clips = seen(reel, Perception(Encoder().eval()))
-    assert clips.tokens.shape[:2] == (2, 8) and clips.maps.shape == (2, 8, CELLS, CELLS, MAPS)
+    assert clips.tokens.shape[:2] == (2, 8) and clips.maps.shape == (2, 8, CELLS, CELLS, LAYERS)
     torch.save(reel, tmp_path / "reel.pt")
     video, things, maps, front = from_film(tmp_path / "reel.pt", 30)
     truth = label(look, track)
@@ -274,7 +296,7 @@ def test_an_oracle_knows_one_thing_more(tmp_path):
     # an encoder that saw the vanishing of none, so that only the oracle of all tells it
     lawful, gone = straight(frames=30)[0], straight(frames=30, until=20)[0]
     for kind, clips in (("lawful", lawful.repeat(40, 1, 1, 1)), ("vanish", torch.cat([lawful, gone] * 3))):
-        flat = torch.zeros(len(clips), 30, MAPS, CELLS, CELLS)
+        flat = torch.zeros(len(clips), 30, LAYERS, CELLS, CELLS)
         torch.save({"tokens": clips, "maps": flat.permute(0, 1, 3, 4, 2).to(torch.uint8), "video": None}, tmp_path / f"{kind}.pt")
         torch.save((lawful.repeat(len(clips), 1, 1, 1), flat), tmp_path / f"{kind}.seen.pt")
     shares = oracle(net, tmp_path, Perception(Encoder()))

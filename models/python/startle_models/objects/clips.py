@@ -12,7 +12,7 @@ import torch
 from ..world import VARIED, SceneSpec, frame_times, render, sample_scenes, simulate
 from ..world.codec import shrink, through_encoder
 from .augment import augment, uniform
-from .encoder import Perception
+from .encoder import Perception, targets
 from .labels import ATTRIBUTES, SIDE, Labels, label
 
 FPS = 10.0
@@ -29,7 +29,7 @@ BATCH = 96  # pictures that are encoded together
 
 @dataclasses.dataclass
 class Clips:
-    """tokens half [C,F,TOKENS,14]; maps uint8 [C,F,G,G,3]; event bool [C,F,TOKENS]: the motion of the token's thing has
+    """tokens half [C,F,TOKENS,14]; maps uint8 [C,F,G,G,LAYERS]; event bool [C,F,TOKENS]: the motion of the token's thing has
     just changed."""
 
     tokens: torch.Tensor
@@ -102,7 +102,8 @@ def known(labels: Labels) -> Clips:
     pad = (0, 0, 0, TOKENS - n)
     tokens = torch.nn.functional.pad(things, pad)
     event = torch.nn.functional.pad(events(labels.things), (0, TOKENS - n))
-    return Clips(tokens.half(), labels.maps, event)
+    heat = (targets(things.flatten(0, 1))[0].view(*labels.maps.shape[:-1], 1) * 255).round().to(torch.uint8)
+    return Clips(tokens.half(), torch.cat([labels.maps, heat], -1), event)
 
 
 @torch.no_grad()
@@ -202,7 +203,7 @@ class Pool:
             self.clips = Clips.cat(([self.clips] if self.clips else []) + parts)
 
     def batch(self, size: int, frames: int = FRAMES):
-        """Random clips as floats: tokens [B,F,K,14], maps [B,F,MAPS,G,G], event [B,F,K]; mirrored, their colours turned, their
+        """Random clips as floats: tokens [B,F,K,14], maps [B,F,LAYERS,G,G], event [B,F,K]; mirrored, their colours turned, their
         tokens in random order."""
         c = self.clips[torch.randint(len(self.clips.tokens), (size,))]
         start = int(torch.randint(FRAMES - frames + 1, (1,)))

@@ -96,19 +96,19 @@ def _iou(x, y, w, h):
 
 
 def tokens(raw, things: int = THINGS):
-    """Tokens [B,things,ATTRIBUTES], the surest first, and maps [B,MAPS,G,G] in [0,1]."""
+    """Tokens [B,things,ATTRIBUTES], the surest first, and maps [B,LAYERS,G,G] in [0,1]: the last is the
+    heat, so that what is too faint for a token is known too."""
     head = read(raw)
     heat = head["heat"].sigmoid()
     peak = F.max_pool2d(heat, 3, 1, 1)
-    heat = heat * (heat >= peak).to(heat.dtype)
-    confidence, index = heat.flatten(1).topk(things, 1)
+    confidence, index = (heat * (heat >= peak).to(heat.dtype)).flatten(1).topk(things, 1)
     described = torch.cat([head[k] for k in ("share", "centre", "half", "near", "colour")] + [head["shape"].softmax(1)], 1)
     index = index[:, None].expand(-1, ATTRIBUTES - 1, -1)
     rest = described.flatten(2).gather(2, index).transpose(1, 2)
     x, y, w, h = (rest[..., i] for i in (1, 2, 3, 4))
     surer = torch.ones(things, things, dtype=heat.dtype, device=raw.device).tril(-1)
     again = ((_iou(x, y, w, h) > SAME).to(heat.dtype) * surer).amax(-1)
-    return torch.cat([(confidence * (1 - again))[..., None], rest], -1), head["maps"].sigmoid()
+    return torch.cat([(confidence * (1 - again))[..., None], rest], -1), torch.cat([head["maps"].sigmoid(), heat], 1)
 
 
 class Perception(nn.Module):

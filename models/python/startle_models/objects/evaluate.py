@@ -54,7 +54,7 @@ def draw(folder, count: int, seed: int, **change):
 
 @torch.no_grad()
 def perceive(video, perception):
-    """video uint8 [B,F,SIDE,SIDE,3] to tokens [B,F,K,14] and maps float [B,F,MAPS,G,G]."""
+    """video uint8 [B,F,SIDE,SIDE,3] to tokens [B,F,K,14] and maps float [B,F,LAYERS,G,G]."""
     pixels = video.permute(0, 1, 4, 2, 3)
     parts = [encode(p.float() / 127.5 - 1, perception) for p in pixels.split(8)]
     tokens, maps = (torch.cat(t) for t in zip(*parts))

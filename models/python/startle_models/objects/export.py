@@ -8,7 +8,7 @@ import warnings
 import torch
 
 from .encoder import Encoder, Perception
-from .labels import ATTRIBUTES, CELLS, MAPS, SIDE
+from .labels import ATTRIBUTES, CELLS, LAYERS, SIDE
 from .predictor import Predictor
 
 OPSET = 18
@@ -32,6 +32,6 @@ def export(encoder: Encoder, predictor: Predictor, folder, things: int = 12, fil
         write_graph(Perception(encoder, things), (torch.zeros(2, 3, SIDE, SIDE),), folder / "encoder.onnx",
                     ("pixel_values",), ("tokens", "maps"))
         inputs = (torch.zeros(2, predictor.width(files)), torch.zeros(2, things, ATTRIBUTES),
-                  torch.zeros(2, MAPS, CELLS, CELLS))
+                  torch.zeros(2, LAYERS, CELLS, CELLS))
         write_graph(predictor, inputs, folder / "predictor.onnx", ("state", "tokens", "maps"),
                     ("next_state", "energy", "expected", "seen"))

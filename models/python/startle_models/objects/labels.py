@@ -17,6 +17,7 @@ CELLS = 24  # of the maps, a side
 PER_CELL = 4  # rays per cell and axis
 SIDE = CELLS * PER_CELL
 MAPS = 3  # objects, screens, solids
+LAYERS = MAPS + 1  # of what the encoder passes on: those, and where things are centred
 SHAPES = 4  # groups of shapes alike in outline: ball, box, cylinder or cone, composite
 GROUP = torch.tensor([0, 1, 2, 2] + [3] * 11)
 ATTRIBUTES = 14  # of a token: see Labels.things

@@ -14,27 +14,32 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 from . import association
-from .labels import ATTRIBUTES, MAPS, SHAPES
+from .labels import ATTRIBUTES, LAYERS, SHAPES
 
 HORIZONS = (1, 2, 5)  # pictures ahead
 BIRTH = 12  # cells a side of the map of what may appear
 OUT = 1 + 5 + 5 + 3 + 1 + SHAPES  # seen, geometry, its scales, colour, its scale, shape
 SEEN, MEAN, SCALE, COLOUR, COLOUR_SCALE, SHAPE = 0, slice(1, 6), slice(6, 11), slice(11, 14), 14, slice(15, 19)
-KEEP, START = 0.15, 0.35  # confidence from which a token may meet a file, and begin one
+KEEP, START = 0.1, 0.35  # confidence from which a token may meet a file, and begin one
 LONGEST = 45  # pictures that a file outlives unseen
 LOOK_SHARE = 0.5  # visible share from which a look is believed
 MISS_KEEP, DRIFT_KEEP = 0.85, 0.7  # of what adds up, from picture to picture
 FOLLOW, SUDDEN = 0.35, 0.012  # share of a change of velocity that is believed at once, and the change (shares a picture)
 # that is believed whole
+SLOW = 3 + 1 + SHAPES + 1  # what is known of a thing: colour, its mean deviation, shape, looks
 STEPS = (-4.0, -2.0, -1.0, 0.0, 1.0, 2.0, 4.0)  # of the surroundings, in half extents
 AHEAD = (1.0, 2.0, 3.0, 5.0)  # pictures ahead at which the way is looked at
 RIM = (-1.2, 0.0, 1.2)  # of the way, in half extents
 LEAST = 0.02  # half extent by which surroundings are measured, at least
+SETTLED, KNOWN = 2, 4  # meetings in a row after which a look is not mixed with what hid it, and looks that make it known
+SLOWEST = 0.05  # share of a look that what is known of a thing follows
+LEAST_SPREAD = 0.04  # mean deviation of a thing's colour, at least
+LONG_KEEP = 0.9  # of what adds up against what is known
 PARTS = ("missing", "missing_long", "unhidden", "new", "new_stays", "place", "place_2", "place_5", "drift", "size",
-         "colour", "shape")
+         "colour", "colour_long", "shape", "shape_long")
 KINDS = {"missing": "missing", "missing_long": "missing", "unhidden": "new", "new": "new", "new_stays": "new",
          "place": "moved", "place_2": "moved", "place_5": "moved", "drift": "moved", "size": "size",
-         "colour": "colour", "shape": "shape"}
+         "colour": "colour", "colour_long": "colour", "shape": "shape", "shape_long": "shape"}
 ROW = 13  # of what is told: present, x, y, half width, half height, colour, probability, shape
 
 
@@ -45,18 +50,18 @@ def mlp(i, hidden, o):
 def layout(d: int):
     """Widths of a file's parts of the state."""
     return {"h": d, "est": 5, "vel": 2, "look": 7, "alive": 1, "age": 1, "hits": 1, "life": 1, "miss": 1, "drift": 1,
-            "born": 1, "q1": OUT, "q2": 2 * OUT, "q5": 5 * OUT}
+            "born": 1, "row": 1, "slow": SLOW, "long": 2, "q1": OUT, "q2": 2 * OUT, "q5": 5 * OUT}
 
 
 class Predictor(nn.Module):
-    """step(): the state of B streams [B,width(N)], tokens [B,K,ATTRIBUTES], maps [B,MAPS,G,G] to the next state and
+    """step(): the state of B streams [B,width(N)], tokens [B,K,ATTRIBUTES], maps [B,LAYERS,G,G] to the next state and
     what this picture was like."""
 
     def __init__(self, d: int = 96, e: int = 32):
         super().__init__()
         self.d = d
-        self.around = nn.Linear(MAPS * len(STEPS) ** 2, d)
-        self.way = nn.Linear(MAPS * len(AHEAD) * len(RIM) ** 2, d, bias=False)
+        self.around = nn.Linear(LAYERS * len(STEPS) ** 2, d)
+        self.way = nn.Linear(LAYERS * len(AHEAD) * len(RIM) ** 2, d, bias=False)
         nn.init.zeros_(self.way.weight)
         self.take_in = nn.Linear(ATTRIBUTES + 5 + 2 + 5 + 7 + 4, d)
         self.mix = nn.Sequential(nn.GELU(), nn.Linear(d, d))
@@ -66,7 +71,7 @@ class Predictor(nn.Module):
         self.head = mlp(2 * d, 2 * d, len(HORIZONS) * OUT)
         nn.init.normal_(self.head[2].weight, std=0.005)
         nn.init.zeros_(self.head[2].bias)
-        self.birth = nn.Sequential(nn.Conv2d(MAPS + 4, 24, 3, 1, 1), nn.GELU(), nn.Conv2d(24, 24, 3, 1, 1), nn.GELU(),
+        self.birth = nn.Sequential(nn.Conv2d(LAYERS + 4, 24, 3, 1, 1), nn.GELU(), nn.Conv2d(24, 24, 3, 1, 1), nn.GELU(),
                                    nn.Conv2d(24, 1, 1))
         nn.init.constant_(self.birth[4].bias, -6.0)
         for name, at in (("grid", torch.tensor(STEPS)), ("rim", torch.tensor(RIM))):
@@ -114,8 +119,8 @@ class Predictor(nn.Module):
         return self.birth(torch.cat([small, spots, edge], 1))[:, 0]
 
     def surroundings(self, est, vel, maps):
-        """What the maps show at steps around each file [B,N,MAPS * 49], and around where it will be if it goes on
-        [B,N,MAPS * 36]."""
+        """What the maps show at steps around each file [B,N,LAYERS * 49], and around where it will be if it goes on
+        [B,N,LAYERS * 36]."""
         half = est[..., None, 2:4].clamp(min=LEAST)
         around = est[..., None, :2] + half * self.grid
         ahead = torch.tensor(AHEAD, device=est.device, dtype=est.dtype)[:, None, None]
@@ -156,13 +161,19 @@ class Predictor(nn.Module):
         energy = energies(seen)
         miss = (p["miss"] * MISS_KEEP + energy["missing"]) * (1 - m) * p["alive"]
         drift = p["drift"] * DRIFT_KEEP + energy["drift_now"]
+        row = torch.where(m > 0, p["row"] + 1, 0.0) + new
+        slow, long = remember(p["slow"], p["long"], obs, m * (row > SETTLED).to(m.dtype))
         arrival = F.softplus(-coming) * fresh
         born = (begins @ arrival[..., None]) + p["born"] * (1 - new)
         hits = torch.where(new > 0, 1.0, (p["hits"] + m).clamp(max=8))
         stays = born * ((hits - 3).abs() < 0.5).to(hits.dtype) * m
-        seen |= {"energy": energy | {"missing_long": miss, "drift": drift * m, "new_stays": stays}, "arrival": arrival}
+        seen |= {"energy": energy | {"missing_long": miss, "drift": drift * m, "new_stays": stays, "colour_long": long[..., :1] * m,
+                                     "shape_long": long[..., 1:] * m}, "arrival": arrival}
         obs = obs + begins @ tokens
-        return self._remember(p, m, new, obs, maps, hits, miss, drift, born), seen
+        after = self._remember(p, m, new, obs, maps, hits, miss, drift, born)
+        first = torch.cat([obs[..., 7:10], torch.full_like(m, LEAST_SPREAD), obs[..., 10:14], torch.ones_like(m)], -1)
+        kept = {"row": row, "slow": torch.where(new > 0, first, slow), "long": long * (1 - new)}
+        return {k: kept[k] if k in kept else after[k] for k in layout(self.d)}, seen
 
     def _remember(self, p, m, new, obs, maps, hits, miss, drift, born):
         old = 1 - new
@@ -221,6 +232,24 @@ class Predictor(nn.Module):
             out[..., :1] * 3, mean, out[..., SCALE].clamp(-3, 5) - 4, look[:, :, None, :3] + out[..., COLOUR] * 0.1,
             out[..., 14:15].clamp(-3, 5) - 3, look[:, :, None, 3:] * 4 + out[..., SHAPE],
         ], -1)
+
+
+def remember(slow, long, obs, look):
+    """What is known of things [B,N,SLOW] after a look (1 or 0) [B,N,1] at obs, and what adds up against it [B,N,2]: nats
+    of colour (Laplace, by the thing's own mean deviation) and of shape over what is expected."""
+    colour, spread, shape, count = slow.split([3, 1, SHAPES, 1], -1)
+    gap = (obs[..., 7:10] - colour).abs().sum(-1, keepdim=True)
+    odds = shape * 0.96 + 0.04 / SHAPES
+    usual = -(odds * odds.log()).sum(-1, keepdim=True)
+    other = -(obs[..., 10:14] * odds.log()).sum(-1, keepdim=True)
+    against = torch.cat([(gap / spread - 3).clamp(-2, 6), (other - usual).clamp(-1, 2)], -1)
+    known = look * (count >= KNOWN).to(look.dtype)
+    long = torch.where(known > 0, (long * LONG_KEEP + against).clamp(min=0), long)
+    pace = look * torch.maximum(1 / (count + 1), torch.full_like(count, SLOWEST))
+    spread = (spread + pace * (gap / 3 - spread)).clamp(min=LEAST_SPREAD)
+    parts = [colour + pace * (obs[..., 7:10] - colour), spread, shape + pace * (obs[..., 10:14] - shape),
+             (count + look).clamp(max=1 / SLOWEST)]
+    return torch.cat(parts, -1), long
 
 
 def deviations(seen):

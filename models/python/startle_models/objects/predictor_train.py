@@ -66,14 +66,17 @@ def loss(s, weight):
 
 
 def train(folder, minutes: float, seed: int = 0, pools=("seen",), start: str | None = None, name: str = "predictor",
-          blur: bool = False):
-    """Train for `minutes` in all on clips in folder/pools, from folder/start.pt if given; blur: of known tokens."""
+          blur: bool = False, only: str = ""):
+    """Train for `minutes` in all on clips in folder/pools, from folder/start.pt if given; blur: of known tokens; only: the
+    parameters whose names begin so, the others stay as they are."""
     run = Run(folder, name, minutes)
     state = run.load()
     torch.manual_seed(seed + run.step)
     net = Predictor()
     if state is None and start:
         net.load_state_dict(torch.load(f"{folder}/{start}.pt", weights_only=False)["average"])
+    for key, parameter in net.named_parameters():
+        parameter.requires_grad_(key.startswith(only))
     average = copy.deepcopy(net)
     step = torch.optim.AdamW(net.parameters(), RATE, (0.9, 0.98), weight_decay=0.01)
     if state:

@@ -61,6 +61,7 @@ def main():
     p.add_argument("--chunks", type=int, default=400, help="of 16 clips each")
     p.add_argument("--ranks", type=int, default=2, help="processes that make clips")
     p.add_argument("--footage", type=pathlib.Path, help="folder of real shots with a manifest.csv")
+    p.add_argument("--only", default="", help="of the predictor: parameters whose names begin so (birth), the others stay")
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--threads", type=int, default=1)
     a = p.parse_args()
@@ -80,7 +81,7 @@ def main():
         if a.stage == "first":
             train(a.out, a.minutes, a.seed, ("known",), None, "first", blur=True)
         else:
-            train(a.out, a.minutes, a.seed, ("seen", "real"), "first")
+            train(a.out, a.minutes, a.seed, ("seen", "real"), "first", only=a.only)
     if a.stage in ("encoder", "first", "predictor", "plot"):
         print(*plot_all(a.out), sep="\n")
 
