@@ -36,11 +36,16 @@ pub fn find(name_or_dir: &str, search_path: &[PathBuf]) -> Result<PathBuf> {
     if is_bundle(named) {
         return Ok(named.to_owned());
     }
-    if named.is_dir() {
-        return Err(Error::bundle(named, format!("the folder holds no {MANIFEST}, so it is not a bundle")));
-    }
     let by_name = search_path.iter().map(|folder| folder.join(name_or_dir));
     by_name.into_iter().find(|folder| is_bundle(folder)).ok_or_else(|| {
+        if named.is_dir() {
+            let add = if named.join("config.json").is_file() {
+                format!(" (a checkpoint? startle models add {name_or_dir} makes one)")
+            } else {
+                String::new()
+            };
+            return Error::bundle(named, format!("the folder holds no {MANIFEST}, so it is not a bundle{add}"));
+        }
         let known: Vec<String> = list(search_path).iter().map(|dir| name_of(dir)).collect();
         let known = if known.is_empty() { "none was found".into() } else { known.join(", ") };
         Error::bundle(
@@ -81,7 +86,7 @@ mod tests {
     fn the_first_bundle_of_a_name_wins_and_a_folder_needs_no_search() {
         let root = tempfile::tempdir().unwrap();
         let path: Vec<PathBuf> = ["a", "b", "missing"].map(|name| root.path().join(name)).into();
-        for bundle in ["a/one", "b/one", "b/two", "b/not-a-bundle"] {
+        for bundle in ["a/one", "b/one", "b/two", "b/not-a-bundle", "b/src"] {
             std::fs::create_dir_all(root.path().join(bundle)).unwrap();
         }
         for bundle in ["a/one", "b/one", "b/two"] {
@@ -94,6 +99,14 @@ mod tests {
         let unknown = find("three", &path).unwrap_err().to_string();
         assert!(unknown.contains("bundles: one, two") && unknown.contains(MODELS_ENV), "{unknown}");
         let other = find(path[1].join("not-a-bundle").to_str().unwrap(), &path).unwrap_err().to_string();
-        assert!(other.contains("holds no bundle.toml"), "{other}");
+        assert!(other.contains("holds no bundle.toml") && !other.contains("models add"), "{other}");
+        std::fs::write(path[1].join("not-a-bundle/config.json"), "").unwrap();
+        let checkpoint = find(path[1].join("not-a-bundle").to_str().unwrap(), &path).unwrap_err().to_string();
+        assert!(checkpoint.contains("startle models add"), "{checkpoint}");
+        // a folder of that name here, such as the checkpoint that it was made from, does not hide the bundle
+        assert!(Path::new("src").is_dir());
+        assert_eq!(list(&path), [path[0].join("one"), path[1].join("two")]);
+        std::fs::write(path[1].join("src").join(MANIFEST), "").unwrap();
+        assert_eq!(find("src", &path).unwrap(), path[1].join("src"));
     }
 }
