@@ -2,7 +2,7 @@
 
 use startle::engine::{Choice, Watching, Wishes, stream};
 use startle::media::open::{Search, expand_in};
-use startle::pipeline::live::{Heard, News, Phase};
+use startle::watch::engine::{Heard, News, Phase};
 use std::time::Duration;
 
 fn main() -> startle::Result<()> {

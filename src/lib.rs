@@ -8,9 +8,10 @@
 //! Dependencies run downwards only (`tests/layers.rs` keeps it so):
 //!
 //! ```text
-//! 10 cli, main │ python
-//! 9 serve
-//! 8 report │ dataset │ monitor │ engine
+//! 11 cli, main │ python
+//! 10 watch::web
+//! 9 report │ dataset │ watch │ engine
+//! 8 watch::engine
 //! 7 pipeline │ evaluate │ rank
 //! 6 media/{open,ffmpeg} │ model/{bundle,tensor,jepa,ort,persistence,…} │ record │ folders
 //! 5 model (trait) │ store
@@ -23,8 +24,7 @@
 //!
 //! Invariant: floors 0–5 but for [`store`] are pure: no I/O, threads, clocks or global state. Foreign crates stay in one room each:
 //! `ffmpeg_next` in [`media::ffmpeg`], `ort` in [`model::ort`], `plotters` in `report/plot*.rs`, threads and channels
-//! in [`pipeline`] (and those that write, send and tell in `monitor`), `axum` and `tokio` in
-//! [`serve`], `clap` and printing in the binary's `cli`, `pyo3` in `python`.
+//! in [`pipeline`] and [`watch`], `axum` and `tokio` in `watch::web`, `clap` and printing in the binary's `cli`, `pyo3` in `python`.
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, clippy::dbg_macro))]
 
 pub mod clip;
@@ -35,8 +35,6 @@ pub mod evaluate;
 pub mod folders;
 pub mod media;
 pub mod model;
-#[cfg(feature = "watch")]
-pub mod monitor;
 pub mod pipeline;
 #[cfg(feature = "python")]
 mod python;
@@ -44,10 +42,9 @@ pub mod rank;
 pub mod record;
 #[cfg(feature = "report")]
 pub mod report;
-#[cfg(feature = "serve")]
-pub mod serve;
 pub mod store;
 pub mod surprise;
 pub mod units;
+pub mod watch;
 
 pub use error::{Error, Result};

@@ -5,13 +5,13 @@ mod peers;
 
 use peers::{Answer, Broker, Server, certificates, watch_topics};
 use startle::media::open::Input;
-use startle::monitor::deliver::{
-    CommandSettings, Delivery, DeliverySettings, MqttSettings, Phases, Secret, Wanted, WebhookSettings,
-};
-use startle::monitor::{Camera, Heard, Listener};
-use startle::pipeline::live::{CameraId, Incident, News, Phase, WallTimes};
 use startle::record::{Event, HeatMap};
 use startle::surprise::EventKind;
+use startle::watch::deliver::{
+    CommandSettings, Delivery, DeliverySettings, MqttSettings, Phases, Secret, Wanted, WebhookSettings,
+};
+use startle::watch::engine::{CameraId, Incident, News, Phase, WallTimes};
+use startle::watch::{Camera, Heard, Listener};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};

@@ -28,7 +28,7 @@ pub(super) fn run(
 }
 
 /// As [`run`], with a source that is open and at the model's rate alone.
-pub(super) fn run_source(
+pub(crate) fn run_source(
     source: &mut dyn FrameSource,
     spec: &ClipSpec,
     cuts: bool,

@@ -4,7 +4,7 @@ use super::fault::raise;
 use super::model::one;
 use super::settings::Settings;
 use crate::engine::{Watching, stream};
-use crate::pipeline::live::{Background, Heard, Moment, News};
+use crate::watch::engine::{Background, Heard, Moment, News};
 use crate::{Error, Result};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;

@@ -7,12 +7,12 @@ use startle::media::ffmpeg::{FfmpegSource, OpenOptions};
 use startle::media::open::{Input, expand};
 use startle::model::Scorer;
 use startle::model::bundle::ModelBundle;
-use startle::monitor::evidence::Places;
-use startle::monitor::{Camera, Memory, MonitorConfig, Schedule, Threshold};
 use startle::pipeline::DetectionSettings;
-use startle::pipeline::live::{self, ByArrival, CameraId, News, OnDuty, Pace};
 use startle::surprise::{Baseline, CurveKey, Past, WatchOptions};
 use startle::units::MediaTime;
+use startle::watch::engine::{self, ByArrival, CameraId, News, OnDuty, Pace};
+use startle::watch::evidence::Places;
+use startle::watch::{Camera, Memory, MonitorConfig, Schedule, Threshold};
 use startle::{Error, Result};
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -103,7 +103,7 @@ impl<'a> Yard<'a> {
     pub(super) fn watched_all(
         &self,
         cameras: &[(CameraId, Arc<Camera>)],
-    ) -> Result<Vec<(CameraId, live::Camera<'static>)>> {
+    ) -> Result<Vec<(CameraId, engine::Camera<'static>)>> {
         let watched = cameras.iter().map(|(id, camera)| Ok((*id, self.watched(*id, camera)?))).collect();
         if let (Err(_), Some(places)) = (&watched, &self.places) {
             for (id, _) in cameras {
@@ -113,7 +113,7 @@ impl<'a> Yard<'a> {
         watched
     }
 
-    fn watched(&self, id: CameraId, camera: &Arc<Camera>) -> Result<live::Camera<'static>> {
+    fn watched(&self, id: CameraId, camera: &Arc<Camera>) -> Result<engine::Camera<'static>> {
         let asked = asked(self.args, camera);
         let past = match asked {
             ADAPTIVE => Some(self.recall(camera)?),
@@ -140,7 +140,7 @@ impl<'a> Yard<'a> {
         let timeout = camera.stall.max(Duration::from_secs(1));
         let (source, decoding) = (Arc::clone(camera), self.args.decode);
         let tap = self.places.as_ref().map(|places| places.add(id, &camera.name)).transpose()?.flatten();
-        Ok(live::Camera {
+        Ok(engine::Camera {
             open: Box::new(move |stop| {
                 let rtsp_transport = source.rtsp_transport;
                 let tap = tap.clone();

@@ -3,9 +3,9 @@
 use super::MonitorArgs;
 use super::cameras::state_folder;
 use startle::Result;
-use startle::monitor::deliver::Delivery;
-use startle::monitor::evidence::{ClipSettings, Evidence, JournalSettings};
-use startle::monitor::{MonitorConfig, Say};
+use startle::watch::deliver::Delivery;
+use startle::watch::evidence::{ClipSettings, Evidence, JournalSettings};
+use startle::watch::{MonitorConfig, Say};
 
 /// Keeps what the configuration and the flags ask for; a flag's folder takes the place of the configured one.
 pub(super) fn evidence(args: &MonitorArgs, config: &MonitorConfig, say: Say) -> Result<Option<Evidence>> {

@@ -1,9 +1,9 @@
 //! News as lines: JSON on standard output and in a file, words on standard error. Each has a thread of its own: one that
 //! nobody reads holds nothing else up.
 
-use startle::monitor::{Heard, Listener, RotatingFile, Say, alert};
-use startle::pipeline::live::{Health, Incident, News, Phase, State};
 use startle::units::Stop;
+use startle::watch::engine::{Health, Incident, News, Phase, State};
+use startle::watch::{Heard, Listener, RotatingFile, Say, alert};
 use startle::{Error, Result, report};
 use std::io::{ErrorKind, Write};
 use std::sync::Arc;

@@ -16,12 +16,12 @@ use clap::Args;
 use lines::{InFile, People, Stdout, Voice};
 use reload::Control;
 use startle::media::ffmpeg::{Decoding, RtspTransport};
-use startle::monitor::MonitorConfig;
-use startle::monitor::evidence::Evidence;
-use startle::monitor::{Listener, Outbox, RotatingFile};
-use startle::pipeline::live::{self, CameraId, Meters, Options};
 use startle::surprise::DEFAULT_TOP_FRACTION;
 use startle::units::{Stop, per_hour};
+use startle::watch::MonitorConfig;
+use startle::watch::engine::{self, CameraId, Meters, Options};
+use startle::watch::evidence::Evidence;
+use startle::watch::{Listener, Outbox, RotatingFile};
 use startle::{Error, Result};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -153,7 +153,7 @@ pub fn run(args: &MonitorArgs, stop: &Stop, hang_up: Arc<AtomicBool>) -> Result<
     let options = Options { batch, queue, meters, ..Options::new(stop.clone()) };
     let control =
         Control::new((args.config.as_deref(), config), &cameras, &yard, &mut listeners, (hang_up, voice.say()));
-    let ended = live::watch(watched, scorer.as_mut(), &options, control);
+    let ended = engine::watch(watched, scorer.as_mut(), &options, control);
     // All are finished, whatever becomes of one of them; what ended the watch outranks what that led to.
     let finished: Vec<Result<()>> = listeners.iter_mut().map(|listener| listener.finish(FINISH)).collect();
     drop((listeners, yard));

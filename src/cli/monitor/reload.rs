@@ -2,8 +2,8 @@
 
 use super::cameras::Yard;
 use startle::Result;
-use startle::monitor::{Camera, Heard, Listener, MonitorConfig, Say};
-use startle::pipeline::live::{CameraId, Change, Host, News};
+use startle::watch::engine::{CameraId, Change, Host, News};
+use startle::watch::{Camera, Heard, Listener, MonitorConfig, Say};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! Where alerts go, and what each destination wants to hear.
 
 use crate::media::open::redacted;
-use crate::pipeline::live::Phase;
+use crate::watch::engine::Phase;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;

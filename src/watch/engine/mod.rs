@@ -20,11 +20,11 @@ mod station;
 mod tend;
 mod track;
 
-use super::{DetectionSettings, join, root_cause, spawn};
 use crate::clip::{ClipSpec, ModelFrame, Region};
 use crate::error::Result;
 use crate::media::FrameSource;
 use crate::model::Scorer;
+use crate::pipeline::{DetectionSettings, join, root_cause, spawn};
 use crate::record::{CurvePoint, Event, Gap, HeatMap};
 use crate::surprise::{Baseline, Past};
 use crate::units::{MediaTime, Stop};

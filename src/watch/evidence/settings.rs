@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// Bytes in a megabyte of the settings.
-pub(in crate::monitor) const MEGABYTE: u64 = 1_000_000;
+pub(in crate::watch) const MEGABYTE: u64 = 1_000_000;
 /// How late an event may be told after it began and still be whole in its clip.
 const LATEST: Duration = Duration::from_secs(30);
 

@@ -3,10 +3,10 @@
 //!
 //! Invariant: a bounded number of things waits; what does not fit is lost to this listener alone, counted and told.
 
-use super::hear::{Heard, Listener};
+use super::listener::{Heard, Listener};
 use super::{Camera, Say};
 use crate::error::{Error, Result};
-use crate::pipeline::live::{CameraId, News};
+use crate::watch::engine::{CameraId, News};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -137,7 +137,7 @@ impl Listener for Outbox {
 mod tests {
     use super::*;
     use crate::media::open::Input;
-    use crate::pipeline::live::Health;
+    use crate::watch::engine::Health;
     use std::sync::Mutex;
     use std::sync::mpsc::channel;
 

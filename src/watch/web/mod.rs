@@ -19,8 +19,8 @@ pub use assets::{GRAFANA, SYSTEMD};
 pub use auth::hash_password;
 
 use crate::error::{Error, Result};
-use crate::monitor::{DashboardConfig, Heard, Listener};
-use crate::pipeline::live::{CameraId, Meters, News};
+use crate::watch::engine::{CameraId, Meters, News};
+use crate::watch::{DashboardConfig, Heard, Listener};
 use auth::Auth;
 use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;

@@ -142,7 +142,7 @@ fn what_is_kept_is_set_once_for_all_cameras() {
     let keep = clips.keep;
     assert_eq!((keep.age.as_secs(), keep.bytes, keep.min_free), (43_200, 2_000_000_000, 100_000_000));
     let journal = config.journal.unwrap();
-    assert_eq!((journal.folder.to_str(), journal.keep), (Some("curves"), crate::monitor::evidence::Keep::default()));
+    assert_eq!((journal.folder.to_str(), journal.keep), (Some("curves"), crate::watch::evidence::Keep::default()));
     assert_eq!(from(camera).unwrap().clips, None);
     for (written, words) in [
         ("[clips]", "m.toml, line 4: missing field `folder`"),

@@ -10,7 +10,7 @@
 use super::settings::JournalSettings;
 use super::shelf::{Free, Item, Shelf};
 use crate::error::{Error, Result};
-use crate::pipeline::live::CameraId;
+use crate::watch::engine::CameraId;
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -199,7 +199,7 @@ fn cut_half_line(path: &Path) -> io::Result<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::monitor::evidence::settings::Keep;
+    use crate::watch::evidence::settings::Keep;
 
     const GATE: CameraId = CameraId::new(0);
     const YARD: CameraId = GATE.next();

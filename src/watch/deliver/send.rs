@@ -2,8 +2,8 @@
 
 use super::Say;
 use super::spool::{Message, Spool};
-use crate::pipeline::live::Backoff;
 use crate::units::Stop;
+use crate::watch::engine::Backoff;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

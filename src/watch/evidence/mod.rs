@@ -17,13 +17,13 @@ mod shelf;
 mod worker;
 
 use super::alert::{incident_id, line, rfc3339, slug};
-use super::own::lock;
+use super::folder_lock::lock;
 use super::{Heard, Listener, Say};
 use crate::error::{Error, Result};
 use crate::media::ffmpeg::{PacketTap, TapLimits};
-use crate::pipeline::live::{CameraId, Incident, Moment, News, Phase};
 use crate::record::{CurvePoint, Gap};
 use crate::units::MediaTime;
+use crate::watch::engine::{CameraId, Incident, Moment, News, Phase};
 use journal::Journal;
 use recording::Told;
 use serde::Serialize;

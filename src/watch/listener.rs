@@ -2,7 +2,7 @@
 
 use super::{Camera, alert};
 use crate::error::Result;
-use crate::pipeline::live::{CameraId, News};
+use crate::watch::engine::{CameraId, News};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};

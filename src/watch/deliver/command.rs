@@ -7,8 +7,8 @@
 use super::CommandSettings;
 use super::send::{Outcome, Sender};
 use super::spool::Message;
-use crate::pipeline::live::Phase;
 use crate::units::Stop;
+use crate::watch::engine::Phase;
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::io::{Read, Write};
 use std::os::unix::process::CommandExt;

@@ -3,9 +3,7 @@
 use super::place::{Place, read};
 use super::values::{Positive, Seconds};
 use crate::error::Result;
-use crate::monitor::deliver::{
-    CommandSettings, DeliverySettings, MqttSettings, Phases, Secret, Wanted, WebhookSettings,
-};
+use crate::watch::deliver::{CommandSettings, DeliverySettings, MqttSettings, Phases, Secret, Wanted, WebhookSettings};
 use serde::Deserialize;
 use std::ops::Range;
 use std::path::{Path, PathBuf};

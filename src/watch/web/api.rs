@@ -7,7 +7,7 @@ use super::guard::{client, cookie, guard, refuse, set_cookie};
 use super::limit::{self, Limited};
 use super::metrics;
 use crate::error::Error;
-use crate::pipeline::live::CameraId;
+use crate::watch::engine::CameraId;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Path, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::sse::{Event, KeepAlive, Sse};

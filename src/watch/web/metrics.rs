@@ -1,7 +1,7 @@
 //! `/metrics`: the counters in Prometheus' text format, version 0.0.4.
 
 use super::hub::{Camera, Hub, has_successor};
-use crate::pipeline::live::{Histogram, State};
+use crate::watch::engine::{Histogram, State};
 use std::fmt::Write;
 use std::sync::atomic::Ordering;
 

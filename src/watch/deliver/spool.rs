@@ -5,8 +5,8 @@
 //! that a full disk delays nothing.
 
 use crate::error::{Error, Result};
-use crate::pipeline::live::Phase;
 use crate::store::{self, Durability};
+use crate::watch::engine::Phase;
 use serde::{Deserialize, Serialize};
 use std::collections::{HashSet, VecDeque};
 use std::fs;

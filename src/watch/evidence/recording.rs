@@ -3,9 +3,9 @@
 use super::folder::{CURVE, Finished, IncidentFolder};
 use super::settings::ClipSettings;
 use crate::media::ffmpeg::{ClipWriter, Cut, PacketTap, Reached};
-use crate::monitor::alert::rfc3339;
-use crate::pipeline::live::CameraId;
 use crate::units::MediaTime;
+use crate::watch::alert::rfc3339;
+use crate::watch::engine::CameraId;
 use serde_json::{Map, Value, json};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};

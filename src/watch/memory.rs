@@ -2,9 +2,9 @@
 
 use super::{Heard, Listener};
 use crate::error::{Error, Result};
-use crate::pipeline::live::News;
 use crate::store::{self, Durability, hex};
 use crate::surprise::{CurveKey, Past};
+use crate::watch::engine::News;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fs;

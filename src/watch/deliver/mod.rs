@@ -15,12 +15,12 @@ mod spool;
 mod webhook;
 
 use super::alert::slug;
-use super::own::lock;
+use super::folder_lock::lock;
 use super::{Heard, Listener, Say, alert};
 use crate::error::{Error, Result};
-use crate::pipeline::live::News;
 use crate::store::hex;
 use crate::units::Stop;
+use crate::watch::engine::News;
 use send::{Post, Sender};
 pub use settings::{CommandSettings, DeliverySettings, MqttSettings, Phases, Secret, Wanted, WebhookSettings};
 use sha2::{Digest, Sha256};

@@ -4,10 +4,10 @@
 //! pictures are only encoded while somebody looks.
 
 use crate::clip::{ModelFrame, jpeg_base64};
-use crate::monitor::Heard;
-use crate::monitor::alert::rfc3339;
-use crate::pipeline::live::{CameraId, Health, Histogram, Meters, Moment, News, Phase, State};
 use crate::record::HeatMap;
+use crate::watch::Heard;
+use crate::watch::alert::rfc3339;
+use crate::watch::engine::{CameraId, Health, Histogram, Meters, Moment, News, Phase, State};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -178,7 +178,7 @@ pub(super) fn has_successor(cameras: &BTreeMap<CameraId, Camera>, at: CameraId) 
 }
 
 impl Camera {
-    fn new(camera: &crate::monitor::Camera) -> Self {
+    fn new(camera: &crate::watch::Camera) -> Self {
         Self {
             name: camera.name.clone(),
             source: camera.input.to_string(),
@@ -262,7 +262,7 @@ pub(super) fn millis(time: SystemTime) -> u64 {
 mod tests {
     use super::*;
     use crate::media::open::Input;
-    use crate::monitor::Camera as Configured;
+    use crate::watch::Camera as Configured;
 
     #[test]
     fn cameras_that_are_heard_of_out_of_order_keep_their_names() {

@@ -3,9 +3,9 @@
 //! `event` (when it begins and when it is over, with its place and picture), `gap` and `health`. Times named `…_s` count from the camera's first
 //! frame; the others are this machine's, RFC 3339 in UTC.
 
-use crate::pipeline::live::{Health, Incident, News, Phase};
 use crate::record::{EventKind, Gap, What};
 use crate::units::PixelBox;
+use crate::watch::engine::{Health, Incident, News, Phase};
 use serde::Serialize;
 use std::borrow::Cow;
 use std::path::Path;
@@ -124,8 +124,8 @@ pub fn rfc3339(time: SystemTime) -> String {
 mod tests {
     use super::*;
     use crate::media::GapReason;
-    use crate::pipeline::live::WallTimes;
     use crate::record::{Event, HeatMap, PartKind};
+    use crate::watch::engine::WallTimes;
     use std::time::Duration;
 
     fn at(seconds: u64) -> SystemTime {

@@ -1,7 +1,7 @@
 //! `[clips]` and `[journal]`: what is kept of the events and of the curves.
 
 use super::values::{Positive, Seconds};
-use crate::monitor::evidence::{ClipSettings, JournalSettings, Keep, MEGABYTE};
+use crate::watch::evidence::{ClipSettings, JournalSettings, Keep, MEGABYTE};
 use serde::Deserialize;
 use std::path::PathBuf;
 use std::time::Duration;

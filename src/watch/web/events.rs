@@ -8,10 +8,10 @@
 
 use super::lock;
 use crate::error::{Error, Result};
-use crate::monitor::Heard;
-use crate::monitor::alert::{incident_id, rfc3339};
-use crate::pipeline::live::News;
 use crate::store::{self, Durability};
+use crate::watch::Heard;
+use crate::watch::alert::{incident_id, rfc3339};
+use crate::watch::engine::News;
 use base64::Engine;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
