@@ -1,31 +1,43 @@
 //! Who wants to hear what happens: lines, deliveries, recordings, the dashboard.
 
-use super::{Camera, alert};
+use super::CameraConfig;
+use super::alert::{self, Alert};
+use super::engine::{CameraId, News};
 use crate::error::Result;
-use crate::watch::engine::{CameraId, News};
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-/// A piece of news.
-#[derive(Clone, Copy)]
-pub struct Heard<'a> {
+/// A piece of news as listeners get it; cheap to copy.
+#[derive(Debug, Clone)]
+pub struct Bulletin {
     /// Which camera.
     pub id: CameraId,
     /// Whose news it is.
-    pub camera: &'a Arc<Camera>,
+    pub camera: Arc<CameraConfig>,
     /// What happened.
-    pub news: &'a Arc<News>,
+    pub news: Arc<News>,
     /// When it was told.
     pub at: SystemTime,
     /// Where the clip of an incident will be, if there will be one.
-    pub clip: Option<&'a Path>,
+    pub clip: Option<PathBuf>,
+    /// An incident as everybody outside gets it; made once for all.
+    pub alert: Option<Arc<Alert>>,
 }
 
-impl Heard<'_> {
-    /// The news as a line of JSON; `None` for points of the curve.
+impl Bulletin {
+    /// Of news that is told at a time.
+    pub fn new(id: CameraId, camera: Arc<CameraConfig>, news: News, at: SystemTime, clip: Option<PathBuf>) -> Self {
+        let alert = match &news {
+            News::Incident(incident) => Some(Arc::new(Alert::new(&camera.name, incident, at))),
+            _ => None,
+        };
+        Self { id, camera, news: Arc::new(news), at, clip, alert }
+    }
+
+    /// The news as a line of JSON; `None` for points of the curve and what was learnt.
     pub fn line(&self) -> Option<String> {
-        alert::line_with_clip(&self.camera.name, self.news, self.at, self.clip)
+        alert::line(self)
     }
 }
 
@@ -38,7 +50,7 @@ pub trait Listener {
     ///
     /// # Errors
     /// When nothing sensible can be done without it.
-    fn take(&mut self, heard: Heard<'_>) -> Result<()>;
+    fn take(&mut self, bulletin: &Bulletin) -> Result<()>;
 
     /// Nothing follows from this camera: what is kept of it in memory can go.
     fn gone(&mut self, camera: CameraId) {

@@ -1,20 +1,95 @@
-//! What people said of events on the dashboard, for `startle calibrate`.
+//! What people said of events on the dashboard: `marks.json` beside the clips.
+//!
+//! `startle.marks/1`: `{"schema", "marks": {incident: {"camera", "onset", "score", "mark", "time", "by"}}}`; `mark` is `true`
+//! (it was one) or `false` (a false alarm), `by` who said so, absent without a login. The dashboard writes it, `startle
+//! calibrate --false-alarms` reads it.
+//!
+//! Invariant: the file is replaced as a whole.
 
 use crate::error::{Error, Result};
-use serde::Deserialize;
+use crate::store::{self, Durability};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// What of the file of marks is read here; `startle monitor` writes more.
-#[derive(Deserialize)]
-struct Marks {
-    schema: String,
-    marks: BTreeMap<String, Mark>,
+/// The file's name.
+const FILE: &str = "marks.json";
+/// Its schema.
+const SCHEMA: &str = "startle.marks/1";
+
+/// What somebody said of an event.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Mark {
+    /// Whose event.
+    pub camera: String,
+    /// When it began, RFC 3339.
+    pub onset: String,
+    /// Its surprise, where it is known.
+    pub score: Option<f64>,
+    /// `true`: it was one; `false`: a false alarm.
+    #[serde(rename = "mark")]
+    pub is_true: bool,
+    /// When it was said, RFC 3339.
+    pub time: String,
+    /// Who said it; absent without a login.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
 }
 
-#[derive(Deserialize)]
-struct Mark {
-    mark: bool,
+/// The file of marks: what was said of each incident, by its name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Marks {
+    /// In the order of their names.
+    pub marks: BTreeMap<String, Mark>,
+    schema: String,
+}
+
+impl Default for Marks {
+    /// Nobody has said anything.
+    fn default() -> Self {
+        Self { marks: BTreeMap::new(), schema: SCHEMA.into() }
+    }
+}
+
+impl Marks {
+    /// Where a folder's marks are.
+    pub fn file(folder: &Path) -> PathBuf {
+        folder.join(FILE)
+    }
+
+    /// Reads a file; `None` when there is none.
+    ///
+    /// # Errors
+    /// [`Error::Input`] when it can't be read or is no file of marks.
+    pub fn read(file: &Path) -> Result<Option<Self>> {
+        let here = |reason: String| Error::input(file.display().to_string(), reason);
+        let text = match std::fs::read_to_string(file) {
+            Ok(text) => text,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(here(format!("can't be read: {e}"))),
+        };
+        let marks: Self =
+            serde_json::from_str(&text).map_err(|e| here(format!("is no file of marks: {e}; move it away")))?;
+        if marks.schema != SCHEMA {
+            let reason = format!("has schema {}, this startle reads {SCHEMA}; move it away", marks.schema);
+            return Err(here(reason));
+        }
+        Ok(Some(marks))
+    }
+
+    /// Writes a file, and the folder that it is in.
+    ///
+    /// # Errors
+    /// [`Error::Output`] when the disk takes it not; what was there before stays.
+    pub fn write(&self, file: &Path) -> Result<()> {
+        let write = || -> std::io::Result<()> {
+            std::fs::create_dir_all(file.parent().unwrap_or(Path::new(".")))?;
+            // By way of a value: its keys are sorted.
+            let text = serde_json::to_string_pretty(&serde_json::to_value(self)?)?;
+            store::replace(file, format!("{text}\n").as_bytes(), Durability::PowerCut)
+        };
+        write().map_err(|e| Error::output(file, e))
+    }
 }
 
 /// The clips in a folder of event clips (`[clips] folder`) whose events somebody has marked as false alarms, in the order
@@ -23,14 +98,10 @@ struct Mark {
 /// # Errors
 /// [`Error::Input`] when the folder holds no marks, or none of a false alarm whose clip is still there.
 pub fn false_alarms(clips: &Path) -> Result<Vec<PathBuf>> {
-    let file = clips.join("marks.json");
-    let here = |reason: String| Error::input(file.display().to_string(), reason);
-    let text = std::fs::read_to_string(&file)
-        .map_err(|e| here(format!("can't be read: {e}; events are marked on the dashboard of `startle monitor`")))?;
-    let marks: Marks = serde_json::from_str(&text).map_err(|e| here(format!("is no file of marks: {e}")))?;
-    if marks.schema != "startle.marks/1" {
-        return Err(here(format!("has schema {}, this startle reads startle.marks/1", marks.schema)));
-    }
+    let file = Marks::file(clips);
+    let here = |reason: &str| Error::input(file.display().to_string(), reason);
+    let none = || here("is not there: events are marked on the dashboard of `startle monitor`");
+    let marks = Marks::read(&file)?.ok_or_else(none)?.marks;
     let cameras: Vec<PathBuf> = std::fs::read_dir(clips).into_iter().flatten().flatten().map(|e| e.path()).collect();
     let clip = |incident: &String| {
         let folders = cameras.iter().map(|camera| camera.join(incident));
@@ -38,9 +109,9 @@ pub fn false_alarms(clips: &Path) -> Result<Vec<PathBuf>> {
         files.into_iter().find(|file| file.is_file())
     };
     let found: Vec<PathBuf> =
-        marks.marks.iter().filter(|(_, mark)| !mark.mark).filter_map(|(incident, _)| clip(incident)).collect();
+        marks.iter().filter(|(_, mark)| !mark.is_true).filter_map(|(incident, _)| clip(incident)).collect();
     if found.is_empty() {
-        return Err(here("marks no false alarm whose clip is still there".into()));
+        return Err(here("marks no false alarm whose clip is still there"));
     }
     Ok(found)
 }

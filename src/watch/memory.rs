@@ -1,6 +1,6 @@
 //! What each camera has shown of itself, kept from run to run.
 
-use super::{Heard, Listener};
+use super::{Bulletin, Listener};
 use crate::error::{Error, Result};
 use crate::store::{self, Durability, hex};
 use crate::surprise::{CurveKey, Past};
@@ -92,9 +92,9 @@ impl Memory {
 }
 
 impl Listener for Memory {
-    fn take(&mut self, heard: Heard<'_>) -> Result<()> {
-        match heard.news.as_ref() {
-            News::Learnt(past) => self.keep(&heard.camera.name, &heard.camera.input.to_string(), past),
+    fn take(&mut self, bulletin: &Bulletin) -> Result<()> {
+        match bulletin.news.as_ref() {
+            News::Learnt(past) => self.keep(&bulletin.camera.name, &bulletin.camera.input.to_string(), past),
             _ => Ok(()),
         }
     }

@@ -33,9 +33,9 @@ mod rotating_file;
 pub mod web;
 
 #[cfg(feature = "watch")]
-pub use config::{Camera, DashboardConfig, MonitorConfig, Schedule, Threshold};
+pub use config::{CameraConfig, DashboardConfig, MonitorConfig, Schedule, Threshold};
 #[cfg(feature = "watch")]
-pub use listener::{Heard, Listener};
+pub use listener::{Bulletin, Listener};
 #[cfg(feature = "watch")]
 pub use memory::Memory;
 #[cfg(feature = "watch")]

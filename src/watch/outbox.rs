@@ -3,31 +3,21 @@
 //!
 //! Invariant: a bounded number of things waits; what does not fit is lost to this listener alone, counted and told.
 
-use super::listener::{Heard, Listener};
-use super::{Camera, Say};
+use super::Say;
+use super::engine::{CameraId, News};
+use super::listener::{Bulletin, Listener};
 use crate::error::{Error, Result};
-use crate::watch::engine::{CameraId, News};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 /// Things that wait for one listener at most: hours of alerts and health, never of the curve.
 const QUEUE: usize = 1024;
 
-/// A piece of news that nobody else has to keep.
-struct Kept {
-    id: CameraId,
-    camera: Arc<Camera>,
-    news: Arc<News>,
-    at: SystemTime,
-    clip: Option<PathBuf>,
-}
-
 /// What the thread is told.
 enum Job {
-    Take(Kept),
+    Take(Bulletin),
     Gone(CameraId),
 }
 
@@ -64,15 +54,11 @@ impl Outbox {
             for job in queue {
                 match job {
                     Job::Gone(camera) => listener.gone(camera),
-                    Job::Take(kept) => {
-                        let Kept { id, camera, news, at, clip } = &kept;
-                        let heard = Heard { id: *id, camera, news, at: *at, clip: clip.as_deref() };
-                        match listener.take(heard) {
-                            // A disk that stays full is told once.
-                            Err(error) if !std::mem::replace(&mut failing, true) => complain(&error.to_string()),
-                            taken => failing = taken.is_err(),
-                        }
-                    }
+                    Job::Take(bulletin) => match listener.take(&bulletin) {
+                        // A disk that stays full is told once.
+                        Err(error) if !std::mem::replace(&mut failing, true) => complain(&error.to_string()),
+                        taken => failing = taken.is_err(),
+                    },
                 }
             }
             let _ = tell_done.send(listener.finish(limit));
@@ -112,11 +98,9 @@ impl Outbox {
 }
 
 impl Listener for Outbox {
-    fn take(&mut self, heard: Heard<'_>) -> Result<()> {
-        if !matches!(heard.news.as_ref(), News::Moment(_)) {
-            let Heard { id, camera, news, at, clip } = heard;
-            let (camera, news, clip) = (Arc::clone(camera), Arc::clone(news), clip.map(Into::into));
-            self.put(Job::Take(Kept { id, camera, news, at, clip }));
+    fn take(&mut self, bulletin: &Bulletin) -> Result<()> {
+        if !matches!(bulletin.news.as_ref(), News::Moment(_)) {
+            self.put(Job::Take(bulletin.clone()));
         }
         Ok(())
     }
@@ -137,15 +121,17 @@ impl Listener for Outbox {
 mod tests {
     use super::*;
     use crate::media::open::Input;
+    use crate::watch::CameraConfig;
     use crate::watch::engine::Health;
     use std::sync::Mutex;
     use std::sync::mpsc::channel;
+    use std::time::SystemTime;
 
     /// Takes a piece of news when it is let; fails at the third.
     struct Slow(Receiver<()>, Arc<AtomicU64>);
 
     impl Listener for Slow {
-        fn take(&mut self, _: Heard<'_>) -> Result<()> {
+        fn take(&mut self, _: &Bulletin) -> Result<()> {
             let _ = self.0.recv();
             match self.1.fetch_add(1, Ordering::Relaxed) {
                 2 | 3 => Err(Error::Config("the disk is full".into())),
@@ -164,13 +150,10 @@ mod tests {
         let (let_go, waits) = channel();
         let slow = Slow(waits, Arc::clone(&taken));
         let mut outbox = Outbox::start("standard output", slow, Duration::ZERO, say).unwrap();
-        let camera = Arc::new(Camera::new("gate".into(), Input::Url("udp://127.0.0.1:9".into())));
-        let news = Arc::new(News::Health(Health::default()));
-        let tell = |outbox: &mut Outbox| {
-            let heard =
-                Heard { id: CameraId::new(0), camera: &camera, news: &news, at: SystemTime::UNIX_EPOCH, clip: None };
-            outbox.take(heard).unwrap();
-        };
+        let camera = Arc::new(CameraConfig::new("gate".into(), Input::Url("udp://127.0.0.1:9".into())));
+        let news = News::Health(Health::default());
+        let bulletin = Bulletin::new(CameraId::new(0), camera, news, SystemTime::UNIX_EPOCH, None);
+        let tell = |outbox: &mut Outbox| outbox.take(&bulletin).unwrap();
         // One may be in the listener's hands.
         (0..QUEUE + 3).for_each(|_| tell(&mut outbox));
         let lost = outbox.lost().load(Ordering::Relaxed);

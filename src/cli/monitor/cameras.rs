@@ -12,7 +12,7 @@ use startle::surprise::{Baseline, CurveKey, Past, WatchOptions};
 use startle::units::MediaTime;
 use startle::watch::engine::{self, ByArrival, CameraId, News, OnDuty, Pace};
 use startle::watch::evidence::Places;
-use startle::watch::{Camera, Memory, MonitorConfig, Schedule, Threshold};
+use startle::watch::{CameraConfig, Memory, MonitorConfig, Schedule, Threshold};
 use startle::{Error, Result};
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -38,14 +38,14 @@ pub(super) fn named(args: &MonitorArgs) -> Result<MonitorConfig> {
         let times = seen.entry(name.clone()).and_modify(|n| *n += 1).or_insert(1);
         // Two URLs that differ in what is hidden only.
         let name = if *times > 1 { format!("{name} ({times})") } else { name };
-        Camera {
+        CameraConfig {
             threshold: Threshold::Rate(args.max_false_alarms),
             baseline: args.baseline.clone(),
             warm_up: args.warm_up.map(MediaTime::from_secs_f64),
             stall: Duration::from_secs_f64(args.stall),
             rtsp_transport: args.rtsp_transport,
             limits: args.limits.into(),
-            ..Camera::new(name, input)
+            ..CameraConfig::new(name, input)
         }
     };
     let cameras = expand(&args.sources)?.into_iter().map(named).collect();
@@ -67,9 +67,9 @@ pub(super) struct Yard<'a> {
 
 impl<'a> Yard<'a> {
     /// Finds and verifies everything that the cameras name.
-    pub(super) fn open(args: &'a MonitorArgs, cameras: &[Arc<Camera>], places: Option<Places>) -> Result<Self> {
+    pub(super) fn open(args: &'a MonitorArgs, cameras: &[Arc<CameraConfig>], places: Option<Places>) -> Result<Self> {
         let mut model = args.model.choose(1)?;
-        let own = |camera: &Arc<Camera>| [ADAPTIVE, OWN].contains(&asked(args, camera));
+        let own = |camera: &Arc<CameraConfig>| [ADAPTIVE, OWN].contains(&asked(args, camera));
         let prompt = cameras.iter().all(own);
         if prompt {
             model.be_prompt();
@@ -102,7 +102,7 @@ impl<'a> Yard<'a> {
     /// Cameras as the engine takes them: all, or none and nothing is kept of any.
     pub(super) fn watched_all(
         &self,
-        cameras: &[(CameraId, Arc<Camera>)],
+        cameras: &[(CameraId, Arc<CameraConfig>)],
     ) -> Result<Vec<(CameraId, engine::Camera<'static>)>> {
         let watched = cameras.iter().map(|(id, camera)| Ok((*id, self.watched(*id, camera)?))).collect();
         if let (Err(_), Some(places)) = (&watched, &self.places) {
@@ -113,7 +113,7 @@ impl<'a> Yard<'a> {
         watched
     }
 
-    fn watched(&self, id: CameraId, camera: &Arc<Camera>) -> Result<engine::Camera<'static>> {
+    fn watched(&self, id: CameraId, camera: &Arc<CameraConfig>) -> Result<engine::Camera<'static>> {
         let asked = asked(self.args, camera);
         let past = match asked {
             ADAPTIVE => Some(self.recall(camera)?),
@@ -187,7 +187,7 @@ impl<'a> Yard<'a> {
         }
     }
 
-    fn detection(&self, camera: &Camera) -> DetectionSettings {
+    fn detection(&self, camera: &CameraConfig) -> DetectionSettings {
         let watch = WatchOptions {
             rule: camera.threshold.rule(),
             merge: camera.merge,
@@ -198,7 +198,7 @@ impl<'a> Yard<'a> {
     }
 
     /// What the camera has shown in earlier runs; what can't be used is told, and it begins anew.
-    fn recall(&self, camera: &Camera) -> Result<Past> {
+    fn recall(&self, camera: &CameraConfig) -> Result<Past> {
         let Some(memory) = &self.memory else {
             return Err(Error::Config(format!(
                 "camera {}: no camera was adaptive at the start; start the monitor again",
@@ -224,12 +224,12 @@ impl<'a> Yard<'a> {
 }
 
 /// The baseline that a camera asks for.
-fn asked<'a>(args: &MonitorArgs, camera: &'a Camera) -> &'a str {
+fn asked<'a>(args: &MonitorArgs, camera: &'a CameraConfig) -> &'a str {
     let usual = if pace(args, camera) == Pace::Model { "bundle" } else { ADAPTIVE };
     camera.baseline.as_deref().unwrap_or(usual)
 }
 
-fn pace(args: &MonitorArgs, camera: &Camera) -> Pace {
+fn pace(args: &MonitorArgs, camera: &CameraConfig) -> Pace {
     match camera.input {
         Input::Url(_) | Input::Secret(_) => Pace::Live,
         _ if args.realtime && args.again => Pace::Loop,

@@ -3,7 +3,7 @@
 use super::cameras::Yard;
 use startle::Result;
 use startle::watch::engine::{CameraId, Change, Host, News};
-use startle::watch::{Camera, Heard, Listener, MonitorConfig, Say};
+use startle::watch::{Bulletin, CameraConfig, Listener, MonitorConfig, Say};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ pub(super) struct Control<'a> {
 
 /// A camera, until all of it was told.
 struct Watched {
-    camera: Arc<Camera>,
+    camera: Arc<CameraConfig>,
     /// The configuration still names it.
     wanted: bool,
 }
@@ -34,14 +34,14 @@ struct Watched {
 impl<'a> Control<'a> {
     pub(super) fn new(
         (path, config): (Option<&'a Path>, MonitorConfig),
-        cameras: &[(CameraId, Arc<Camera>)],
+        cameras: &[(CameraId, Arc<CameraConfig>)],
         yard: &'a Yard<'a>,
         listeners: &'a mut Vec<Box<dyn Listener>>,
         (hang_up, say): (Arc<AtomicBool>, Say),
     ) -> Self {
         let next = cameras.last().map_or(CameraId::new(0), |(id, _)| id.next());
         let watched =
-            |(id, camera): &(CameraId, Arc<Camera>)| (*id, Watched { camera: Arc::clone(camera), wanted: true });
+            |(id, camera): &(CameraId, Arc<CameraConfig>)| (*id, Watched { camera: Arc::clone(camera), wanted: true });
         Self { path, config, cameras: cameras.iter().map(watched).collect(), next, yard, listeners, hang_up, say }
     }
 
@@ -52,10 +52,10 @@ impl<'a> Control<'a> {
         if rest(&config) != rest(&self.config) {
             (self.say)("only changes of cameras are taken over now; the rest needs a new start");
         }
-        let wanted: Vec<Arc<Camera>> = config.cameras.into_iter().map(Arc::new).collect();
+        let wanted: Vec<Arc<CameraConfig>> = config.cameras.into_iter().map(Arc::new).collect();
         let is_watched =
-            |camera: &Arc<Camera>| self.cameras.values().any(|known| known.wanted && known.camera == *camera);
-        let fresh: Vec<Arc<Camera>> = wanted.iter().filter(|camera| !is_watched(camera)).cloned().collect();
+            |camera: &Arc<CameraConfig>| self.cameras.values().any(|known| known.wanted && known.camera == *camera);
+        let fresh: Vec<Arc<CameraConfig>> = wanted.iter().filter(|camera| !is_watched(camera)).cloned().collect();
         let fresh: Vec<_> = std::iter::successors(Some(self.next), |id| Some(id.next())).zip(fresh).collect();
         // Everything that can fail comes before anything changes; what was made for those before is given back.
         let added = self.yard.watched_all(&fresh)?;
@@ -80,9 +80,9 @@ impl<'a> Control<'a> {
 impl Host<'static> for Control<'_> {
     fn news(&mut self, id: CameraId, news: News) -> Result<()> {
         let Some(Watched { camera, .. }) = self.cameras.get(&id) else { return Ok(()) };
-        let (clip, news) = (self.yard.clip(id, &camera.name, &news), Arc::new(news));
-        let heard = Heard { id, camera, news: &news, at: SystemTime::now(), clip: clip.as_deref() };
-        self.listeners.iter_mut().try_for_each(|listener| listener.take(heard))
+        let clip = self.yard.clip(id, &camera.name, &news);
+        let bulletin = Bulletin::new(id, Arc::clone(camera), news, SystemTime::now(), clip);
+        self.listeners.iter_mut().try_for_each(|listener| listener.take(&bulletin))
     }
 
     fn gone(&mut self, id: CameraId) {

@@ -45,7 +45,7 @@ impl Threshold {
 
 /// One camera, with the defaults filled in.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Camera {
+pub struct CameraConfig {
     /// Its name in alerts; no other camera has it.
     pub name: String,
     /// Where its picture comes from. `Display` hides its credentials; `Debug` does not.
@@ -76,7 +76,7 @@ pub struct Camera {
     pub region: Vec<Region>,
 }
 
-impl Camera {
+impl CameraConfig {
     /// A camera of this name with the defaults.
     pub fn new(name: String, input: Input) -> Self {
         Settings::default().camera(name, input)
@@ -164,7 +164,7 @@ impl Settings {
         [self.max_false_alarms.is_some(), self.p_value.is_some(), self.z.is_some()].into_iter().filter(|t| *t).count()
     }
 
-    pub(super) fn camera(self, name: String, input: Input) -> Camera {
+    pub(super) fn camera(self, name: String, input: Input) -> CameraConfig {
         let usual = Limits::default();
         let seconds = |s: Option<Seconds>, default: f64| s.map_or(default, |s| s.0);
         let time = |s, default| MediaTime::from_secs_f64(seconds(s, default));
@@ -174,7 +174,7 @@ impl Settings {
             (None, None, Some(z)) => Threshold::Z(z.0),
             (None, None, None) => DEFAULT_THRESHOLD,
         };
-        Camera {
+        CameraConfig {
             name,
             input,
             threshold,

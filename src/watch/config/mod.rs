@@ -22,7 +22,7 @@ mod place;
 mod schedule;
 mod values;
 
-pub use camera::{Camera, Threshold};
+pub use camera::{CameraConfig, Threshold};
 pub use dashboard::DashboardConfig;
 pub use schedule::Schedule;
 
@@ -43,7 +43,7 @@ use toml::Spanned;
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct MonitorConfig {
     /// The cameras.
-    pub cameras: Vec<Camera>,
+    pub cameras: Vec<CameraConfig>,
     /// `[clips]`: clips of the events.
     pub clips: Option<ClipSettings>,
     /// `[journal]`: the curves on disk.

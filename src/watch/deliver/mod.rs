@@ -16,11 +16,10 @@ mod webhook;
 
 use super::alert::slug;
 use super::folder_lock::lock;
-use super::{Heard, Listener, Say, alert};
+use super::{Bulletin, Listener, Say};
 use crate::error::{Error, Result};
 use crate::store::hex;
 use crate::units::Stop;
-use crate::watch::engine::News;
 use send::{Post, Sender};
 pub use settings::{CommandSettings, DeliverySettings, MqttSettings, Phases, Secret, Wanted, WebhookSettings};
 use sha2::{Digest, Sha256};
@@ -110,11 +109,10 @@ impl Delivery {
 }
 
 impl Listener for Delivery {
-    fn take(&mut self, heard: Heard<'_>) -> Result<()> {
-        let News::Incident(incident) = heard.news.as_ref() else { return Ok(()) };
-        let Some(line) = heard.line() else { return Ok(()) };
-        let id = alert::incident_id(&heard.camera.name, incident);
-        let message = Message { incident: id, phase: incident.phase, camera: heard.camera.name.clone(), line };
+    fn take(&mut self, bulletin: &Bulletin) -> Result<()> {
+        let (Some(alert), Some(line)) = (&bulletin.alert, bulletin.line()) else { return Ok(()) };
+        let (incident, camera) = (alert.incident.clone(), alert.camera.clone());
+        let message = Message { incident, phase: alert.phase, camera, line };
         for route in self.routes.iter().filter(|route| route.wanted.holds(&message.camera, message.phase)) {
             if let Some(words) = route.spool.put(&message) {
                 (self.say)(&words);

@@ -28,12 +28,12 @@ const BLOCK: u64 = 4096;
 pub(super) struct Journal {
     folder: PathBuf,
     /// By folder.
-    cameras: BTreeMap<PathBuf, Camera>,
+    cameras: BTreeMap<PathBuf, CameraLines>,
     folders: BTreeMap<CameraId, PathBuf>,
     pub(super) shelf: Shelf,
 }
 
-struct Camera {
+struct CameraLines {
     open: Option<Day>,
     /// Day and line.
     waiting: VecDeque<(String, String)>,
@@ -63,7 +63,7 @@ impl Journal {
         if self.cameras.contains_key(&folder) {
             return Ok(());
         }
-        self.cameras.insert(folder.clone(), Camera { open: None, waiting: VecDeque::new(), lost: 0 });
+        self.cameras.insert(folder.clone(), CameraLines { open: None, waiting: VecDeque::new(), lost: 0 });
         std::fs::create_dir_all(&folder).map_err(|e| Error::output(&folder, e))?;
         for (date, path) in days(&folder).map_err(|e| Error::output(&folder, e))? {
             let bytes = cut_half_line(&path).map_err(|e| Error::output(&path, e))?;

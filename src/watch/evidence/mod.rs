@@ -16,18 +16,17 @@ mod settings;
 mod shelf;
 mod worker;
 
-use super::alert::{incident_id, line, rfc3339, slug};
+use super::alert::{Utc, incident_id, slug};
 use super::folder_lock::lock;
-use super::{Heard, Listener, Say};
+use super::{Bulletin, Listener, Say};
 use crate::error::{Error, Result};
 use crate::media::ffmpeg::{PacketTap, TapLimits};
 use crate::record::{CurvePoint, Gap};
 use crate::units::MediaTime;
-use crate::watch::engine::{CameraId, Incident, Moment, News, Phase};
+use crate::watch::engine::{CameraId, Moment, News};
 use journal::Journal;
-use recording::Told;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 pub(super) use settings::MEGABYTE;
 pub use settings::{ClipSettings, JournalSettings, Keep};
 use shelf::{Shelf, free_bytes};
@@ -204,10 +203,10 @@ impl Evidence {
 }
 
 impl Listener for Evidence {
-    fn take(&mut self, heard: Heard<'_>) -> Result<()> {
-        let camera = heard.id;
-        let told = rfc3339(heard.at);
-        match heard.news.as_ref() {
+    fn take(&mut self, bulletin: &Bulletin) -> Result<()> {
+        let camera = bulletin.id;
+        let told = Utc(bulletin.at).to_string();
+        match bulletin.news.as_ref() {
             News::Moment(moment) => {
                 let (time, line) = (MediaTime::from_secs_f64(moment.point.t_s), point(moment, &told));
                 self.put(Job::Line { camera, time, told, line });
@@ -216,25 +215,11 @@ impl Listener for Evidence {
                 let (time, line) = (MediaTime::from_secs_f64(gap.end_s), gap_line(gap, &told));
                 self.put(Job::Line { camera, time, told, line });
             }
-            News::Incident(incident) if self.places.clips.is_some() => {
-                let Some(Ok(Value::Object(alert))) =
-                    line(&heard.camera.name, heard.news, heard.at).map(|line| serde_json::from_str(&line))
-                else {
-                    return Err(Error::Internal { stage: "evidence", reason: "an alert is no object".into() });
-                };
-                let Incident { phase, event, wall } = incident.as_ref();
-                let told = Told {
-                    alert,
-                    is_over: *phase == Phase::Over,
-                    onset: MediaTime::from_secs_f64(event.onset_s),
-                    end: MediaTime::from_secs_f64(event.end_s),
-                    wall: wall.onset,
-                };
-                let id = incident_id(&heard.camera.name, incident);
-                self.put(Job::Incident { camera, id, told: Box::new(told) });
+            News::Incident(_) if self.places.clips.is_some() => {
+                bulletin.alert.iter().for_each(|alert| self.put(Job::Alert { camera, alert: Arc::clone(alert) }));
             }
             News::Health(_) if self.journals && self.begun.insert(camera) => {
-                let line = json!({"type": "start", "camera": heard.camera.name, "told": told}).to_string();
+                let line = json!({"type": "start", "camera": bulletin.camera.name, "told": told}).to_string();
                 self.put(Job::Line { camera, time: MediaTime::ZERO, told, line });
             }
             News::Incident(_) | News::Health(_) | News::Learnt(_) => {}
@@ -284,7 +269,7 @@ fn point(moment: &Moment, told: &str) -> String {
         point: &'a CurvePoint,
     }
     let levels = [moment.levels.0, moment.levels.1];
-    let line = Line { what: "point", wall: rfc3339(moment.wall), told, levels, point: &moment.point };
+    let line = Line { what: "point", wall: Utc(moment.wall).to_string(), told, levels, point: &moment.point };
     // Plain strings and numbers always serialise.
     serde_json::to_string(&line).unwrap_or_default()
 }

@@ -4,11 +4,13 @@ use super::folder::{CURVE, Finished, IncidentFolder};
 use super::settings::ClipSettings;
 use crate::media::ffmpeg::{ClipWriter, Cut, PacketTap, Reached};
 use crate::units::MediaTime;
-use crate::watch::alert::rfc3339;
-use crate::watch::engine::CameraId;
-use serde_json::{Map, Value, json};
+use crate::watch::alert::{Alert, Utc};
+use crate::watch::engine::{CameraId, Phase};
+use serde::Serialize;
+use serde_json::{Map, Value};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 /// How long the last points of the curve are waited for once all packets are there.
@@ -17,15 +19,18 @@ const LAST_POINTS: Duration = Duration::from_secs(3);
 /// Finishing that failed is tried again after so long.
 const AGAIN: Duration = Duration::from_secs(5);
 
-/// What an incident's listener hands over.
-pub(super) struct Told {
-    /// The alert line's fields.
-    pub(super) alert: Map<String, Value>,
-    pub(super) is_over: bool,
-    pub(super) onset: MediaTime,
-    pub(super) end: MediaTime,
-    /// The onset by this machine's clock.
-    pub(super) wall: SystemTime,
+/// What `event.json` says of the clip.
+#[derive(Serialize)]
+struct ClipNote {
+    file: String,
+    /// Of its first picture.
+    start: Utc,
+    codec: String,
+    /// Known once it is closed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duration_s: Option<f64>,
+    /// It lacks a part of its span.
+    incomplete: bool,
 }
 
 /// The clip of a recording.
@@ -39,9 +44,10 @@ enum Clip {
 /// An incident that is being recorded.
 pub(super) struct Recording {
     pub(super) camera: CameraId,
-    pub(super) id: String,
     folder: IncidentFolder,
-    told: Told,
+    alert: Arc<Alert>,
+    /// `None`: there is none, or none yet.
+    note: Option<ClipNote>,
     /// The span that the clip should hold.
     from: MediaTime,
     until: MediaTime,
@@ -58,22 +64,16 @@ pub(super) struct Recording {
 }
 
 impl Recording {
-    pub(super) fn new(
-        camera: CameraId,
-        id: String,
-        folder: IncidentFolder,
-        told: Told,
-        settings: &ClipSettings,
-    ) -> Self {
-        let from = told.onset.since(media(settings.pre_roll));
+    pub(super) fn new(camera: CameraId, folder: IncidentFolder, alert: Arc<Alert>, settings: &ClipSettings) -> Self {
+        let from = onset(&alert).since(media(settings.pre_roll));
         let settings = settings.clone();
         let (until, capped, curve, packets_done) = (from, false, None, None);
         let (clip, failed, written) = (Clip::None, None, false);
         let mut recording = Self {
             camera,
-            id,
             folder,
-            told,
+            alert,
+            note: None,
             from,
             until,
             capped,
@@ -84,22 +84,27 @@ impl Recording {
             failed,
             written,
         };
-        recording.extend(recording.told.end.plus(media(recording.settings.post_roll)));
+        recording.reach_past_end();
         recording
     }
 
+    /// The name of its incident.
+    pub(super) fn incident(&self) -> &str {
+        &self.alert.incident
+    }
+
+    /// What is on the disk of it.
+    fn record(&self) -> Map<String, Value> {
+        let mut record = self.alert.object();
+        record.insert("clip".into(), serde_json::to_value(&self.note).unwrap_or_default());
+        record
+    }
+
     /// The incident is over, or more is known of it.
-    pub(super) fn update(&mut self, told: Told) -> io::Result<()> {
-        // What is known of the clip stays.
-        let clip = self.told.alert.remove("clip");
-        self.told = told;
-        self.told.alert.insert("clip".into(), clip.unwrap_or_default());
-        self.extend(self.told.end.plus(media(self.settings.post_roll)));
-        if self.written {
-            self.folder.finish(self.told.alert.clone()).map(drop)
-        } else {
-            self.folder.note(&self.told.alert)
-        }
+    pub(super) fn update(&mut self, alert: Arc<Alert>) -> io::Result<()> {
+        self.alert = alert;
+        self.reach_past_end();
+        if self.written { self.folder.finish(self.record()).map(drop) } else { self.folder.note(&self.record()) }
     }
 
     /// Whether packets are still wanted.
@@ -107,30 +112,29 @@ impl Recording {
         matches!(self.clip, Clip::Writing(..))
     }
 
-    pub(super) const fn is_over(&self) -> bool {
-        self.told.is_over
+    pub(super) fn is_over(&self) -> bool {
+        self.alert.phase == Phase::Over
     }
 
     /// Whether a time belongs to the span.
     pub(super) fn holds(&self, time: MediaTime) -> bool {
-        time >= self.from && (time <= self.until || (!self.told.is_over && !self.capped))
+        time >= self.from && (time <= self.until || (!self.is_over() && !self.capped))
     }
 
     /// Begins on disk: the clip too, if there is room for one and there are packets.
     pub(super) fn begin(&mut self, tap: &PacketTap, room: bool) -> io::Result<()> {
-        self.told.alert.insert("clip".into(), Value::Null);
-        self.folder.note(&self.told.alert)?;
+        self.folder.note(&self.record())?;
         self.curve = Some(OpenOptions::new().create(true).append(true).open(self.folder.part(CURVE))?);
-        let Some((cut, source)) = tap.cut(self.from, self.told.onset).filter(|_| room) else {
+        let Some((cut, source)) = tap.cut(self.from, onset(&self.alert)).filter(|_| room) else {
             self.close(Reached::Lost);
             return Ok(());
         };
-        let name = format!("clip.{}", source.container().extension());
-        let start = rfc3339(shifted(self.told.wall, cut.start.since(self.told.onset)));
-        let clip = json!({"file": name, "start": start, "codec": source.codec(), "incomplete": true});
-        self.told.alert.insert("clip".into(), clip);
-        self.folder.note(&self.told.alert)?;
-        match ClipWriter::create(&self.folder.part(&name), &source) {
+        let file = format!("clip.{}", source.container().extension());
+        let start = Utc(shifted(self.alert.onset.0, cut.start.since(onset(&self.alert))));
+        let (part, codec) = (self.folder.part(&file), source.codec().to_string());
+        self.note = Some(ClipNote { file, start, codec, duration_s: None, incomplete: true });
+        self.folder.note(&self.record())?;
+        match ClipWriter::create(&part, &source) {
             Ok(writer) => self.clip = Clip::Writing(Box::new(writer), cut),
             Err(error) => {
                 self.close(Reached::Lost);
@@ -154,7 +158,7 @@ impl Recording {
 
     /// Writes what has come; `now` is the time of the newest point of the curve.
     pub(super) fn pump(&mut self, tap: &PacketTap, now: MediaTime) -> io::Result<()> {
-        if !self.told.is_over {
+        if !self.is_over() {
             self.extend(now);
         }
         let Clip::Writing(writer, cut) = &mut self.clip else { return Ok(()) };
@@ -165,7 +169,7 @@ impl Recording {
         }
         match piece.reached {
             // Until it is over its end is not known; it may go on.
-            Reached::All if !self.told.is_over && !self.capped => {}
+            Reached::All if !self.is_over() && !self.capped => {}
             Reached::NotYet => {}
             reached => self.close(reached),
         }
@@ -182,10 +186,9 @@ impl Recording {
                 self.packets_done = Some(Instant::now());
                 let whole = reached == Reached::All && writer.refused() == 0;
                 let incomplete = !whole || self.capped || cut.start > self.from;
-                if let Some(Value::Object(clip)) = self.told.alert.get_mut("clip") {
+                if let Some(note) = &mut self.note {
                     // Exact once it is sealed; a clip that can't be keeps this.
-                    clip.insert("duration_s".into(), json!(writer.duration_s()));
-                    clip.insert("incomplete".into(), incomplete.into());
+                    (note.duration_s, note.incomplete) = (Some(writer.duration_s()), incomplete);
                 }
                 // A clip whose end can't be written is readable all the same.
                 let _ = writer.finish();
@@ -197,9 +200,9 @@ impl Recording {
     pub(super) fn is_ready(&self, now: MediaTime) -> bool {
         let Some(since) = self.packets_done.filter(|_| !self.written) else { return false };
         let broken = !matches!(self.clip, Clip::Closed(Reached::All));
-        let points = now >= self.until || since.elapsed() > LAST_POINTS || (broken && self.told.is_over);
+        let points = now >= self.until || since.elapsed() > LAST_POINTS || (broken && self.is_over());
         let again = self.failed.is_none_or(|failed| failed.elapsed() > AGAIN);
-        (self.told.is_over || self.capped) && points && again
+        (self.is_over() || self.capped) && points && again
     }
 
     /// Whether finishing has failed before.
@@ -211,18 +214,24 @@ impl Recording {
     pub(super) fn finish(&mut self) -> io::Result<Finished> {
         self.close(Reached::Lost);
         self.curve = None;
-        let finished = self.folder.finish(self.told.alert.clone());
+        let finished = self.folder.finish(self.record());
         self.written = finished.is_ok();
         self.failed = finished.is_err().then(Instant::now);
         finished
     }
 
     pub(super) fn is_incomplete(&self) -> bool {
-        self.told.alert.get("clip").is_none_or(|clip| clip["incomplete"] != false)
+        self.note.as_ref().is_none_or(|note| note.incomplete)
     }
 
     pub(super) const fn folder(&self) -> &IncidentFolder {
         &self.folder
+    }
+
+    /// The span reaches past the event's end as far as it is known.
+    fn reach_past_end(&mut self) {
+        let end = MediaTime::from_secs_f64(self.alert.end_s);
+        self.extend(end.plus(media(self.settings.post_roll)));
     }
 
     /// The span reaches to `until` at least, but no further than the longest clip.
@@ -231,6 +240,11 @@ impl Recording {
         self.capped = self.capped || until > longest;
         self.until = self.until.max(until).min(longest);
     }
+}
+
+/// When an event began, by its camera's clock.
+fn onset(alert: &Alert) -> MediaTime {
+    MediaTime::from_secs_f64(alert.onset_s)
 }
 
 fn media(duration: Duration) -> MediaTime {

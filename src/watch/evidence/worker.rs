@@ -4,12 +4,13 @@
 
 use super::folder::{Finished, IncidentFolder};
 use super::journal::Journal;
-use super::recording::{Recording, Told};
+use super::recording::Recording;
 use super::settings::ClipSettings;
 use super::shelf::{Shelf, Why};
 use super::{Counts, Say};
 use crate::media::ffmpeg::{PacketTap, Reached};
 use crate::units::MediaTime;
+use crate::watch::alert::Alert;
 use crate::watch::engine::CameraId;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
@@ -33,8 +34,8 @@ pub(super) enum Job {
     Camera { camera: CameraId, slug: String, tap: Option<Arc<PacketTap>> },
     /// Nothing follows from it.
     Gone { camera: CameraId },
-    /// An incident of this name has begun or is over.
-    Incident { camera: CameraId, id: String, told: Box<Told> },
+    /// An event has begun or is over.
+    Alert { camera: CameraId, alert: Arc<Alert> },
     /// Nothing follows.
     Finish,
 }
@@ -98,7 +99,7 @@ impl Worker {
     fn take(&mut self, job: Job) {
         match job {
             Job::Line { camera, time, told, line } => self.line(camera, time, &told, line),
-            Job::Incident { camera, id, told } => self.incident(camera, id, *told),
+            Job::Alert { camera, alert } => self.alert(camera, alert),
             Job::Camera { camera, slug, tap } => {
                 let added = self.journal.as_mut().map_or(Ok(()), |journal| journal.add_camera(camera, &slug));
                 if let Err(error) = added {
@@ -131,11 +132,11 @@ impl Worker {
         }
     }
 
-    fn incident(&mut self, camera: CameraId, id: String, told: Told) {
+    fn alert(&mut self, camera: CameraId, alert: Arc<Alert>) {
         let Some(clips) = &self.clips else { return };
-        if let Some(at) = self.recordings.iter().position(|recording| recording.id == id) {
+        if let Some(at) = self.recordings.iter().position(|recording| recording.incident() == alert.incident) {
             let recording = &mut self.recordings[at];
-            if let Err(error) = recording.update(told) {
+            if let Err(error) = recording.update(alert) {
                 (self.say)(&format!("{}: the alert is not up to date: {error}", recording.folder().path().display()));
             }
             if recording.written && recording.is_over() {
@@ -144,13 +145,13 @@ impl Worker {
             return;
         }
         let Some(Watched { slug, tap: Some(tap), .. }) = self.cameras.get(&camera) else { return };
-        let (folder, tap) = (clips.settings.folder.join(slug).join(&id), Arc::clone(tap));
+        let (folder, tap) = (clips.settings.folder.join(slug).join(&alert.incident), Arc::clone(tap));
         if self.recordings.len() >= MOST_RECORDINGS {
             self.counts.failed.fetch_add(1, Ordering::Relaxed);
             (self.say)(&format!("{}: not recorded, {MOST_RECORDINGS} others are", folder.display()));
             return;
         }
-        let mut recording = Recording::new(camera, id, IncidentFolder::new(folder), told, &clips.settings);
+        let mut recording = Recording::new(camera, IncidentFolder::new(folder), alert, &clips.settings);
         self.make_room();
         let room = self.clips.as_ref().is_some_and(|clips| !clips.shelf.is_disk_full());
         if !room {

@@ -1,103 +1,56 @@
 //! The events that the page lists: those of this run, those whose evidence lies on disk, and what people said of them.
 //!
-//! `marks.json` (`startle.marks/1`): `{"schema", "marks": {incident: {"camera", "onset", "score", "mark", "time",
-//! "by"}}}`; `mark` is `true` (it was one) or `false` (a false alarm), `by` who said so, absent without a login.
-//!
-//! Invariants: the file of marks is replaced as a whole; no path comes from outside: an incident's name is looked for
-//! among the folders that are there.
+//! Invariant: no path comes from outside: an incident's name is looked for among the folders that are there.
 
 use super::lock;
 use crate::error::{Error, Result};
-use crate::store::{self, Durability};
-use crate::watch::Heard;
-use crate::watch::alert::{incident_id, rfc3339};
-use crate::watch::engine::News;
+use crate::watch::alert::{Alert, Utc};
+use crate::watch::marks::{Mark, Marks};
 use base64::Engine;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 /// Events of this run that are remembered.
 const RECENT: usize = 200;
-/// The schema of the file of marks.
-const SCHEMA: &str = "startle.marks/1";
-
-/// What somebody said of an event.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Mark {
-    camera: String,
-    onset: String,
-    score: Option<f64>,
-    /// `true`: it was one; `false`: a false alarm.
-    #[serde(rename = "mark")]
-    pub is_true: bool,
-    time: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    by: Option<String>,
-}
-
-/// The file of marks.
-#[derive(Serialize, Deserialize)]
-struct Marks {
-    schema: String,
-    marks: BTreeMap<String, Mark>,
-}
 
 /// All events.
 pub(super) struct Events {
     clips: Option<PathBuf>,
     file: PathBuf,
-    marks: Mutex<BTreeMap<String, Mark>>,
-    /// The newest last; each with its thumbnail.
-    recent: Mutex<VecDeque<Value>>,
+    marks: Mutex<Marks>,
+    /// The newest last.
+    recent: Mutex<VecDeque<Arc<Alert>>>,
 }
 
 impl Events {
     /// With evidence in `clips`, and marks in `marks.json` of a folder.
     pub(super) fn open(clips: Option<PathBuf>, folder: &Path) -> Result<Self> {
-        let file = folder.join("marks.json");
-        let marks = match fs::read_to_string(&file) {
-            Ok(text) => serde_json::from_str::<Marks>(&text).map_err(|e| e.to_string()).and_then(|read| {
-                if read.schema == SCHEMA { Ok(read.marks) } else { Err(format!("its schema is {}", read.schema)) }
-            }),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(BTreeMap::new()),
-            Err(e) => Err(e.to_string()),
-        };
-        let wrong = |e| Error::input(file.display().to_string(), format!("is no file of marks: {e}; move it away"));
-        let marks = Mutex::new(marks.map_err(wrong)?);
+        let file = Marks::file(folder);
+        let marks = Mutex::new(Marks::read(&file)?.unwrap_or_default());
         Ok(Self { clips, file, marks, recent: Mutex::default() })
     }
 
     /// Remembers an event of this run; gives it as it is listed.
-    pub(super) fn take(&self, heard: Heard<'_>) -> Option<Value> {
-        let News::Incident(incident) = heard.news.as_ref() else { return None };
-        let id = incident_id(&heard.camera.name, incident);
-        let (event, wall) = (&incident.event, incident.wall);
-        let value = json!({
-            "incident": id, "camera": heard.camera.name, "phase": incident.phase, "kind": event.kind,
-            "onset": rfc3339(wall.onset), "peak": rfc3339(wall.peak), "end": rfc3339(wall.end),
-            "score": event.score, "z": event.z, "p_value": event.p_value, "per_hour": event.per_hour,
-            "box": event.place, "what": event.what, "thumbnail": event.thumbnail,
-        });
+    pub(super) fn take(&self, alert: &Arc<Alert>) -> Value {
         let mut recent = lock(&self.recent);
-        recent.retain(|known| known["incident"] != id.as_str());
+        recent.retain(|known| known.incident != alert.incident);
         if recent.len() == RECENT {
             recent.pop_front();
         }
-        recent.push_back(value.clone());
+        recent.push_back(Arc::clone(alert));
         drop(recent);
-        Some(self.listed(value))
+        self.listed(alert.object().into())
     }
 
     /// The newest events, the newest first.
     pub(super) fn list(&self, limit: usize) -> Vec<Value> {
         let mut known: HashMap<String, Value> = HashMap::new();
-        let recent: Vec<Value> = lock(&self.recent).iter().cloned().collect();
-        known.extend(recent.into_iter().map(|event| (text(&event, "incident"), event)));
+        let recent: Vec<Arc<Alert>> = lock(&self.recent).iter().cloned().collect();
+        known.extend(recent.into_iter().map(|alert| (alert.incident.clone(), alert.object().into())));
         let mut folders = self.folders();
         // Names end in the time and the number; the newest come first.
         folders.sort_by_key(|folder| std::cmp::Reverse(when(folder)));
@@ -114,8 +67,12 @@ impl Events {
 
     /// One event as it is listed.
     pub(super) fn one(&self, id: &str) -> Option<Value> {
-        let recent = lock(&self.recent).iter().find(|event| event["incident"] == id).cloned();
+        let recent = self.recent(id).map(|alert| alert.object().into());
         recent.or_else(|| read(&self.folder(id)?)).map(|event| self.listed(event))
+    }
+
+    fn recent(&self, id: &str) -> Option<Arc<Alert>> {
+        lock(&self.recent).iter().find(|alert| alert.incident == id).cloned()
     }
 
     /// A file of an event's evidence.
@@ -128,8 +85,8 @@ impl Events {
     pub(super) fn thumbnail(&self, id: &str) -> Option<Vec<u8>> {
         let kept = self.file(id, &["thumbnail.jpg"]).and_then(|file| fs::read(file).ok());
         kept.or_else(|| {
-            let text = lock(&self.recent).iter().find(|event| event["incident"] == id).map(|e| text(e, "thumbnail"))?;
-            base64::engine::general_purpose::STANDARD.decode(text).ok().filter(|jpeg| !jpeg.is_empty())
+            let jpeg = base64::engine::general_purpose::STANDARD.decode(&self.recent(id)?.thumbnail);
+            jpeg.ok().filter(|jpeg| !jpeg.is_empty())
         })
     }
 
@@ -144,14 +101,14 @@ impl Events {
         match mark {
             Some(mark) => {
                 let (camera, onset, score) = (text(&event, "camera"), text(&event, "onset"), event["score"].as_f64());
-                changed.insert(
+                changed.marks.insert(
                     id.into(),
-                    Mark { camera, onset, score, is_true: mark, time: rfc3339(SystemTime::now()), by },
+                    Mark { camera, onset, score, is_true: mark, time: Utc(SystemTime::now()).to_string(), by },
                 );
             }
-            None => drop(changed.remove(id)),
+            None => drop(changed.marks.remove(id)),
         }
-        self.write(&changed).map_err(|e| Error::output(&self.file, e))?;
+        changed.write(&self.file)?;
         *marks = changed;
         drop(marks);
         Ok(self.listed(event))
@@ -159,14 +116,7 @@ impl Events {
 
     /// The file of marks as it is.
     pub(super) fn marks(&self) -> Value {
-        json!({"schema": SCHEMA, "marks": *lock(&self.marks)})
-    }
-
-    fn write(&self, marks: &BTreeMap<String, Mark>) -> std::io::Result<()> {
-        let folder = self.file.parent().unwrap_or(Path::new("."));
-        fs::create_dir_all(folder)?;
-        let text = serde_json::to_string_pretty(&json!({"schema": SCHEMA, "marks": marks}))?;
-        store::replace(&self.file, format!("{text}\n").as_bytes(), Durability::PowerCut)
+        json!(*lock(&self.marks))
     }
 
     /// An event with links in place of its picture, and its mark.
@@ -179,7 +129,7 @@ impl Events {
         event["thumbnail"] = if picture { link("thumbnail").into() } else { Value::Null };
         event["clip"] = if clip { link("clip").into() } else { Value::Null };
         event["curve"] = if curve { link("curve").into() } else { Value::Null };
-        event["mark"] = lock(&self.marks).get(&id).map_or(Value::Null, |mark| mark.is_true.into());
+        event["mark"] = lock(&self.marks).marks.get(&id).map_or(Value::Null, |mark| mark.is_true.into());
         event
     }
 

@@ -5,9 +5,9 @@
 
 use crate::clip::{ModelFrame, jpeg_base64};
 use crate::record::HeatMap;
-use crate::watch::Heard;
-use crate::watch::alert::rfc3339;
+use crate::watch::alert::Utc;
 use crate::watch::engine::{CameraId, Health, Histogram, Meters, Moment, News, Phase, State};
+use crate::watch::{Bulletin, CameraConfig};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,7 +25,7 @@ pub(super) type Told = (&'static str, Arc<str>);
 
 /// Everything that is live.
 pub(super) struct Hub {
-    cameras: Mutex<BTreeMap<CameraId, Camera>>,
+    cameras: Mutex<BTreeMap<CameraId, CameraView>>,
     tell: broadcast::Sender<Told>,
     pub(super) meters: Arc<Meters>,
     /// From a frame's arrival to the alert.
@@ -35,7 +35,7 @@ pub(super) struct Hub {
 }
 
 /// What is known of one camera.
-pub(super) struct Camera {
+pub(super) struct CameraView {
     pub(super) name: String,
     source: String,
     /// The thresholds are in z.
@@ -72,37 +72,38 @@ impl Hub {
         let _ = self.tell.send((what, value.to_string().into()));
     }
 
-    pub(super) fn cameras(&self) -> MutexGuard<'_, BTreeMap<CameraId, Camera>> {
+    pub(super) fn cameras(&self) -> MutexGuard<'_, BTreeMap<CameraId, CameraView>> {
         self.cameras.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a piece of news; gives the events that are to be remembered.
-    pub(super) fn take(&self, heard: Heard<'_>) {
+    /// Takes a piece of news.
+    pub(super) fn take(&self, bulletin: &Bulletin) {
+        let (id, now) = (bulletin.id, bulletin.at);
         let mut cameras = self.cameras();
-        let camera = cameras.entry(heard.id).or_insert_with(|| Camera::new(heard.camera));
-        match heard.news.as_ref() {
+        let camera = cameras.entry(id).or_insert_with(|| CameraView::new(&bulletin.camera));
+        match bulletin.news.as_ref() {
             News::Moment(moment) => {
-                if let Ok(waited) = heard.at.duration_since(moment.arrived) {
+                if let Ok(waited) = now.duration_since(moment.arrived) {
                     self.verdict_latency.add(waited);
                 }
-                let point = camera.moment(moment, heard.at);
+                let point = camera.moment(moment, now);
                 if self.viewers() > 0 {
-                    self.tell("moment", &json!({"camera": heard.id, "point": point}));
+                    self.tell("moment", &json!({"camera": id, "point": point}));
                 }
             }
             News::Health(health) => {
                 camera.health = health.clone();
-                let value = camera.summary(heard.id, self.meters.camera(heard.id).read());
+                let value = camera.summary(id, self.meters.camera(id).read());
                 self.tell("camera", &value);
             }
             News::Gap(gap) => {
-                let point = json!([millis(heard.at), null, null, null, null, null]);
+                let point = json!([millis(now), null, null, null, null, null]);
                 camera.add(point);
-                self.tell("gap", &json!({"camera": heard.id, "time": millis(heard.at), "gap": gap}));
+                self.tell("gap", &json!({"camera": id, "time": millis(now), "gap": gap}));
             }
             News::Incident(incident) if incident.phase == Phase::Begun => {
                 camera.events.fetch_add(1, Ordering::Relaxed);
-                let waited = camera.arrived.and_then(|arrived| heard.at.duration_since(arrived).ok());
+                let waited = camera.arrived.and_then(|arrived| now.duration_since(arrived).ok());
                 if let Some(waited) = waited {
                     self.alert_latency.add(waited);
                 }
@@ -114,7 +115,8 @@ impl Hub {
     /// Every camera as the page shows it; one that has ended gives way to another of its name.
     pub(super) fn list(&self) -> Vec<Value> {
         let cameras = self.cameras();
-        let gone = |at: CameraId, camera: &Camera| camera.health.state == State::Ended && has_successor(&cameras, at);
+        let gone =
+            |at: CameraId, camera: &CameraView| camera.health.state == State::Ended && has_successor(&cameras, at);
         let shown = cameras.iter().filter(|(at, camera)| !gone(**at, camera));
         shown.map(|(&at, camera)| camera.summary(at, self.meters.camera(at).read())).collect()
     }
@@ -157,7 +159,7 @@ impl Hub {
         if self.viewers() == 0 {
             return;
         }
-        let take = |(&at, camera): (&CameraId, &mut Camera)| Some((at, camera.picture.take()?));
+        let take = |(&at, camera): (&CameraId, &mut CameraView)| Some((at, camera.picture.take()?));
         let fresh: Vec<_> = self.cameras().iter_mut().filter_map(take).collect();
         for (id, (frame, heat, scale)) in fresh {
             let Ok(jpeg) = jpeg_base64(&frame.preview) else { continue };
@@ -172,13 +174,13 @@ impl Hub {
 }
 
 /// Whether a later camera has the name of this one.
-pub(super) fn has_successor(cameras: &BTreeMap<CameraId, Camera>, at: CameraId) -> bool {
-    let later = |camera: &Camera| cameras.range(at.next()..).any(|(_, other)| other.name == camera.name);
+pub(super) fn has_successor(cameras: &BTreeMap<CameraId, CameraView>, at: CameraId) -> bool {
+    let later = |camera: &CameraView| cameras.range(at.next()..).any(|(_, other)| other.name == camera.name);
     cameras.get(&at).is_some_and(later)
 }
 
-impl Camera {
-    fn new(camera: &crate::watch::Camera) -> Self {
+impl CameraView {
+    fn new(camera: &CameraConfig) -> Self {
         Self {
             name: camera.name.clone(),
             source: camera.input.to_string(),
@@ -247,7 +249,7 @@ impl Camera {
             "clips": counts[1],
             "queued": counts[2],
             "events": self.events.load(Ordering::Relaxed),
-            "last_frame": self.arrived.map(rfc3339),
+            "last_frame": self.arrived.map(Utc),
         })
     }
 }
@@ -262,16 +264,15 @@ pub(super) fn millis(time: SystemTime) -> u64 {
 mod tests {
     use super::*;
     use crate::media::open::Input;
-    use crate::watch::Camera as Configured;
 
     #[test]
     fn cameras_that_are_heard_of_out_of_order_keep_their_names() {
         let hub = Hub::new(Arc::default());
-        let news = Arc::new(News::Health(Health::default()));
         for (number, name) in [(3, "gate"), (0, "hall"), (1, "yard"), (3, "gate")] {
             let camera =
-                Arc::new(Configured::new(name.into(), Input::Url(format!("udp://127.0.0.1:{}", 9000 + number))));
-            hub.take(Heard { id: CameraId::new(number), camera: &camera, news: &news, at: UNIX_EPOCH, clip: None });
+                Arc::new(CameraConfig::new(name.into(), Input::Url(format!("udp://127.0.0.1:{}", 9000 + number))));
+            let news = News::Health(Health::default());
+            hub.take(&Bulletin::new(CameraId::new(number), camera, news, UNIX_EPOCH, None));
         }
         let told: Vec<_> =
             hub.list().iter().map(|c| (c["index"].clone(), c["name"].clone(), c["source"].clone())).collect();

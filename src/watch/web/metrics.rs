@@ -1,6 +1,6 @@
 //! `/metrics`: the counters in Prometheus' text format, version 0.0.4.
 
-use super::hub::{Camera, Hub, has_successor};
+use super::hub::{CameraView, Hub, has_successor};
 use crate::watch::engine::{Histogram, State};
 use std::fmt::Write;
 use std::sync::atomic::Ordering;
@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 pub(super) const TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// A metric with a value for each camera: name, type, help, value of a camera and its frames, clips and queue.
-type PerCamera<'a> = (&'a str, &'a str, &'a str, &'a dyn Fn(&Camera, &[u64; 3]) -> Option<f64>);
+type PerCamera<'a> = (&'a str, &'a str, &'a str, &'a dyn Fn(&CameraView, &[u64; 3]) -> Option<f64>);
 
 /// All metrics. Cameras of one name (one took the other's place) are told as the newest.
 pub(super) fn render(hub: &Hub) -> String {
@@ -18,7 +18,7 @@ pub(super) fn render(hub: &Hub) -> String {
     head(&mut out, "startle_build_info", "gauge", "Always 1; the version is in the label.");
     line(&mut out, "startle_build_info", &format!("version=\"{version}\""), 1.0);
     let cameras = hub.cameras();
-    let shown: Vec<(&Camera, [u64; 3])> = cameras
+    let shown: Vec<(&CameraView, [u64; 3])> = cameras
         .iter()
         .filter(|(at, _)| !has_successor(&cameras, **at))
         .map(|(&at, camera)| (camera, hub.meters.camera(at).read()))

@@ -19,8 +19,8 @@ pub use assets::{GRAFANA, SYSTEMD};
 pub use auth::hash_password;
 
 use crate::error::{Error, Result};
-use crate::watch::engine::{CameraId, Meters, News};
-use crate::watch::{DashboardConfig, Heard, Listener};
+use crate::watch::engine::{CameraId, Meters};
+use crate::watch::{Bulletin, DashboardConfig, Listener};
 use auth::Auth;
 use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
@@ -125,15 +125,13 @@ impl Dashboard {
 }
 
 impl Listener for Dashboard {
-    fn take(&mut self, heard: Heard<'_>) -> Result<()> {
-        self.app.hub.take(heard);
-        let Some(event) = self.app.events.take(heard) else { return Ok(()) };
-        self.app.hub.tell("event", &event);
-        if let (News::Incident(_), Some(id)) = (heard.news.as_ref(), event["incident"].as_str()) {
-            let mut awaited = lock(&self.app.awaited);
-            awaited.retain(|(known, _)| known != id);
-            awaited.push((id.into(), 0));
-        }
+    fn take(&mut self, bulletin: &Bulletin) -> Result<()> {
+        self.app.hub.take(bulletin);
+        let Some(alert) = &bulletin.alert else { return Ok(()) };
+        self.app.hub.tell("event", &self.app.events.take(alert));
+        let mut awaited = lock(&self.app.awaited);
+        awaited.retain(|(known, _)| *known != alert.incident);
+        awaited.push((alert.incident.clone(), 0));
         Ok(())
     }
 
