@@ -26,7 +26,7 @@ pub struct Memory {
 /// A camera's file.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Kept<P> {
+struct MemoryFile<P> {
     schema: String,
     camera: String,
     key: CurveKey,
@@ -56,7 +56,7 @@ impl Memory {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Past::default()),
             Err(e) => return Err(fail(format!("can't be read: {e}"))),
         };
-        let kept: Kept<Past> =
+        let kept: MemoryFile<Past> =
             serde_json::from_str(&text).map_err(|e| fail(format!("is not what was written: {e}")))?;
         if kept.schema != SCHEMA || !kept.past.is_sound() {
             return Err(fail(format!("is not a whole {SCHEMA}")));
@@ -69,7 +69,7 @@ impl Memory {
 
     fn keep(&self, camera: &str, source: &str, past: &Past) -> Result<()> {
         let path = self.path(camera, source);
-        let kept = Kept {
+        let kept = MemoryFile {
             schema: SCHEMA.into(),
             camera: camera.into(),
             key: self.key.clone(),

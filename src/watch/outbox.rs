@@ -16,7 +16,7 @@ use std::time::Duration;
 const QUEUE: usize = 1024;
 
 /// What the thread is told.
-enum Job {
+enum ForListener {
     Take(Bulletin),
     Gone(CameraId),
 }
@@ -26,7 +26,7 @@ enum Job {
 pub struct Outbox {
     name: &'static str,
     /// `None` once nothing follows.
-    jobs: Option<SyncSender<Job>>,
+    jobs: Option<SyncSender<ForListener>>,
     done: Receiver<Result<()>>,
     lost: Arc<AtomicU64>,
     /// What was lost since it was last told.
@@ -46,15 +46,15 @@ impl Outbox {
         limit: Duration,
         say: Say,
     ) -> Result<Self> {
-        let (jobs, queue) = sync_channel::<Job>(QUEUE);
+        let (jobs, queue) = sync_channel::<ForListener>(QUEUE);
         let (tell_done, done) = sync_channel(1);
         let complain = Arc::clone(&say);
         let work = move || {
             let mut failing = false;
             for job in queue {
                 match job {
-                    Job::Gone(camera) => listener.gone(camera),
-                    Job::Take(bulletin) => match listener.take(&bulletin) {
+                    ForListener::Gone(camera) => listener.gone(camera),
+                    ForListener::Take(bulletin) => match listener.take(&bulletin) {
                         // A disk that stays full is told once.
                         Err(error) if !std::mem::replace(&mut failing, true) => complain(&error.to_string()),
                         taken => failing = taken.is_err(),
@@ -73,7 +73,7 @@ impl Outbox {
         Arc::clone(&self.lost)
     }
 
-    fn put(&mut self, job: Job) {
+    fn put(&mut self, job: ForListener) {
         let Some(jobs) = &self.jobs else { return };
         match jobs.try_send(job) {
             Ok(()) if self.untold > 0 => {
@@ -100,13 +100,13 @@ impl Outbox {
 impl Listener for Outbox {
     fn take(&mut self, bulletin: &Bulletin) -> Result<()> {
         if !matches!(bulletin.news.as_ref(), News::Moment(_)) {
-            self.put(Job::Take(bulletin.clone()));
+            self.put(ForListener::Take(bulletin.clone()));
         }
         Ok(())
     }
 
     fn gone(&mut self, camera: CameraId) {
-        self.put(Job::Gone(camera));
+        self.put(ForListener::Gone(camera));
     }
 
     fn finish(&mut self, limit: Duration) -> Result<()> {

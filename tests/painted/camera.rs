@@ -10,7 +10,7 @@ use startle::pipeline::DetectionSettings;
 use startle::record::{Event, Gap};
 use startle::surprise::{ThresholdRule, WatchOptions};
 use startle::units::{MediaTime, Stop};
-use startle::watch::engine::{Backoff, Camera, CameraId, News, Options, Pace, Phase, State, watch};
+use startle::watch::engine::{Backoff, Camera, CameraId, News, Options, Pace, Phase, CameraState, watch};
 use startle::{Error, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -147,7 +147,7 @@ impl Heard {
                 self.reasons.extend(health.reason);
                 self.reconnects = health.reconnects;
                 self.dropped = health.dropped;
-                self.ended = health.state == State::Ended;
+                self.ended = health.state == CameraState::Ended;
             }
         }
     }

@@ -53,7 +53,7 @@ pub(super) fn named(args: &MonitorArgs) -> Result<MonitorConfig> {
 }
 
 /// The model, the baselines and the memory that all cameras share.
-pub(super) struct Yard<'a> {
+pub(super) struct CameraBuilder<'a> {
     args: &'a MonitorArgs,
     model: Model,
     key: CurveKey,
@@ -65,7 +65,7 @@ pub(super) struct Yard<'a> {
     places: Option<Places>,
 }
 
-impl<'a> Yard<'a> {
+impl<'a> CameraBuilder<'a> {
     /// Finds and verifies everything that the cameras name.
     pub(super) fn open(args: &'a MonitorArgs, cameras: &[Arc<CameraConfig>], places: Option<Places>) -> Result<Self> {
         let mut model = args.model.choose(1)?;

@@ -3,7 +3,7 @@
 
 use startle::units::Stop;
 use startle::watch::alert::Utc;
-use startle::watch::engine::{Health, Incident, News, Phase, State};
+use startle::watch::engine::{CameraState, Health, Incident, News, Phase};
 use startle::watch::{Bulletin, Listener, RotatingFile, Say};
 use startle::{Error, Result, report};
 use std::io::{ErrorKind, Write};
@@ -140,12 +140,14 @@ fn health_words(health: &Health) -> String {
     let Health { state, reconnects, dropped, strange, learning, reason } = health;
     let reason = reason.as_ref().map_or(String::new(), |r| format!(": {r}"));
     let state = match state {
-        State::Opening => "connecting".into(),
-        State::Watching if *strange => "watching, but unlike the baseline's footage: no events are looked for".into(),
-        State::Watching if *learning => "watching and learning what is normal: no events are told yet".into(),
-        State::Watching => "watching".into(),
-        State::Waiting { seconds } => format!("away, next attempt in {seconds:.0} s{reason}"),
-        State::Ended => format!("ended{reason}"),
+        CameraState::Opening => "connecting".into(),
+        CameraState::Watching if *strange => {
+            "watching, but unlike the baseline's footage: no events are looked for".into()
+        }
+        CameraState::Watching if *learning => "watching and learning what is normal: no events are told yet".into(),
+        CameraState::Watching => "watching".into(),
+        CameraState::Waiting { seconds } => format!("away, next attempt in {seconds:.0} s{reason}"),
+        CameraState::Ended => format!("ended{reason}"),
     };
     format!("{state} ({reconnects} reconnects, {dropped} clips dropped)")
 }

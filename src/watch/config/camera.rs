@@ -1,7 +1,7 @@
 //! One camera: its settings as they are written, and with the defaults filled in.
 
-use super::place::{Place, hide, read};
 use super::schedule::Schedule;
+use super::toml_place::{TomlPlace, hide, read};
 use super::values::{Fps, Pixels, Polygon, Positive, Rate, Seconds, Share, Streams, Week};
 use crate::clip::Region;
 use crate::error::Result;
@@ -79,14 +79,14 @@ pub struct CameraConfig {
 impl CameraConfig {
     /// A camera of this name with the defaults.
     pub fn new(name: String, input: Input) -> Self {
-        Settings::default().camera(name, input)
+        CameraSettings::default().camera(name, input)
     }
 }
 
 /// What `[defaults]` holds; a camera overrides it key by key.
 #[derive(Default, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Settings {
+pub(super) struct CameraSettings {
     max_false_alarms: Option<Rate>,
     p_value: Option<Share>,
     z: Option<Positive>,
@@ -131,7 +131,7 @@ pub(super) struct WrittenCamera {
 
 impl WrittenCamera {
     /// Its own settings where it has them, else the defaults; a threshold of any kind replaces the default one.
-    pub(super) fn settings(&self, defaults: &Settings) -> Settings {
+    pub(super) fn settings(&self, defaults: &CameraSettings) -> CameraSettings {
         let defaults = defaults.clone();
         let own = self.max_false_alarms.is_some() || self.p_value.is_some() || self.z.is_some();
         let (rate, p_value, z) = if own {
@@ -139,7 +139,7 @@ impl WrittenCamera {
         } else {
             (defaults.max_false_alarms, defaults.p_value, defaults.z)
         };
-        Settings {
+        CameraSettings {
             max_false_alarms: rate,
             p_value,
             z,
@@ -159,7 +159,7 @@ impl WrittenCamera {
     }
 }
 
-impl Settings {
+impl CameraSettings {
     pub(super) fn thresholds(&self) -> usize {
         [self.max_false_alarms.is_some(), self.p_value.is_some(), self.z.is_some()].into_iter().filter(|t| *t).count()
     }
@@ -200,7 +200,7 @@ impl WrittenCamera {
     /// Where the picture comes from: exactly one of `url`, `url_env` and `url_file`.
     pub(super) fn input(
         &self,
-        place: &Place<'_>,
+        place: &TomlPlace<'_>,
         span: Range<usize>,
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Input> {

@@ -1,6 +1,6 @@
 //! `[dashboard]`: where the page is, and who may look.
 
-use super::place::Place;
+use super::toml_place::TomlPlace;
 use crate::error::Result;
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -53,7 +53,7 @@ struct WrittenUser {
 }
 
 impl WrittenDashboard {
-    pub(super) fn config(self, place: &Place<'_>, span: std::ops::Range<usize>) -> Result<DashboardConfig> {
+    pub(super) fn config(self, place: &TomlPlace<'_>, span: std::ops::Range<usize>) -> Result<DashboardConfig> {
         let tls = match (self.tls_cert, self.tls_key) {
             (Some(cert), Some(key)) => Some((cert, key)),
             (None, None) => None,

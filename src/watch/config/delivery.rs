@@ -1,6 +1,6 @@
 //! `[[webhook]]`, `[[command]]`, `[mqtt]` and `[spool]`: where alerts go.
 
-use super::place::{Place, read};
+use super::toml_place::{TomlPlace, read};
 use super::values::{Positive, Seconds};
 use crate::error::Result;
 use crate::watch::deliver::{CommandSettings, DeliverySettings, MqttSettings, Phases, Secret, Wanted, WebhookSettings};
@@ -60,7 +60,7 @@ pub(super) struct WrittenMqtt {
 
 /// What reading needs beside the text.
 pub(super) struct Reader<'a> {
-    pub(super) place: &'a Place<'a>,
+    pub(super) place: &'a TomlPlace<'a>,
     pub(super) env: &'a dyn Fn(&str) -> Option<String>,
     /// Names of the cameras.
     pub(super) cameras: &'a [String],

@@ -18,8 +18,8 @@ mod camera;
 mod dashboard;
 mod delivery;
 mod evidence;
-mod place;
 mod schedule;
+mod toml_place;
 mod values;
 
 pub use camera::{CameraConfig, Threshold};
@@ -29,15 +29,15 @@ pub use schedule::Schedule;
 use super::deliver::DeliverySettings;
 use super::evidence::{ClipSettings, JournalSettings};
 use crate::error::Result;
-use camera::{Settings, WrittenCamera};
+use camera::{CameraSettings, WrittenCamera};
 use dashboard::WrittenDashboard;
 use delivery::{Reader, WrittenCommand, WrittenMqtt, WrittenSpool, WrittenWebhook};
 use evidence::{WrittenClips, WrittenJournal};
-use place::{Place, read};
 use serde::Deserialize;
 use std::collections::HashMap;
 use std::path::Path;
 use toml::Spanned;
+use toml_place::{TomlPlace, read};
 
 /// The cameras of a configuration, in its order; never empty, names unique.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -59,7 +59,7 @@ pub struct MonitorConfig {
 #[serde(deny_unknown_fields)]
 struct Written {
     #[serde(default)]
-    defaults: Settings,
+    defaults: CameraSettings,
     #[serde(default)]
     camera: Vec<Spanned<WrittenCamera>>,
     clips: Option<WrittenClips>,
@@ -90,7 +90,7 @@ impl MonitorConfig {
     /// # Errors
     /// As [`MonitorConfig::load`].
     pub fn from_toml(text: &str, file: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Self> {
-        let place = Place { text, file };
+        let place = TomlPlace { text, file };
         let written: Written = toml::from_str(text).map_err(|e| place.of(&e))?;
         if written.defaults.thresholds() > 1 {
             return Err(place.error(None, "[defaults] has several of max_false_alarms, p_value and z: keep one"));

@@ -7,11 +7,11 @@ const MINUTES_A_DAY: u16 = 24 * 60;
 
 /// Spans of the week, by the local clock; empty: always.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Schedule(pub(super) Vec<Span>);
+pub struct Schedule(pub(super) Vec<DutySpan>);
 
 /// On some days from a time to another; one that ends before it begins ends on the next day.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Span {
+pub(super) struct DutySpan {
     /// From Monday on.
     days: [bool; 7],
     /// Minutes from midnight.
@@ -26,7 +26,7 @@ impl Schedule {
     }
 }
 
-impl Span {
+impl DutySpan {
     fn holds(&self, day: usize, minute: u16) -> bool {
         let [today, yesterday] = [self.days[day % 7], self.days[(day + 6) % 7]];
         if self.from < self.to {
@@ -36,7 +36,7 @@ impl Span {
     }
 }
 
-impl FromStr for Span {
+impl FromStr for DutySpan {
     type Err = String;
 
     /// `mon-fri 18:00-06:00`, `sat,sun` or `22:00-06:00`.
@@ -110,7 +110,7 @@ mod tests {
         for text in
             ["", "noon", "mon 25:00-26:00", "mon-xyz", "18:00", "8-9", "mon tue", "08:00-08:00", "mon 8:00-9:60"]
         {
-            assert!(text.parse::<Span>().is_err(), "{text}");
+            assert!(text.parse::<DutySpan>().is_err(), "{text}");
         }
     }
 }

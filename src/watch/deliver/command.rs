@@ -5,8 +5,8 @@
 //! may be in the rest. Status 0 is an acknowledgement.
 
 use super::CommandSettings;
-use super::send::{Outcome, Sender};
-use super::spool::Message;
+use super::send_thread::{Outcome, Sender};
+use super::spool::QueuedAlert;
 use crate::units::Stop;
 use crate::watch::engine::Phase;
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -53,7 +53,7 @@ impl Hook {
         Self { settings, failed: (String::new(), 0) }
     }
 
-    fn attempt(&self, message: &Message, stop: &Stop) -> Result<(), String> {
+    fn attempt(&self, message: &QueuedAlert, stop: &Stop) -> Result<(), String> {
         let phase = if message.phase == Phase::Begun { "begun" } else { "over" };
         let mut child = Command::new(&self.settings.argv[0])
             .args(&self.settings.argv[1..])
@@ -117,7 +117,7 @@ fn end(child: &mut Child) {
 }
 
 impl Sender for Hook {
-    fn send(&mut self, message: &Message, stop: &Stop) -> Outcome {
+    fn send(&mut self, message: &QueuedAlert, stop: &Stop) -> Outcome {
         let Err(reason) = self.attempt(message, stop) else { return Outcome::Done };
         if stop.requested() {
             return Outcome::Later(reason);

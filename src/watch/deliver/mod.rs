@@ -1,7 +1,7 @@
 //! Alerts to other programs: webhooks, commands, an MQTT broker.
 //!
 //! Every alert is on the disk before it is sent, in a queue for each destination (`spool`); a thread for each sends them in
-//! their order, and forgets one when it was acknowledged (`send`). What a destination can't take now waits, through
+//! their order, and forgets one when it was acknowledged (`send_thread`). What a destination can't take now waits, through
 //! restarts; what it will never take is put aside.
 //!
 //! Invariants: the listener never waits for a peer; a peer's fault touches no other; no secret is in a message, an error or
@@ -9,7 +9,7 @@
 
 mod command;
 mod mqtt;
-mod send;
+mod send_thread;
 mod settings;
 mod spool;
 mod webhook;
@@ -20,10 +20,10 @@ use super::{Bulletin, Listener, Say};
 use crate::error::{Error, Result};
 use crate::store::hex;
 use crate::units::Stop;
-use send::{Post, Sender};
+use send_thread::{SendThread, Sender};
 pub use settings::{CommandSettings, DeliverySettings, MqttSettings, Phases, Secret, Wanted, WebhookSettings};
 use sha2::{Digest, Sha256};
-use spool::{Message, Spool};
+use spool::{QueuedAlert, Spool};
 use std::collections::HashSet;
 use std::fs::File;
 use std::path::Path;
@@ -70,7 +70,8 @@ impl Delivery {
             }
             let spool = Arc::new(Spool::open(&queue, bytes)?);
             let (tell, done) = sync_channel(1);
-            let post = Post { name, sender, spool: Arc::clone(&spool), stop: stop.clone(), say: Arc::clone(&say) };
+            let post =
+                SendThread { name, sender, spool: Arc::clone(&spool), stop: stop.clone(), say: Arc::clone(&say) };
             std::thread::Builder::new()
                 .name(kind.into())
                 .spawn(move || {
@@ -112,7 +113,7 @@ impl Listener for Delivery {
     fn take(&mut self, bulletin: &Bulletin) -> Result<()> {
         let (Some(alert), Some(line)) = (&bulletin.alert, bulletin.line()) else { return Ok(()) };
         let (incident, camera) = (alert.incident.clone(), alert.camera.clone());
-        let message = Message { incident, phase: alert.phase, camera, line };
+        let message = QueuedAlert { incident, phase: alert.phase, camera, line };
         for route in self.routes.iter().filter(|route| route.wanted.holds(&message.camera, message.phase)) {
             if let Some(words) = route.spool.put(&message) {
                 (self.say)(&words);

@@ -5,8 +5,8 @@
 //! (JPEG). All at least once (quality of service 1); an alert is acknowledged when the broker has acknowledged each of its
 //! messages.
 
-use super::send::{Outcome, Sender};
-use super::spool::Message;
+use super::send_thread::{Outcome, Sender};
+use super::spool::QueuedAlert;
 use super::{MqttSettings, slug};
 use crate::error::{Error, Result};
 use crate::units::Stop;
@@ -135,7 +135,7 @@ impl Broker {
     }
 
     /// Hands the alert to the client.
-    fn begin(&mut self, message: &Message) {
+    fn begin(&mut self, message: &QueuedAlert) {
         let mut alert: Value = serde_json::from_str(&message.line).unwrap_or_default();
         let thumbnail = alert.as_object_mut().and_then(|fields| fields.remove("thumbnail"));
         let jpeg = thumbnail.and_then(|text| base64::engine::general_purpose::STANDARD.decode(text.as_str()?).ok());
@@ -153,7 +153,7 @@ impl Broker {
 }
 
 impl Sender for Broker {
-    fn send(&mut self, message: &Message, stop: &Stop) -> Outcome {
+    fn send(&mut self, message: &QueuedAlert, stop: &Stop) -> Outcome {
         let begun = Instant::now();
         let delivery = message.delivery();
         while begun.elapsed() < PATIENCE && !stop.requested() {

@@ -25,7 +25,7 @@ const MOST_ASIDE: usize = 1000;
 /// One alert on its way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Message {
+pub(super) struct QueuedAlert {
     /// The incident's name.
     pub(super) incident: String,
     pub(super) phase: Phase,
@@ -34,7 +34,7 @@ pub(super) struct Message {
     pub(super) line: String,
 }
 
-impl Message {
+impl QueuedAlert {
     /// The same whenever it is sent: who gets it twice can tell.
     pub(super) fn delivery(&self) -> String {
         let phase = match self.phase {
@@ -49,7 +49,7 @@ struct Entry {
     number: u64,
     size: u64,
     /// Not on the disk.
-    held: Option<Arc<Message>>,
+    held: Option<Arc<QueuedAlert>>,
 }
 
 #[derive(Default)]
@@ -93,7 +93,7 @@ impl Spool {
     }
 
     /// Puts an alert at the end; gives what people must know.
-    pub(super) fn put(&self, message: &Message) -> Option<String> {
+    pub(super) fn put(&self, message: &QueuedAlert) -> Option<String> {
         let mut queue = self.lock();
         let number = queue.next;
         queue.next += 1;
@@ -134,7 +134,7 @@ impl Spool {
     ///
     /// # Errors
     /// Why it can't be read now: it stays, and is to be asked for again after a while.
-    pub(super) fn front(&self, patience: Duration) -> io::Result<Option<(u64, Arc<Message>)>> {
+    pub(super) fn front(&self, patience: Duration) -> io::Result<Option<(u64, Arc<QueuedAlert>)>> {
         let mut queue = self.lock();
         if queue.entries.is_empty() {
             queue = self.changed.wait_timeout(queue, patience).unwrap_or_else(PoisonError::into_inner).0;
@@ -147,7 +147,7 @@ impl Spool {
                 return Ok(Some((number, message)));
             }
             let path = self.path(number, "json");
-            match fs::read(&path).map(|bytes| serde_json::from_slice::<Message>(&bytes)) {
+            match fs::read(&path).map(|bytes| serde_json::from_slice::<QueuedAlert>(&bytes)) {
                 Ok(Ok(message)) => return Ok(Some((number, Arc::new(message)))),
                 Err(e) if e.kind() != io::ErrorKind::NotFound => {
                     return Err(io::Error::new(e.kind(), format!("{}: can't be read: {e}", path.display())));
@@ -178,7 +178,7 @@ impl Spool {
     }
 
     /// An alert that the destination will never take is put aside; gives where, if that could be done.
-    pub(super) fn reject(&self, number: u64, message: &Message) -> Option<PathBuf> {
+    pub(super) fn reject(&self, number: u64, message: &QueuedAlert) -> Option<PathBuf> {
         let entry = self.take(number)?;
         let text = serde_json::to_string(message).unwrap_or_default();
         let kept = self.put_aside(&message.delivery(), |to| fs::write(to, text)).ok();
@@ -231,7 +231,7 @@ impl Spool {
         self.changed.notify_all();
     }
 
-    fn write(&self, number: u64, message: &Message) -> io::Result<u64> {
+    fn write(&self, number: u64, message: &QueuedAlert) -> io::Result<u64> {
         let text = serde_json::to_string(message)?;
         store::replace(&self.path(number, "json"), text.as_bytes(), Durability::PowerCut)?;
         Ok(text.len() as u64)
@@ -267,8 +267,8 @@ mod tests {
 
     const NOW: Duration = Duration::ZERO;
 
-    fn message(n: u32) -> Message {
-        Message { incident: format!("gate-{n}"), phase: Phase::Begun, camera: "gate".into(), line: "{}".into() }
+    fn message(n: u32) -> QueuedAlert {
+        QueuedAlert { incident: format!("gate-{n}"), phase: Phase::Begun, camera: "gate".into(), line: "{}".into() }
     }
 
     fn names(spool: &Spool) -> Vec<String> {

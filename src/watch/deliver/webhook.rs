@@ -5,8 +5,8 @@
 //! hexadecimal, of the timestamp, a full stop and the body.
 
 use super::WebhookSettings;
-use super::send::{Outcome, Sender};
-use super::spool::Message;
+use super::send_thread::{Outcome, Sender};
+use super::spool::QueuedAlert;
 use crate::error::{Error, Result};
 use crate::store::hex;
 use crate::units::Stop;
@@ -55,7 +55,7 @@ impl Webhook {
 }
 
 impl Sender for Webhook {
-    fn send(&mut self, message: &Message, _stop: &Stop) -> Outcome {
+    fn send(&mut self, message: &QueuedAlert, _stop: &Stop) -> Outcome {
         let mut request = self
             .agent
             .post(&self.settings.url.0)

@@ -13,7 +13,7 @@ const WAITING: usize = 64;
 
 /// What came of waiting for news.
 #[derive(Debug)]
-pub enum Heard {
+pub enum Waited {
     /// Something happened.
     News(CameraId, Box<News>),
     /// Nothing did in the time given.
@@ -53,12 +53,12 @@ impl Background {
     ///
     /// # Errors
     /// What ended the watch, once.
-    pub fn next(&mut self, patience: Duration) -> Result<Heard> {
-        let Some(news) = &self.news else { return Ok(Heard::End) };
+    pub fn next(&mut self, patience: Duration) -> Result<Waited> {
+        let Some(news) = &self.news else { return Ok(Waited::End) };
         match news.recv_timeout(patience) {
-            Ok((camera, news)) => Ok(Heard::News(camera, Box::new(news))),
-            Err(RecvTimeoutError::Timeout) => Ok(Heard::Nothing),
-            Err(RecvTimeoutError::Disconnected) => self.end().map(|()| Heard::End),
+            Ok((camera, news)) => Ok(Waited::News(camera, Box::new(news))),
+            Err(RecvTimeoutError::Timeout) => Ok(Waited::Nothing),
+            Err(RecvTimeoutError::Disconnected) => self.end().map(|()| Waited::End),
         }
     }
 

@@ -1,25 +1,27 @@
 //! The caller's side of a watch: starts and ends cameras, and turns scores into news.
 
-use super::queue::Queues;
-use super::score::Scored;
-use super::tend::Tender;
-use super::track::Tracker;
-use super::{Camera, CameraId, Change, Host, Options, State};
+use super::camera::WatchedCamera;
+use super::camera_thread::CameraThread;
+use super::pulse::Pulse;
+use super::queues::Queues;
+use super::score_thread::ForTracker;
+use super::tracker::Tracker;
+use super::{Camera, CameraChange, CameraId, CameraState, Host, Options};
 use crate::clip::ClipSpec;
 use crate::error::Result;
 use crate::pipeline::spawn;
-use crate::units::Stop;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How often the host is asked for changes at least.
 const ASK: Duration = Duration::from_millis(200);
 
-/// What the caller keeps of a camera.
-pub(super) struct Post<'a> {
+/// A camera and what turns its scores into news.
+pub(super) struct TrackedCamera<'a> {
+    watched: Arc<WatchedCamera>,
     tracker: Tracker<'a>,
-    stop: Stop,
 }
 
 /// All cameras that have not ended, or of which not everything was told.
@@ -28,19 +30,21 @@ pub(super) struct Station<'scope, 'env, 'a> {
     pub(super) queues: &'scope Queues,
     pub(super) options: &'scope Options,
     pub(super) model: ClipSpec,
-    pub(super) posts: BTreeMap<CameraId, Post<'a>>,
+    pub(super) cameras: BTreeMap<CameraId, TrackedCamera<'a>>,
 }
 
 impl<'scope, 'a: 'scope> Station<'scope, '_, 'a> {
     /// Starts one more camera.
     pub(super) fn add(&mut self, id: CameraId, camera: Camera<'a>) -> Result<()> {
-        let (spec, stop) = (camera.spec(&self.model), self.options.stop.child());
+        let spec = camera.spec(&self.model);
         let (tracker, camera) = Tracker::new(&spec, camera);
-        let pulse = self.queues.add(id);
-        self.posts.insert(id, Post { tracker, stop: stop.clone() });
-        let tender = Tender { id, camera, queues: self.queues, pulse, spec, options: self.options, stop };
+        let (meters, stop) = (self.options.meters.camera(id), self.options.stop.child());
+        let watched = Arc::new(WatchedCamera { id, meters, pulse: Pulse::new(), stop });
+        self.queues.add(Arc::clone(&watched));
+        self.cameras.insert(id, TrackedCamera { watched: Arc::clone(&watched), tracker });
+        let thread = CameraThread { watched, camera, queues: self.queues, spec, options: self.options };
         spawn(self.scope, "camera", move || {
-            tender.run();
+            thread.run();
             Ok(())
         })?;
         Ok(())
@@ -48,17 +52,17 @@ impl<'scope, 'a: 'scope> Station<'scope, '_, 'a> {
 
     /// No camera will put anything any more.
     pub(super) fn end_all(&self) {
-        self.posts.keys().for_each(|camera| self.queues.end(*camera));
+        self.cameras.keys().for_each(|camera| self.queues.end(*camera));
     }
 
     /// Takes scores until nothing follows; tells the host, and does what it asks for.
-    pub(super) fn consume(&mut self, scores: &Receiver<Scored>, host: &mut impl Host<'a>) -> Result<()> {
+    pub(super) fn consume(&mut self, scores: &Receiver<ForTracker>, host: &mut impl Host<'a>) -> Result<()> {
         loop {
             match scores.recv_timeout(ASK) {
                 Ok((camera, message)) => {
-                    let ended = message.tells(State::Ended);
-                    if let Some(post) = self.posts.get_mut(&camera) {
-                        post.tracker.take(message, &mut |news| host.news(camera, news))?;
+                    let ended = message.tells(CameraState::Ended);
+                    if let Some(tracked) = self.cameras.get_mut(&camera) {
+                        tracked.tracker.take(message, &mut |news| host.news(camera, news))?;
                     }
                     if ended {
                         self.end(camera, host)?;
@@ -69,20 +73,20 @@ impl<'scope, 'a: 'scope> Station<'scope, '_, 'a> {
             }
             // Those that come first: a watch without a camera would end.
             let (coming, going): (Vec<_>, Vec<_>) =
-                host.changes().into_iter().partition(|change| matches!(change, Change::Add(..)));
+                host.changes().into_iter().partition(|change| matches!(change, CameraChange::Add(..)));
             coming.into_iter().chain(going).try_for_each(|change| self.apply(change))?;
         }
-        while let Some(camera) = self.posts.keys().next().copied() {
+        while let Some(camera) = self.cameras.keys().next().copied() {
             self.end(camera, host)?;
         }
         Ok(())
     }
 
-    fn apply(&mut self, change: Change<'a>) -> Result<()> {
+    fn apply(&mut self, change: CameraChange<'a>) -> Result<()> {
         match change {
-            Change::Add(id, camera) => self.add(id, *camera),
-            Change::Remove(camera) => {
-                self.posts.get(&camera).into_iter().for_each(|post| post.stop.request());
+            CameraChange::Add(id, camera) => self.add(id, *camera),
+            CameraChange::Remove(camera) => {
+                self.cameras.get(&camera).into_iter().for_each(|tracked| tracked.watched.stop.request());
                 Ok(())
             }
         }
@@ -90,8 +94,8 @@ impl<'scope, 'a: 'scope> Station<'scope, '_, 'a> {
 
     /// Tells the last of a camera, and lets it go.
     fn end(&mut self, camera: CameraId, host: &mut impl Host<'a>) -> Result<()> {
-        let Some(mut post) = self.posts.remove(&camera) else { return Ok(()) };
-        post.tracker.end(&mut |news| host.news(camera, news))?;
+        let Some(mut tracked) = self.cameras.remove(&camera) else { return Ok(()) };
+        tracked.tracker.end(&mut |news| host.news(camera, news))?;
         host.gone(camera);
         Ok(())
     }

@@ -10,7 +10,7 @@
 //! Invariants: `event.json` comes last and all at once: where it is, everything is; no file is touched whose name is not
 //! one of ours in a folder whose name is an incident's.
 
-use super::shelf::Item;
+use super::shelf::KeptItem;
 use crate::media::ffmpeg::{measure, seal};
 use crate::store::{self, Durability};
 use base64::Engine;
@@ -124,14 +124,14 @@ impl IncidentFolder {
     }
 
     /// The finished files as something that is kept, and when the event was.
-    pub(super) fn item(&self) -> Option<(SystemTime, Item)> {
+    pub(super) fn item(&self) -> Option<(SystemTime, KeptItem)> {
         let event: Value = serde_json::from_str(&fs::read_to_string(self.file(EVENT)).ok()?).ok()?;
         self.is_of(&event).then_some(())?;
         let onset = humantime::parse_rfc3339(event["onset"].as_str()?).ok()?;
         let names = [EVENT, CURVE, THUMBNAIL].into_iter().chain(CLIPS);
         let files: Vec<PathBuf> = names.map(|name| self.file(name)).filter(|file| file.exists()).collect();
         let bytes = files.iter().filter_map(|file| fs::metadata(file).ok()).map(|meta| meta.len()).sum();
-        Some((onset, Item { files, folder: Some(self.path.clone()), bytes }))
+        Some((onset, KeptItem { files, folder: Some(self.path.clone()), bytes }))
     }
 
     /// Whether an alert is this folder's.
@@ -177,9 +177,9 @@ fn curve(alert: &Map<String, Value>, lines: &str) -> Value {
 
 /// What a start found.
 #[derive(Default)]
-pub(super) struct Found {
+pub(super) struct FoundEvents {
     /// Finished incidents.
-    pub(super) items: Vec<(SystemTime, Item)>,
+    pub(super) items: Vec<(SystemTime, KeptItem)>,
     /// Incidents that were finished now.
     pub(super) recovered: usize,
     /// Leftovers that were removed.
@@ -189,8 +189,8 @@ pub(super) struct Found {
 }
 
 /// Goes through all incidents of all cameras in the folder of clips.
-pub(super) fn look_through(clips: &Path) -> io::Result<Found> {
-    let mut found = Found::default();
+pub(super) fn look_through(clips: &Path) -> io::Result<FoundEvents> {
+    let mut found = FoundEvents::default();
     for camera in folders(clips)? {
         for path in folders(&camera)? {
             if !path.file_name().and_then(|name| name.to_str()).is_some_and(is_incident_id) {

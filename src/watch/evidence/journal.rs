@@ -8,7 +8,7 @@
 //! can't be written now wait, up to a number.
 
 use super::settings::JournalSettings;
-use super::shelf::{Free, Item, Shelf};
+use super::shelf::{Free, KeptItem, Shelf};
 use crate::error::{Error, Result};
 use crate::watch::engine::CameraId;
 use std::collections::{BTreeMap, VecDeque};
@@ -150,7 +150,7 @@ impl Day {
 fn put(shelf: &mut Shelf, date: &str, path: PathBuf, bytes: u64) {
     // The end of its day: nothing in it is younger.
     if let Ok(begin) = humantime::parse_rfc3339(&format!("{date}T00:00:00Z")) {
-        let item = Item { files: vec![path], folder: None, bytes };
+        let item = KeptItem { files: vec![path], folder: None, bytes };
         shelf.put(begin + Duration::from_hours(24), item);
     }
 }

@@ -1,20 +1,20 @@
 //! What is left of an incident when nobody was looking: a clip from before it to after it, the curve of that time, a
 //! picture, the alert; and the curves of all cameras, day by day.
 //!
-//! The listener only hands over; a thread of its own writes (`worker`). `recording` is one incident on its way to the
+//! The listener only hands over; a thread of its own writes (`write_thread`). `recording` is one incident on its way to the
 //! disk, `folder` its files, `journal` the curves, `shelf` what is kept and for how long.
 //!
 //! Invariants: the program can be killed at any moment: the next start finishes or removes what is half written, and no
 //! more than the last second of a curve is lost; memory is bounded, whatever the disk does; nothing is removed from the
 //! disk that is not of this module's making.
 
-mod clock;
+mod clock_check;
 mod folder;
 mod journal;
 mod recording;
 mod settings;
 mod shelf;
-mod worker;
+mod write_thread;
 
 use super::alert::{Utc, incident_id, slug};
 use super::folder_lock::lock;
@@ -37,14 +37,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use worker::{Clips, Job, Worker};
+use write_thread::{Clips, Job, WriteThread};
 
 /// Lines and incidents that wait for the thread: minutes of many cameras.
 const QUEUE: usize = 16_384;
 
 /// What was kept and what was not, since the start.
 #[derive(Debug, Default)]
-pub struct Counts {
+pub struct EvidenceCounts {
     /// Clips.
     pub clips: AtomicU64,
     /// Clips among them that lack a part of their span.
@@ -63,12 +63,12 @@ pub struct Counts {
 #[derive(Clone)]
 pub struct Places {
     clips: Option<ClipSettings>,
-    cameras: Arc<Mutex<BTreeMap<CameraId, Place>>>,
+    cameras: Arc<Mutex<BTreeMap<CameraId, CameraPlace>>>,
     jobs: SyncSender<Job>,
 }
 
 /// A camera's.
-struct Place {
+struct CameraPlace {
     name: String,
     slug: String,
     /// Its packets, when there are clips.
@@ -86,7 +86,7 @@ impl Places {
         let slug = unique_slug(name, &cameras);
         let limits = |clips: &ClipSettings| TapLimits { span: clips.reach(), bytes: clips.buffer };
         let tap = self.clips.as_ref().map(|clips| Arc::new(PacketTap::new(limits(clips))));
-        cameras.insert(camera, Place { name: name.into(), slug: slug.clone(), tap: tap.clone() });
+        cameras.insert(camera, CameraPlace { name: name.into(), slug: slug.clone(), tap: tap.clone() });
         let gone = || Error::Internal { stage: "evidence", reason: "its thread is gone".into() };
         self.jobs.send(Job::Camera { camera, slug, tap: tap.clone() }).map_err(|_| gone())?;
         Ok(tap)
@@ -103,14 +103,14 @@ impl Places {
     pub fn of(&self, id: CameraId, camera: &str, news: &News) -> Option<PathBuf> {
         let News::Incident(incident) = news else { return None };
         let cameras = self.cameras.lock().unwrap_or_else(PoisonError::into_inner);
-        let Place { slug, tap, .. } = cameras.get(&id)?;
+        let CameraPlace { slug, tap, .. } = cameras.get(&id)?;
         let name = format!("clip.{}", tap.as_ref()?.container().extension());
         Some(self.clips.as_ref()?.folder.join(slug).join(incident_id(camera, incident)).join(name))
     }
 }
 
 /// A folder's name for a camera: its own from before, or one that no other camera has.
-fn unique_slug(name: &str, cameras: &BTreeMap<CameraId, Place>) -> String {
+fn unique_slug(name: &str, cameras: &BTreeMap<CameraId, CameraPlace>) -> String {
     if let Some(before) = cameras.values().find(|place| place.name == name) {
         return before.slug.clone();
     }
@@ -131,7 +131,7 @@ pub struct Evidence {
     journals: bool,
     jobs: SyncSender<Job>,
     done: Receiver<()>,
-    counts: Arc<Counts>,
+    counts: Arc<EvidenceCounts>,
     say: Say,
     /// It was said that something can't be handed over.
     complained: bool,
@@ -146,7 +146,7 @@ impl Evidence {
     /// [`Error::Output`] when a folder can't be made or read, [`Error::Config`] when another program uses it.
     pub fn start(clips: Option<ClipSettings>, journal: Option<JournalSettings>, say: Say) -> Result<Self> {
         let mut locks = Vec::new();
-        let counts = Arc::<Counts>::default();
+        let counts = Arc::<EvidenceCounts>::default();
         let (jobs, queue) = sync_channel(QUEUE);
         let places = Places { clips: clips.clone(), cameras: Arc::default(), jobs: jobs.clone() };
         let clips = clips.map(|settings| open_clips(settings, &say, &mut locks)).transpose()?;
@@ -157,7 +157,7 @@ impl Evidence {
         let journal = journal.map(open_journal).transpose()?;
         let journals = journal.is_some();
         let (tell_done, done) = sync_channel(1);
-        let worker = Worker {
+        let worker = WriteThread {
             cameras: BTreeMap::new(),
             clips,
             journal,
@@ -180,7 +180,7 @@ impl Evidence {
     }
 
     /// What was kept and what was not.
-    pub fn counts(&self) -> Arc<Counts> {
+    pub fn counts(&self) -> Arc<EvidenceCounts> {
         Arc::clone(&self.counts)
     }
 
@@ -239,7 +239,7 @@ impl Listener for Evidence {
         }
         let counts = self.counts.as_ref();
         let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        let Counts { clips, incomplete, failed, removed, removed_for_room, lines_lost } = counts;
+        let EvidenceCounts { clips, incomplete, failed, removed, removed_for_room, lines_lost } = counts;
         if of(failed) + of(removed_for_room) + of(lines_lost) > 0 {
             (self.say)(&format!(
                 "{} clips ({} not whole), {} events without one, {} old things removed ({} because the disk was nearly \
@@ -315,7 +315,7 @@ mod tests {
         let mut add = |name: &str| {
             let slug = unique_slug(name, &cameras);
             let next = CameraId::new(cameras.len() as u32);
-            cameras.insert(next, Place { name: name.into(), slug: slug.clone(), tap: None });
+            cameras.insert(next, CameraPlace { name: name.into(), slug: slug.clone(), tap: None });
             slug
         };
         assert_eq!(["a b", "a-b", "a.b", "../x", "a-b"].map(&mut add), ["a-b", "a-b-2", "a-b-3", "---x", "a-b-2"]);

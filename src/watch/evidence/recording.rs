@@ -34,7 +34,7 @@ struct ClipNote {
 }
 
 /// The clip of a recording.
-enum Clip {
+enum ClipState {
     /// Not begun.
     None,
     Writing(Box<ClipWriter>, Cut),
@@ -54,7 +54,7 @@ pub(super) struct Recording {
     /// The span was made shorter than it should be.
     capped: bool,
     settings: ClipSettings,
-    clip: Clip,
+    clip: ClipState,
     curve: Option<File>,
     packets_done: Option<Instant>,
     /// When finishing failed.
@@ -68,7 +68,7 @@ impl Recording {
         let from = onset(&alert).since(media(settings.pre_roll));
         let settings = settings.clone();
         let (until, capped, curve, packets_done) = (from, false, None, None);
-        let (clip, failed, written) = (Clip::None, None, false);
+        let (clip, failed, written) = (ClipState::None, None, false);
         let mut recording = Self {
             camera,
             folder,
@@ -109,7 +109,7 @@ impl Recording {
 
     /// Whether packets are still wanted.
     pub(super) const fn is_writing(&self) -> bool {
-        matches!(self.clip, Clip::Writing(..))
+        matches!(self.clip, ClipState::Writing(..))
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -135,7 +135,7 @@ impl Recording {
         self.note = Some(ClipNote { file, start, codec, duration_s: None, incomplete: true });
         self.folder.note(&self.record())?;
         match ClipWriter::create(&part, &source) {
-            Ok(writer) => self.clip = Clip::Writing(Box::new(writer), cut),
+            Ok(writer) => self.clip = ClipState::Writing(Box::new(writer), cut),
             Err(error) => {
                 self.close(Reached::Lost);
                 return Err(error);
@@ -161,7 +161,7 @@ impl Recording {
         if !self.is_over() {
             self.extend(now);
         }
-        let Clip::Writing(writer, cut) = &mut self.clip else { return Ok(()) };
+        let ClipState::Writing(writer, cut) = &mut self.clip else { return Ok(()) };
         let piece = tap.read(cut, self.until);
         if let Err(error) = writer.write(&piece) {
             self.close(Reached::Lost);
@@ -178,11 +178,11 @@ impl Recording {
 
     /// No more packets: the clip ends here.
     pub(super) fn close(&mut self, reached: Reached) {
-        let before = std::mem::replace(&mut self.clip, Clip::Closed(reached));
+        let before = std::mem::replace(&mut self.clip, ClipState::Closed(reached));
         match before {
-            Clip::Closed(before) => self.clip = Clip::Closed(before),
-            Clip::None => self.packets_done = Some(Instant::now()),
-            Clip::Writing(writer, cut) => {
+            ClipState::Closed(before) => self.clip = ClipState::Closed(before),
+            ClipState::None => self.packets_done = Some(Instant::now()),
+            ClipState::Writing(writer, cut) => {
                 self.packets_done = Some(Instant::now());
                 let whole = reached == Reached::All && writer.refused() == 0;
                 let incomplete = !whole || self.capped || cut.start > self.from;
@@ -199,7 +199,7 @@ impl Recording {
     /// Whether nothing more is waited for.
     pub(super) fn is_ready(&self, now: MediaTime) -> bool {
         let Some(since) = self.packets_done.filter(|_| !self.written) else { return false };
-        let broken = !matches!(self.clip, Clip::Closed(Reached::All));
+        let broken = !matches!(self.clip, ClipState::Closed(Reached::All));
         let points = now >= self.until || since.elapsed() > LAST_POINTS || (broken && self.is_over());
         let again = self.failed.is_none_or(|failed| failed.elapsed() > AGAIN);
         (self.is_over() || self.capped) && points && again

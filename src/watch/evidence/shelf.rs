@@ -3,7 +3,7 @@
 //! Invariant: only what was put on the shelf is ever removed from the disk, file by file; a folder goes only once it is
 //! empty.
 
-use super::clock::Clock;
+use super::clock_check::ClockCheck;
 use super::settings::Keep;
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
@@ -12,7 +12,7 @@ use std::time::{Instant, SystemTime};
 
 /// One thing that is kept: some files of ours.
 #[derive(Debug, Clone)]
-pub(super) struct Item {
+pub(super) struct KeptItem {
     /// Its files, the one that makes it complete first, so that what is half removed is not taken for whole.
     pub(super) files: Vec<PathBuf>,
     /// The folder that is theirs alone; goes with them.
@@ -21,7 +21,7 @@ pub(super) struct Item {
     pub(super) bytes: u64,
 }
 
-impl Item {
+impl KeptItem {
     fn remove(&self) -> io::Result<()> {
         for file in &self.files {
             match std::fs::remove_file(file) {
@@ -52,20 +52,20 @@ pub(super) type Free = Box<dyn Fn(&Path) -> io::Result<u64> + Send>;
 pub(super) struct Shelf {
     folder: PathBuf,
     keep: Keep,
-    items: BTreeMap<(SystemTime, PathBuf), Item>,
+    items: BTreeMap<(SystemTime, PathBuf), KeptItem>,
     bytes: u64,
     free: Free,
-    clock: Clock,
+    clock: ClockCheck,
 }
 
 impl Shelf {
     pub(super) fn new(folder: &Path, keep: Keep, free: Free) -> Self {
-        let clock = Clock::new(folder.join(".clock"));
+        let clock = ClockCheck::new(folder.join(".clock"));
         Self { folder: folder.to_owned(), keep, items: BTreeMap::new(), bytes: 0, free, clock }
     }
 
     /// Puts something there, or replaces it.
-    pub(super) fn put(&mut self, time: SystemTime, item: Item) {
+    pub(super) fn put(&mut self, time: SystemTime, item: KeptItem) {
         let Some(first) = item.files.first() else { return };
         self.bytes += item.bytes;
         if let Some(old) = self.items.insert((time, first.clone()), item) {
@@ -131,7 +131,7 @@ mod tests {
             for file in &files {
                 fs::write(file, [0; 50]).unwrap();
             }
-            let item = Item { files, folder: Some(folder), bytes: 100 };
+            let item = KeptItem { files, folder: Some(folder), bytes: 100 };
             shelf.put(now - DAY * (4 - day), item);
         }
         (shelf, free)

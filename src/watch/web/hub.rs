@@ -6,7 +6,7 @@
 use crate::clip::{ModelFrame, jpeg_base64};
 use crate::record::HeatMap;
 use crate::watch::alert::Utc;
-use crate::watch::engine::{CameraId, Health, Histogram, Meters, Moment, News, Phase, State};
+use crate::watch::engine::{CameraId, CameraState, Health, Histogram, Meters, Moment, News, Phase};
 use crate::watch::{Bulletin, CameraConfig};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, VecDeque};
@@ -21,12 +21,12 @@ const POINTS: usize = 1500;
 const MESSAGES: usize = 512;
 
 /// A message for viewers: its name and its JSON.
-pub(super) type Told = (&'static str, Arc<str>);
+pub(super) type ViewerMessage = (&'static str, Arc<str>);
 
 /// Everything that is live.
 pub(super) struct Hub {
     cameras: Mutex<BTreeMap<CameraId, CameraView>>,
-    tell: broadcast::Sender<Told>,
+    tell: broadcast::Sender<ViewerMessage>,
     pub(super) meters: Arc<Meters>,
     /// From a frame's arrival to the alert.
     pub(super) alert_latency: Histogram,
@@ -63,7 +63,7 @@ impl Hub {
         self.tell.receiver_count()
     }
 
-    pub(super) fn subscribe(&self) -> broadcast::Receiver<Told> {
+    pub(super) fn subscribe(&self) -> broadcast::Receiver<ViewerMessage> {
         self.tell.subscribe()
     }
 
@@ -115,8 +115,9 @@ impl Hub {
     /// Every camera as the page shows it; one that has ended gives way to another of its name.
     pub(super) fn list(&self) -> Vec<Value> {
         let cameras = self.cameras();
-        let gone =
-            |at: CameraId, camera: &CameraView| camera.health.state == State::Ended && has_successor(&cameras, at);
+        let gone = |at: CameraId, camera: &CameraView| {
+            camera.health.state == CameraState::Ended && has_successor(&cameras, at)
+        };
         let shown = cameras.iter().filter(|(at, camera)| !gone(**at, camera));
         shown.map(|(&at, camera)| camera.summary(at, self.meters.camera(at).read())).collect()
     }
@@ -139,7 +140,7 @@ impl Hub {
 
     /// Whether the watch is under way: some camera shows a picture.
     pub(super) fn is_ready(&self) -> bool {
-        self.cameras().values().any(|camera| camera.health.state == State::Watching)
+        self.cameras().values().any(|camera| camera.health.state == CameraState::Watching)
     }
 
     /// Rates anew, and tells viewers.

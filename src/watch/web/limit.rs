@@ -43,7 +43,7 @@ where
     A: Accept<I, S>,
     A::Future: Send + 'static,
 {
-    type Stream = Counted<A::Stream>;
+    type Stream = CountedConnection<A::Stream>;
     type Service = A::Service;
     type Future = Pin<Box<dyn Future<Output = io::Result<(Self::Stream, Self::Service)>> + Send>>;
 
@@ -54,25 +54,25 @@ where
         let accepting = self.inner.accept(stream, service);
         Box::pin(async move {
             let (stream, service) = accepting.await?;
-            Ok((Counted { stream, idle: Box::pin(sleep(HEADER)), _permit: permit }, service))
+            Ok((CountedConnection { stream, idle: Box::pin(sleep(HEADER)), _permit: permit }, service))
         })
     }
 }
 
 /// A connection that ends when nothing goes over it; makes room when it is dropped.
-pub(super) struct Counted<S> {
+pub(super) struct CountedConnection<S> {
     stream: S,
     idle: Pin<Box<Sleep>>,
     _permit: OwnedSemaphorePermit,
 }
 
-impl<S> Counted<S> {
+impl<S> CountedConnection<S> {
     fn is_alive(&mut self) {
         self.idle.as_mut().reset(Instant::now() + IDLE);
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for CountedConnection<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if let ready @ Poll::Ready(_) = Pin::new(&mut self.stream).poll_read(cx, buf) {
             self.is_alive();
@@ -82,7 +82,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for CountedConnection<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, buf);
         if written.is_ready() {

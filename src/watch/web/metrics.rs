@@ -1,7 +1,7 @@
 //! `/metrics`: the counters in Prometheus' text format, version 0.0.4.
 
 use super::hub::{CameraView, Hub, has_successor};
-use crate::watch::engine::{Histogram, State};
+use crate::watch::engine::{CameraState, Histogram};
 use std::fmt::Write;
 use std::sync::atomic::Ordering;
 
@@ -40,7 +40,7 @@ pub(super) fn render(hub: &Hub) -> String {
         ("startle_events_total", "counter", "Events told.", &|camera, _| some(camera.events.load(Ordering::Relaxed))),
         ("startle_surprise", "gauge", "The newest surprise.", &|camera, _| camera.surprise.map(f64::from)),
         ("startle_camera_up", "gauge", "1 while frames are expected, else 0.", &|camera, _| {
-            some(u64::from(camera.health.state == State::Watching))
+            some(u64::from(camera.health.state == CameraState::Watching))
         }),
         (
             "startle_camera_learning",

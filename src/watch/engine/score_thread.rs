@@ -1,7 +1,7 @@
 //! The score thread: takes clips from all cameras in turn and scores them together.
 
-use super::queue::{Item, Queues};
-use super::{CameraId, Options, State};
+use super::queues::{Queued, Queues};
+use super::{CameraId, CameraState, Options};
 use crate::clip::Clip;
 use crate::error::{Error, Result};
 use crate::model::{Scorer, WindowErrors};
@@ -12,27 +12,27 @@ use std::sync::atomic::Ordering;
 use std::time::{Instant, SystemTime};
 
 /// A camera's clip with its errors and the time of its last frame's arrival, or what passes through.
-pub(super) enum Message {
+pub(super) enum FromQueue {
     Window(Clip, SystemTime, WindowErrors),
-    Pass(Item),
+    Pass(Queued),
 }
 
-impl Message {
+impl FromQueue {
     /// Whether it tells that the camera is in this state.
-    pub(super) fn tells(&self, state: State) -> bool {
-        matches!(self, Self::Pass(Item::Health(health)) if health.state == state)
+    pub(super) fn tells(&self, state: CameraState) -> bool {
+        matches!(self, Self::Pass(Queued::Health(health)) if health.state == state)
     }
 }
 
 /// What a camera's tracker gets, in order.
-pub(super) type Scored = (CameraId, Message);
+pub(super) type ForTracker = (CameraId, FromQueue);
 
 /// Scores until every camera has ended; after a stop what waits is scored for a short time, then dropped.
 pub(super) fn run(
     scorer: &mut (dyn Scorer + Send),
     queues: &Queues,
     options: &Options,
-    out: &Sender<Scored>,
+    out: &Sender<ForTracker>,
 ) -> Result<()> {
     let mut first = 0;
     let mut stopped: Option<Instant> = None;
@@ -56,7 +56,7 @@ pub(super) fn run(
             let reason = format!("{} scores for {} clips", scores.len(), clips.len());
             return Err(Error::Internal { stage: "score", reason });
         }
-        for (camera, _) in taken.iter().filter(|(_, item)| matches!(item, Item::Clip(..))) {
+        for (camera, _) in taken.iter().filter(|(_, item)| matches!(item, Queued::Clip(..))) {
             options.meters.camera(*camera).clips.fetch_add(1, Ordering::Relaxed);
         }
         forget_broken(scorer, &taken);
@@ -66,40 +66,40 @@ pub(super) fn run(
 }
 
 /// Clips share their frames, so a copy is cheap. Each camera is a stream of its own.
-fn clip_of((camera, item): &(CameraId, Item)) -> Option<Clip> {
+fn clip_of((camera, item): &(CameraId, Queued)) -> Option<Clip> {
     match item {
-        Item::Clip(clip, _) => Some(Clip { stream: camera.stream(), ..clip.clone() }),
+        Queued::Clip(clip, _) => Some(Clip { stream: camera.stream(), ..clip.clone() }),
         _ => None,
     }
 }
 
 /// Lets go of what the model keeps of cameras whose run of frames is broken. Only where the break is the last that is known
 /// of a camera: what is kept may be of clips after it.
-fn forget_broken(scorer: &mut (dyn Scorer + Send), taken: &[(CameraId, Item)]) {
+fn forget_broken(scorer: &mut (dyn Scorer + Send), taken: &[(CameraId, Queued)]) {
     let last: HashMap<CameraId, bool> = taken.iter().map(|(camera, item)| (*camera, is_break(item))).collect();
     last.into_iter().filter(|(_, broken)| *broken).for_each(|(camera, _)| scorer.forget(camera.stream()));
 }
 
 /// Whether nothing that was seen before bears on what comes after it.
-fn is_break(item: &Item) -> bool {
+fn is_break(item: &Queued) -> bool {
     match item {
-        Item::Gap(_) | Item::Lost(..) => true,
-        Item::Health(health) => health.state != State::Watching,
-        Item::Clip(..) | Item::Opened(_) => false,
+        Queued::Gap(_) | Queued::Lost(..) => true,
+        Queued::Health(health) => health.state != CameraState::Watching,
+        Queued::Clip(..) | Queued::Opened(_) => false,
     }
 }
 
 /// Sends everything on in order; clips without scores are left out.
-fn pass(taken: Vec<(CameraId, Item)>, scores: Vec<WindowErrors>, out: &Sender<Scored>) -> Result<()> {
+fn pass(taken: Vec<(CameraId, Queued)>, scores: Vec<WindowErrors>, out: &Sender<ForTracker>) -> Result<()> {
     let mut scores = scores.into_iter();
     for (camera, item) in taken {
         match item {
-            Item::Clip(clip, arrived) => {
+            Queued::Clip(clip, arrived) => {
                 if let Some(errors) = scores.next() {
-                    send(out, (camera, Message::Window(clip, arrived, errors)))?;
+                    send(out, (camera, FromQueue::Window(clip, arrived, errors)))?;
                 }
             }
-            other => send(out, (camera, Message::Pass(other)))?,
+            other => send(out, (camera, FromQueue::Pass(other)))?,
         }
     }
     Ok(())

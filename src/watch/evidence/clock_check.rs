@@ -17,7 +17,7 @@ const CONFIRMED: Duration = Duration::from_hours(24);
 const NOTED: Duration = Duration::from_mins(10);
 
 /// Watches the clock. The time last seen is kept in a file, so that a jump while the program did not run is seen too.
-pub(super) struct Clock {
+pub(super) struct ClockCheck {
     file: PathBuf,
     last: Option<(SystemTime, Instant)>,
     noted: Option<Instant>,
@@ -25,7 +25,7 @@ pub(super) struct Clock {
     jumped: Option<Instant>,
 }
 
-impl Clock {
+impl ClockCheck {
     /// `file` is where the time is written down.
     pub(super) const fn new(file: PathBuf) -> Self {
         Self { file, last: None, noted: None, jumped: None }
@@ -81,7 +81,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join(".clock");
         let (wall, steady) = (SystemTime::now(), Instant::now());
-        let mut clock = Clock::new(file.clone());
+        let mut clock = ClockCheck::new(file.clone());
         assert_eq!(clock.look(wall, steady), None);
         // Set right by half an hour, and back by a day.
         let minute = Duration::from_mins(1);
@@ -97,10 +97,10 @@ mod tests {
         assert_eq!(clock.look(wall + DAY * 401, steady + minute * 20 + DAY), None);
         assert!(clock.is_trusted());
         // The next run, by the clock as it was noted last.
-        let mut next = Clock::new(file.clone());
+        let mut next = ClockCheck::new(file.clone());
         assert_eq!(next.look(wall + DAY * 402, steady), None);
         assert!(next.is_trusted());
-        let mut later = Clock::new(file);
+        let mut later = ClockCheck::new(file);
         assert!(later.look(wall + DAY * 500, steady).is_some() && !later.is_trusted());
     }
 }

@@ -4,8 +4,8 @@
 //! bounded whatever the model's speed. What is dropped is whole clips, the oldest first, half a queue at once (so that
 //! what is left are unbroken runs), and a gap stands in their place.
 
-use super::tend::Pulse;
-use super::{CameraId, CameraMeters, Health, Meters, Options};
+use super::camera::WatchedCamera;
+use super::{CameraId, Health};
 use crate::clip::Clip;
 use crate::error::{Error, Result};
 use crate::media::{GapReason, VideoInfo};
@@ -22,7 +22,7 @@ const MOST_OTHERS: usize = 64;
 const NAP: Duration = Duration::from_millis(50);
 
 /// One thing that waits.
-pub(super) enum Item {
+pub(super) enum Queued {
     /// A clip, and when its last frame arrived.
     Clip(Clip, SystemTime),
     /// A connection is up.
@@ -36,63 +36,59 @@ pub(super) enum Item {
 }
 
 /// The queue of one camera; gone once it has ended and nothing waits.
-struct Line {
-    items: VecDeque<Item>,
+struct CameraQueue {
+    camera: Arc<WatchedCamera>,
+    items: VecDeque<Queued>,
     clips: usize,
     ended: bool,
-    meters: Arc<CameraMeters>,
-    pulse: Arc<Pulse>,
 }
 
 /// The queues of all cameras.
 pub(super) struct Queues {
-    lines: Mutex<BTreeMap<CameraId, Line>>,
+    by_camera: Mutex<BTreeMap<CameraId, CameraQueue>>,
     changed: Condvar,
     capacity: usize,
-    meters: Arc<Meters>,
 }
 
 impl Queues {
-    pub(super) fn new(options: &Options) -> Self {
-        let capacity = options.queue.max(2);
-        Self { lines: Mutex::default(), changed: Condvar::new(), capacity, meters: Arc::clone(&options.meters) }
+    /// Without a camera; at most `capacity` clips of each wait.
+    pub(super) fn new(capacity: usize) -> Self {
+        Self { by_camera: Mutex::default(), changed: Condvar::new(), capacity: capacity.max(2) }
     }
 
-    /// One more camera; gives what the watchman looks at.
-    pub(super) fn add(&self, camera: CameraId) -> Arc<Pulse> {
-        let (meters, pulse) = (self.meters.camera(camera), Arc::new(Pulse::new()));
-        let line = Line { items: VecDeque::new(), clips: 0, ended: false, meters, pulse: Arc::clone(&pulse) };
-        self.lock().insert(camera, line);
-        pulse
+    /// One more camera.
+    pub(super) fn add(&self, camera: Arc<WatchedCamera>) {
+        let id = camera.id;
+        self.lock().insert(id, CameraQueue { camera, items: VecDeque::new(), clips: 0, ended: false });
     }
 
     /// Ends waits that are too long.
     pub(super) fn check_pulses(&self) {
-        self.lock().values().for_each(|line| line.pulse.check());
+        self.lock().values().for_each(|queue| queue.camera.pulse.check());
     }
 
     /// Puts something that is no clip.
-    pub(super) fn put(&self, camera: CameraId, item: Item) {
-        let mut lines = self.lock();
-        let Some(line) = lines.get_mut(&camera) else { return };
-        let full = line.items.len() > MOST_OTHERS;
-        match (item, line.items.back_mut()) {
-            (Item::Gap(new), Some(Item::Gap(last))) if full => last.end_s = new.end_s,
-            (Item::Health(new), Some(Item::Health(last))) if full => *last = new,
-            (item, _) => line.items.push_back(item),
+    pub(super) fn put(&self, camera: CameraId, item: Queued) {
+        let mut queues = self.lock();
+        let Some(queue) = queues.get_mut(&camera) else { return };
+        let full = queue.items.len() > MOST_OTHERS;
+        match (item, queue.items.back_mut()) {
+            (Queued::Gap(new), Some(Queued::Gap(last))) if full => last.end_s = new.end_s,
+            (Queued::Health(new), Some(Queued::Health(last))) if full => *last = new,
+            (item, _) => queue.items.push_back(item),
         }
         self.changed.notify_all();
     }
 
     /// Puts a clip. When the queue is full its older half makes room.
     pub(super) fn put_clip(&self, camera: CameraId, clip: Clip, stride: usize) {
-        let mut lines = self.lock();
-        let Some(line) = lines.get_mut(&camera) else { return };
-        if line.clips >= self.capacity {
-            line.drop_to(self.capacity / 2, stride);
+        let mut queues = self.lock();
+        let Some(queue) = queues.get_mut(&camera) else { return };
+        if queue.clips >= self.capacity {
+            queue.drop_to(self.capacity / 2, stride);
         }
-        line.items.push_back(Item::Clip(clip, SystemTime::now()));
-        line.count(line.clips + 1);
+        queue.items.push_back(Queued::Clip(clip, SystemTime::now()));
+        queue.count(queue.clips + 1);
         self.changed.notify_all();
     }
 
@@ -101,74 +97,75 @@ impl Queues {
     /// # Errors
     /// [`Error::Stopped`] when a stop was asked for meanwhile.
     pub(super) fn put_clip_patiently(&self, camera: CameraId, clip: Clip, stop: &Stop) -> Result<()> {
-        let mut lines = self.lock();
-        while lines.get(&camera).is_some_and(|line| line.clips >= self.capacity) {
+        let mut queues = self.lock();
+        while queues.get(&camera).is_some_and(|queue| queue.clips >= self.capacity) {
             if stop.requested() {
                 return Err(Error::Stopped);
             }
-            lines = self.changed.wait_timeout(lines, NAP).unwrap_or_else(PoisonError::into_inner).0;
+            queues = self.changed.wait_timeout(queues, NAP).unwrap_or_else(PoisonError::into_inner).0;
         }
-        let Some(line) = lines.get_mut(&camera) else { return Err(Error::Stopped) };
-        line.items.push_back(Item::Clip(clip, SystemTime::now()));
-        line.count(line.clips + 1);
+        let Some(queue) = queues.get_mut(&camera) else { return Err(Error::Stopped) };
+        queue.items.push_back(Queued::Clip(clip, SystemTime::now()));
+        queue.count(queue.clips + 1);
         self.changed.notify_all();
         Ok(())
     }
 
     /// Nothing follows from this camera.
     pub(super) fn end(&self, camera: CameraId) {
-        let mut lines = self.lock();
-        lines.get_mut(&camera).into_iter().for_each(|line| line.ended = true);
-        lines.retain(|_, line| !line.is_over());
+        let mut queues = self.lock();
+        queues.get_mut(&camera).into_iter().for_each(|queue| queue.ended = true);
+        queues.retain(|_, queue| !queue.is_over());
         self.changed.notify_all();
     }
 
     /// Whether every camera has ended.
     pub(super) fn all_ended(&self) -> bool {
-        self.lock().values().all(|line| line.ended)
+        self.lock().values().all(|queue| queue.ended)
     }
 
     /// The next things, each camera's in its order: round after round one clip of each camera that has one, from
     /// the `first`th on, until there are `batch` clips or nothing is left. Waits for something; `None`: nothing follows.
-    pub(super) fn take(&self, first: usize, batch: usize) -> Option<Vec<(CameraId, Item)>> {
-        let mut lines = self.lock();
+    pub(super) fn take(&self, first: usize, batch: usize) -> Option<Vec<(CameraId, Queued)>> {
+        let mut queues = self.lock();
         loop {
-            let taken = take_round(&mut lines, first, batch);
+            let taken = take_round(&mut queues, first, batch);
             if !taken.is_empty() {
-                lines.retain(|_, line| !line.is_over());
+                queues.retain(|_, queue| !queue.is_over());
                 self.changed.notify_all();
                 return Some(taken);
             }
-            if lines.values().all(|line| line.ended) {
+            if queues.values().all(|queue| queue.ended) {
                 return None;
             }
-            lines = self.changed.wait_timeout(lines, NAP).unwrap_or_else(PoisonError::into_inner).0;
+            queues = self.changed.wait_timeout(queues, NAP).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
     /// A panic elsewhere must not take the other cameras with it; the queues are whole between any two calls.
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<CameraId, Line>> {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<CameraId, CameraQueue>> {
+        self.by_camera.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn take_round(lines: &mut BTreeMap<CameraId, Line>, first: usize, batch: usize) -> Vec<(CameraId, Item)> {
+fn take_round(queues: &mut BTreeMap<CameraId, CameraQueue>, first: usize, batch: usize) -> Vec<(CameraId, Queued)> {
     let mut taken = Vec::new();
-    let mut lines: Vec<(CameraId, &mut Line)> = lines.iter_mut().map(|(camera, line)| (*camera, line)).collect();
-    let turn = first % lines.len().max(1);
-    lines.rotate_left(turn);
+    let mut queues: Vec<(CameraId, &mut CameraQueue)> =
+        queues.iter_mut().map(|(camera, queue)| (*camera, queue)).collect();
+    let turn = first % queues.len().max(1);
+    queues.rotate_left(turn);
     let mut clips = 0;
     loop {
         let before = taken.len();
-        for (camera, line) in &mut lines {
-            while let Some(item) = line.items.front() {
-                let is_clip = matches!(item, Item::Clip(..));
+        for (camera, queue) in &mut queues {
+            while let Some(item) = queue.items.front() {
+                let is_clip = matches!(item, Queued::Clip(..));
                 if is_clip && clips == batch {
                     break;
                 }
-                taken.extend(line.items.pop_front().map(|item| (*camera, item)));
+                taken.extend(queue.items.pop_front().map(|item| (*camera, item)));
                 if is_clip {
-                    line.count(line.clips - 1);
+                    queue.count(queue.clips - 1);
                     clips += 1;
                     break;
                 }
@@ -180,7 +177,7 @@ fn take_round(lines: &mut BTreeMap<CameraId, Line>, first: usize, batch: usize) 
     }
 }
 
-impl Line {
+impl CameraQueue {
     fn is_over(&self) -> bool {
         self.ended && self.items.is_empty()
     }
@@ -188,7 +185,7 @@ impl Line {
     /// So many clips wait now.
     fn count(&mut self, clips: usize) {
         self.clips = clips;
-        self.meters.queued.store(clips as u64, Ordering::Relaxed);
+        self.camera.meters.queued.store(clips as u64, Ordering::Relaxed);
     }
 
     /// Drops the oldest clips down to `keep`; each run of them leaves a gap.
@@ -196,7 +193,7 @@ impl Line {
         let mut kept = VecDeque::with_capacity(self.items.len());
         while let Some(item) = self.items.pop_front() {
             match item {
-                Item::Clip(clip, _) if self.clips > keep => {
+                Queued::Clip(clip, _) if self.clips > keep => {
                     self.clips -= 1;
                     lose(&mut kept, &clip, stride);
                 }
@@ -208,15 +205,15 @@ impl Line {
 }
 
 /// Notes that a clip is lost: what it alone would have judged is its last `stride` frames.
-fn lose(kept: &mut VecDeque<Item>, clip: &Clip, stride: usize) {
+fn lose(kept: &mut VecDeque<Queued>, clip: &Clip, stride: usize) {
     let newest = clip.frames.len().saturating_sub(stride);
     let (Some(from), Some(to)) = (clip.frames.get(newest), clip.frames.last()) else { return };
     let (start_s, end_s) = (from.time.secs_f64(), to.time.secs_f64());
     match kept.back_mut() {
-        Some(Item::Lost(gap, clips)) => {
+        Some(Queued::Lost(gap, clips)) => {
             gap.end_s = end_s;
             *clips += 1;
         }
-        _ => kept.push_back(Item::Lost(Gap { start_s, end_s, reason: GapReason::Overload }, 1)),
+        _ => kept.push_back(Queued::Lost(Gap { start_s, end_s, reason: GapReason::Overload }, 1)),
     }
 }

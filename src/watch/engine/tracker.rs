@@ -1,8 +1,8 @@
 //! One camera's curve and events: the same assembler and the same watch as for a file.
 
-use super::queue::Item;
-use super::score::Message;
-use super::{Camera, Health, Incident, Moment, News, OnDuty, Phase, State, WallTimes};
+use super::queues::Queued;
+use super::score_thread::FromQueue;
+use super::{Camera, CameraState, Health, Incident, Moment, News, OnDuty, Phase, WallTimes};
 use crate::clip::{ClipSpec, Region};
 use crate::error::Result;
 use crate::pipeline::describe;
@@ -79,41 +79,41 @@ impl<'a> Tracker<'a> {
         (tracker, camera)
     }
 
-    pub(super) fn take(&mut self, message: Message, each: Each<'_>) -> Result<()> {
+    pub(super) fn take(&mut self, message: FromQueue, each: Each<'_>) -> Result<()> {
         match message {
-            Message::Window(clip, arrived, errors) => {
+            FromQueue::Window(clip, arrived, errors) => {
                 if let Some(last) = clip.frames.last() {
                     self.anchor = (last.time, arrived);
                 }
                 let slots = self.assembler.push(&clip, &errors);
                 slots.iter().try_for_each(|slot| self.slot(slot, each))
             }
-            Message::Pass(Item::Opened(info)) => {
+            FromQueue::Pass(Queued::Opened(info)) => {
                 self.size = (info.width, info.height);
                 if !self.region.is_empty() {
                     self.assembler.watch_only(self.spec.tokens_in(&self.region, self.size));
                 }
                 Ok(())
             }
-            Message::Pass(Item::Gap(gap)) => {
+            FromQueue::Pass(Queued::Gap(gap)) => {
                 self.finish(each)?;
                 each(News::Gap(gap))
             }
-            Message::Pass(Item::Lost(gap, clips)) => {
+            FromQueue::Pass(Queued::Lost(gap, clips)) => {
                 self.finish(each)?;
                 each(News::Gap(gap))?;
                 self.health.dropped += clips;
                 each(News::Health(self.health.clone()))
             }
-            Message::Pass(Item::Health(health)) => {
-                if !matches!(health.state, State::Watching) {
+            FromQueue::Pass(Queued::Health(health)) => {
+                if !matches!(health.state, CameraState::Watching) {
                     self.finish(each)?;
                 }
                 let Health { dropped, strange, learning, .. } = self.health;
                 self.health = Health { dropped, strange, learning, ..health };
                 each(News::Health(self.health.clone()))
             }
-            Message::Pass(Item::Clip(..)) => Ok(()),
+            FromQueue::Pass(Queued::Clip(..)) => Ok(()),
         }
     }
 

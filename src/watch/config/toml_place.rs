@@ -12,12 +12,12 @@ pub(super) fn read(path: &Path) -> Result<String> {
 }
 
 /// Where in the configuration something is wrong.
-pub(super) struct Place<'a> {
+pub(super) struct TomlPlace<'a> {
     pub(super) text: &'a str,
     pub(super) file: &'a str,
 }
 
-impl Place<'_> {
+impl TomlPlace<'_> {
     /// Line of a span, counted from 1.
     pub(super) fn line(&self, span: Range<usize>) -> usize {
         let end = span.start.min(self.text.len());

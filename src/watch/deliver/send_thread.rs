@@ -1,7 +1,7 @@
 //! The thread of one destination: takes what waits, sends it, tries again.
 
 use super::Say;
-use super::spool::{Message, Spool};
+use super::spool::{QueuedAlert, Spool};
 use crate::units::Stop;
 use crate::watch::engine::Backoff;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ pub(super) enum Outcome {
 /// Sends to one destination.
 pub(super) trait Sender: Send {
     /// One attempt; ends soon after a stop was asked for.
-    fn send(&mut self, message: &Message, stop: &Stop) -> Outcome;
+    fn send(&mut self, message: &QueuedAlert, stop: &Stop) -> Outcome;
 
     /// Called while nothing waits, several times a second.
     fn idle(&mut self) {}
@@ -34,7 +34,7 @@ pub(super) trait Sender: Send {
 }
 
 /// Everything that a destination's thread works with.
-pub(super) struct Post {
+pub(super) struct SendThread {
     pub(super) name: String,
     pub(super) sender: Box<dyn Sender>,
     pub(super) spool: Arc<Spool>,
@@ -42,7 +42,7 @@ pub(super) struct Post {
     pub(super) say: Say,
 }
 
-impl Post {
+impl SendThread {
     /// Until a stop is asked for.
     pub(super) fn run(mut self) {
         let mut failures = 0;

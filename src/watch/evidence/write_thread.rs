@@ -7,7 +7,7 @@ use super::journal::Journal;
 use super::recording::Recording;
 use super::settings::ClipSettings;
 use super::shelf::{Shelf, Why};
-use super::{Counts, Say};
+use super::{EvidenceCounts, Say};
 use crate::media::ffmpeg::{PacketTap, Reached};
 use crate::units::MediaTime;
 use crate::watch::alert::Alert;
@@ -47,7 +47,7 @@ pub(super) struct Clips {
 }
 
 /// A camera.
-pub(super) struct Watched {
+pub(super) struct CameraFiles {
     slug: String,
     tap: Option<Arc<PacketTap>>,
     /// Its last lines, for clips that are yet to begin.
@@ -57,18 +57,18 @@ pub(super) struct Watched {
 }
 
 /// What the thread works with.
-pub(super) struct Worker {
-    pub(super) cameras: BTreeMap<CameraId, Watched>,
+pub(super) struct WriteThread {
+    pub(super) cameras: BTreeMap<CameraId, CameraFiles>,
     pub(super) clips: Option<Clips>,
     pub(super) journal: Option<Journal>,
-    pub(super) counts: Arc<Counts>,
+    pub(super) counts: Arc<EvidenceCounts>,
     pub(super) say: Say,
     pub(super) recordings: Vec<Recording>,
     /// Whether the last flush of the journal failed.
     pub(super) journal_failed: bool,
 }
 
-impl Worker {
+impl WriteThread {
     /// Until nothing follows; then says so.
     pub(super) fn run(mut self, jobs: &Receiver<Job>, done: &SyncSender<()>) {
         let (mut round, mut look) = (Instant::now(), Instant::now());
@@ -105,7 +105,7 @@ impl Worker {
                 if let Err(error) = added {
                     (self.say)(&format!("its curve can't be kept: {error}"));
                 }
-                self.cameras.insert(camera, Watched { slug, tap, recent: VecDeque::new(), gone: false });
+                self.cameras.insert(camera, CameraFiles { slug, tap, recent: VecDeque::new(), gone: false });
             }
             Job::Gone { camera } => {
                 self.cameras.get_mut(&camera).into_iter().for_each(|watched| watched.gone = true);
@@ -125,7 +125,7 @@ impl Worker {
         }
         let Some(clips) = &self.clips else { return };
         let reach = MediaTime::from_secs_f64(clips.settings.reach().as_secs_f64());
-        let Some(Watched { recent, .. }) = self.cameras.get_mut(&camera) else { return };
+        let Some(CameraFiles { recent, .. }) = self.cameras.get_mut(&camera) else { return };
         recent.push_back((time, line));
         while recent.front().is_some_and(|(front, _)| time.since(*front) > reach) {
             recent.pop_front();
@@ -144,7 +144,7 @@ impl Worker {
             }
             return;
         }
-        let Some(Watched { slug, tap: Some(tap), .. }) = self.cameras.get(&camera) else { return };
+        let Some(CameraFiles { slug, tap: Some(tap), .. }) = self.cameras.get(&camera) else { return };
         let (folder, tap) = (clips.settings.folder.join(slug).join(&alert.incident), Arc::clone(tap));
         if self.recordings.len() >= MOST_RECORDINGS {
             self.counts.failed.fetch_add(1, Ordering::Relaxed);
@@ -194,7 +194,7 @@ impl Worker {
         for at in 0..self.recordings.len() {
             let camera = self.recordings[at].camera;
             let now = self.now(camera);
-            if let Some(Watched { tap: Some(tap), .. }) = self.cameras.get(&camera) {
+            if let Some(CameraFiles { tap: Some(tap), .. }) = self.cameras.get(&camera) {
                 let pumped = self.recordings[at].pump(tap, now);
                 self.check(&self.recordings[at], pumped);
             }
