@@ -24,7 +24,7 @@ fn file(frames: i64, teleport: i64) -> Camera<'static> {
 /// The same, judged by its own past at a rate.
 fn adaptive(frames: i64, teleport: i64, past: Past) -> Camera<'static> {
     let mut new = file(frames, teleport);
-    new.detection.watch.rule = ThresholdRule::Rate { per_hour: 1.0 };
+    new.detection.rules.rule = ThresholdRule::Rate { per_hour: 1.0 };
     new.past = Some(past);
     new.warm_up = MediaTime::from_secs_f64(90.0);
     new

@@ -23,7 +23,7 @@ use crate::pipeline::{self, DetectionSettings, Job, Open};
 use crate::rank::{Ranking, rank_reports};
 use crate::record::{Report, RunConfig, Sink};
 use crate::store::hex;
-use crate::surprise::{Baseline, CurveKey, WatchOptions};
+use crate::surprise::{Baseline, CurveKey, EventRules};
 use crate::units::Stop;
 use crate::watch::engine::ByArrival;
 use crate::{Error, Result};
@@ -162,7 +162,7 @@ pub fn run_config(
     baseline: Option<&Baseline>,
     origin: &str,
 ) -> Result<RunConfig> {
-    let WatchOptions { rule, merge, min_duration, cool_down } = &detection.watch;
+    let EventRules { rule, merge, min_duration, cool_down } = &detection.rules;
     Ok(RunConfig {
         device: model.device().to_string(),
         threads: model.plan().threads,

@@ -9,7 +9,8 @@ mod summary;
 
 pub use select::Statistic;
 pub use summary::{
-    Accuracy, BestControl, Evaluation, PairMargin, Reliability, Row, SCHEMA, Scope, ScorerRow, TIES_WRONG, evaluate,
+    Accuracy, BestControl, Evaluation, PairMargin, Reliability, SCHEMA, Scope, ScorerRow, TIES_WRONG, ViolationRow,
+    evaluate,
 };
 
 use crate::record::{PartKind, VideoSurprise};

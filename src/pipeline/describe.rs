@@ -4,12 +4,12 @@ use super::sentence;
 use crate::clip::{ClipSpec, jpeg_base64};
 use crate::error::Result;
 use crate::record::{CurvePoint, Event, HeatMap, Look, Sight, What};
-use crate::surprise::{Account, Found, Slot, Thing, Verdict, hot_region, hottest};
+use crate::surprise::{Account, FoundEvent, Slot, Thing, Verdict, hot_region, hottest};
 use crate::units::PixelBox;
 
 /// An event of a `size` picture.
-pub(crate) fn event(spec: &ClipSpec, size: (u32, u32), id: u32, found: Found) -> Result<Event> {
-    let Found { detection, kind, peak, verdict, account } = found;
+pub(crate) fn event(spec: &ClipSpec, size: (u32, u32), id: u32, found: FoundEvent) -> Result<Event> {
+    let FoundEvent { detection, kind, peak, verdict, account } = found;
     let (rows, cols) = hot_region(&peak.heat, spec.grid());
     // Where no thing is known there is nothing to tell of.
     let account = account.filter(|account| account.expected.is_some() || account.seen.is_some());

@@ -11,12 +11,12 @@
 
 mod around;
 mod batch;
+mod copies;
 pub(crate) mod decode;
 pub(crate) mod describe;
 mod horizons;
 mod judge;
-mod pool;
-mod score;
+mod score_stage;
 mod sentence;
 mod slow;
 mod track;
@@ -32,8 +32,8 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use std::time::{Duration, Instant};
 
 pub use batch::run_all;
+pub use copies::Copies;
 pub use judge::DetectionSettings;
-pub use pool::{Copies, Pool};
 
 /// Clips waiting for the model. Clips share frames, so one more costs `stride` frames: about 0.4 MB at a crop of 256
 /// with previews.
@@ -172,7 +172,7 @@ impl Stages<'_> {
             let decoding = spawn(scope, "decode", move || {
                 decode::run(open, (spec, steps), scene_cuts, stop, &mut |feed| send(&clips_in, feed))
             });
-            let scoring = spawn(scope, "score", move || score::run(scorer, batch, &clips_out, &scores_in));
+            let scoring = spawn(scope, "score", move || score_stage::run(scorer, batch, &clips_out, &scores_in));
             let consumed = consume(scores_out);
             if consumed.is_err() {
                 stop.request();

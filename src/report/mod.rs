@@ -18,6 +18,7 @@ pub mod json;
 pub mod jsonl;
 pub mod ledger;
 pub mod mini;
+mod palette;
 pub mod parquet;
 pub mod plot;
 mod plot_evaluation;

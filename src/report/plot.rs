@@ -4,6 +4,7 @@
 //! holds a bounded number of shapes however long the video is, and the highest peak is always among them; axes are
 //! linear.
 
+use super::palette::{LIGHT, Rgb};
 use super::{axis, downsample, raster, words};
 use crate::error::{Error, Result};
 use crate::media::GapReason;
@@ -26,14 +27,18 @@ const MOTION: [f64; 2] = [360.0, 416.0];
 /// More scene cuts than one per so many logical pixels are drawn as ticks at the foot instead of lines.
 const CUT_SPACING: f64 = 12.0;
 
-const INK: RGBColor = RGBColor(28, 36, 48);
-const MUTED: RGBColor = RGBColor(94, 106, 122);
-const GRID: RGBColor = RGBColor(228, 232, 238);
-const BAND: RGBColor = RGBColor(226, 229, 234);
-const CURVE: RGBColor = RGBColor(36, 84, 150);
-const MOTION_FILL: RGBColor = RGBColor(186, 200, 214);
-const EVENT: RGBColor = RGBColor(200, 55, 75);
-const THRESHOLD: RGBColor = RGBColor(176, 112, 16);
+pub(super) const INK: RGBColor = rgb(LIGHT.ink);
+pub(super) const MUTED: RGBColor = rgb(LIGHT.muted);
+pub(super) const GRID: RGBColor = rgb(LIGHT.line);
+const BAND: RGBColor = rgb(LIGHT.band);
+const CURVE: RGBColor = rgb(LIGHT.curve);
+const MOTION_FILL: RGBColor = rgb(LIGHT.motion);
+pub(super) const EVENT: RGBColor = rgb(LIGHT.event);
+const THRESHOLD: RGBColor = rgb(LIGHT.threshold);
+
+pub(super) const fn rgb([r, g, b]: Rgb) -> RGBColor {
+    RGBColor(r, g, b)
+}
 
 type Area<B> = DrawingArea<B, Shift>;
 type Drawn<B> = std::result::Result<(), DrawingAreaErrorKind<<B as DrawingBackend>::ErrorType>>;

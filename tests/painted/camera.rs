@@ -8,9 +8,9 @@ use startle::model::Scorer;
 use startle::model::persistence::Persistence;
 use startle::pipeline::DetectionSettings;
 use startle::record::{Event, Gap};
-use startle::surprise::{ThresholdRule, WatchOptions};
+use startle::surprise::{EventRules, ThresholdRule};
 use startle::units::{MediaTime, Stop};
-use startle::watch::engine::{Backoff, Camera, CameraId, News, Options, Pace, Phase, CameraState, watch};
+use startle::watch::engine::{Backoff, Camera, CameraId, CameraState, News, Options, Pace, Phase, watch};
 use startle::{Error, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -101,7 +101,7 @@ pub fn camera<'a>(pace: Pace, mut open: impl FnMut(usize, Stop) -> Result<Painte
         warm_up: MediaTime::ZERO,
         detection: DetectionSettings {
             top_fraction: 0.06,
-            watch: WatchOptions {
+            rules: EventRules {
                 rule: ThresholdRule::at_z(8.0),
                 merge: MediaTime::from_nanos(500_000_000),
                 min_duration: MediaTime::ZERO,

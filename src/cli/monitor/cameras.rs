@@ -8,7 +8,7 @@ use startle::media::open::{Input, expand};
 use startle::model::Scorer;
 use startle::model::bundle::ModelBundle;
 use startle::pipeline::DetectionSettings;
-use startle::surprise::{Baseline, CurveKey, Past, WatchOptions};
+use startle::surprise::{Baseline, CurveKey, EventRules, Past};
 use startle::units::MediaTime;
 use startle::watch::engine::{self, ByArrival, CameraId, News, OnDuty, Pace};
 use startle::watch::evidence::Places;
@@ -188,13 +188,13 @@ impl<'a> CameraBuilder<'a> {
     }
 
     fn detection(&self, camera: &CameraConfig) -> DetectionSettings {
-        let watch = WatchOptions {
+        let rules = EventRules {
             rule: camera.threshold.rule(),
             merge: camera.merge,
             min_duration: MediaTime::ZERO,
             cool_down: camera.cool_down,
         };
-        DetectionSettings { top_fraction: self.args.top, watch }
+        DetectionSettings { top_fraction: self.args.top, rules }
     }
 
     /// What the camera has shown in earlier runs; what can't be used is told, and it begins anew.

@@ -4,10 +4,10 @@
 //! medium never looks like an end.
 
 use super::convert::{Display, Orientation, believable_aspect};
+use super::interrupt::Interrupt;
 use super::opening::{self, NO_RATE_FPS, OpenFailure};
 use super::raw::Length;
 use super::tap::PacketTap;
-use super::watch::Watch;
 use super::{DEFAULT_FPS, OpenOptions, explain, pipe, raw};
 use crate::error::{Error, Result};
 use crate::media::open::{ImageSequence, Input};
@@ -133,7 +133,7 @@ pub(super) struct Container {
     stream: usize,
     furthest: Option<MediaTime>,
     faults_in_a_row: u32,
-    watch: Watch,
+    watch: Interrupt,
     tap: Option<Arc<PacketTap>>,
 }
 
@@ -144,7 +144,7 @@ impl Container {
         let timeout = (!waits).then_some(options.timeout);
         let largest = options.limits.pixels.saturating_mul(BYTES_OF_PIXEL).max(LEAST_ALLOCATION);
         raw::limit_allocations(usize::try_from(largest).unwrap_or(usize::MAX));
-        let watch = Watch::new(options.stop.clone(), timeout);
+        let watch = Interrupt::new(options.stop.clone(), timeout);
         watch.arm();
         let context = opening::open(input, options, &watch).map_err(|failure| match failure {
             _ if watch.stopped() => Error::Stopped,
@@ -338,7 +338,7 @@ fn stated_end(context: &Context) -> (Option<MediaTime>, Option<MediaTime>) {
 pub(super) struct Images {
     sequence: ImageSequence,
     next: usize,
-    watch: Watch,
+    watch: Interrupt,
 }
 
 impl Images {

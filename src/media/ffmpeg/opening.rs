@@ -1,9 +1,9 @@
 //! From the name of an input to an open container, under the rules of [`trust`].
 
+use super::interrupt::Interrupt;
 use super::pipe::{self, PipeReader};
 use super::raw::Guard;
 use super::trust::{self, Requests};
-use super::watch::Watch;
 use super::{OpenOptions, RtspTransport, capture, explain, playlist, raw};
 use crate::media::open::{CAMERA, Input, usable};
 use ffmpeg_next as ffmpeg;
@@ -41,7 +41,7 @@ pub(super) type Opened = Result<Context, OpenFailure>;
 
 /// Who is asked while an input is opened and read.
 struct Asked<'a> {
-    watch: &'a Watch,
+    watch: &'a Interrupt,
     requests: Arc<Requests>,
 }
 
@@ -55,7 +55,7 @@ impl Asked<'_> {
 }
 
 /// Opens an input; the watch ends every wait.
-pub(super) fn open(input: &Input, options: &OpenOptions, watch: &Watch) -> Opened {
+pub(super) fn open(input: &Input, options: &OpenOptions, watch: &Interrupt) -> Opened {
     let mut rules = trust::rules(input, options.limits, options.other_hosts);
     rules.set("framerate", &options.fps.map_or(NO_RATE.to_owned(), |fps| fps.to_string()));
     let asked = Asked { watch, requests: Arc::new(Requests::new(input, options.other_hosts)) };
@@ -100,7 +100,7 @@ fn open_path(path: &Path, asked: &Asked, rules: Dictionary) -> Opened {
     }
 }
 
-fn open_stdin(watch: &Watch, rules: Dictionary) -> Opened {
+fn open_stdin(watch: &Interrupt, rules: Dictionary) -> Opened {
     let name = Path::new("/dev/stdin");
     if std::io::stdin().is_terminal() {
         return Err(OpenFailure::Ours("nothing is piped in: use it as `… | startle analyze -`".into()));

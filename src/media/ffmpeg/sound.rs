@@ -2,8 +2,8 @@
 
 use super::demux::FAULTS_IN_A_ROW;
 use super::encode::to_ticks;
+use super::interrupt::Interrupt;
 use super::opening::{self, OpenFailure};
-use super::watch::Watch;
 use super::{Clock, OpenOptions, explain, initialise, raw};
 use crate::error::{Error, Result};
 use crate::media::open::Input;
@@ -35,13 +35,13 @@ pub(super) struct Piece {
 pub struct Sound {
     input: Context,
     tracks: Vec<Track>,
-    watch: Watch,
+    watch: Interrupt,
     /// Read, and not yet due.
     pending: Option<Piece>,
 }
 
 /// What a file has of sound.
-pub struct Heard {
+pub struct OpenedSound {
     /// What MP4 carries of it; `None`: nothing.
     pub sound: Option<Sound>,
     /// FFmpeg's names of the codecs of what it does not carry.
@@ -53,11 +53,11 @@ impl Sound {
     ///
     /// # Errors
     /// As for the pictures: [`Error::Input`], or [`Error::Stopped`].
-    pub fn open(input: &Input, options: &OpenOptions, clock: Clock) -> Result<Heard> {
-        let mut heard = Heard { sound: None, left_out: Vec::new() };
+    pub fn open(input: &Input, options: &OpenOptions, clock: Clock) -> Result<OpenedSound> {
+        let mut heard = OpenedSound { sound: None, left_out: Vec::new() };
         let (Input::File(_), Some(zero)) = (input, clock.zero) else { return Ok(heard) };
         initialise();
-        let watch = Watch::new(options.stop.clone(), Some(options.timeout));
+        let watch = Interrupt::new(options.stop.clone(), Some(options.timeout));
         watch.arm();
         let context = opening::open(input, options, &watch).map_err(|failure| match failure {
             _ if watch.stopped() => Error::Stopped,

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! [decode camera 1] ──▶ short queue ─╮
-//! [decode camera 2] ──▶ short queue ─┼─▶ [score] fair, batched ──▶ [caller] a Watch per camera ──▶ news
+//! [decode camera 2] ──▶ short queue ─┼─▶ [score] fair, batched ──▶ [caller] a tracker per camera ──▶ news
 //! [decode camera n] ──▶ short queue ─╯
 //! [watchman] ends waits that are too long
 //! ```

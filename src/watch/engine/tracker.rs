@@ -6,7 +6,7 @@ use super::{Camera, CameraState, Health, Incident, Moment, News, OnDuty, Phase, 
 use crate::clip::{ClipSpec, Region};
 use crate::error::Result;
 use crate::pipeline::describe;
-use crate::surprise::{Assembler, EventKind, Found, Slot, Watch};
+use crate::surprise::{Assembler, EventFinder, EventKind, FoundEvent, Slot};
 use crate::units::{MediaTime, NANOS_PER_SECOND};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -33,7 +33,7 @@ const LEARNT_LEAST_OFTEN: MediaTime = MediaTime::from_nanos(3600 * NANOS_PER_SEC
 pub(super) struct Tracker<'a> {
     spec: ClipSpec,
     assembler: Assembler,
-    watch: Watch,
+    finder: EventFinder,
     warm_up: MediaTime,
     /// It is judged by its own past, which is to be kept.
     adapts: bool,
@@ -56,14 +56,14 @@ impl<'a> Tracker<'a> {
     /// The tracker of a camera, and the rest of the camera.
     pub(super) fn new(spec: &ClipSpec, mut camera: Camera<'a>) -> (Self, Camera<'a>) {
         let adapts = camera.past.is_some();
-        let watch = match camera.past.take() {
-            Some(past) => Watch::going_on(past, &camera.detection.watch),
-            None => Watch::new(camera.baseline.as_deref(), &camera.detection.watch),
+        let finder = match camera.past.take() {
+            Some(past) => EventFinder::going_on(past, &camera.detection.rules),
+            None => EventFinder::new(camera.baseline.as_deref(), &camera.detection.rules),
         };
         let tracker = Self {
             spec: spec.clone(),
             assembler: Assembler::on_baseline(spec, camera.baseline.as_deref(), camera.detection.top_fraction),
-            watch,
+            finder,
             warm_up: camera.warm_up,
             adapts,
             tells_next: LEARNT_FIRST,
@@ -128,13 +128,13 @@ impl<'a> Tracker<'a> {
         for slot in self.assembler.finish() {
             self.slot(&slot, each)?;
         }
-        let over = self.watch.end_segment();
+        let over = self.finder.end_segment();
         over.into_iter().try_for_each(|found| self.tell(Phase::Over, found, each))
     }
 
     /// Tells what is to be kept for the next run.
     fn learnt(&self, each: Each<'_>) -> Result<()> {
-        match self.watch.past() {
+        match self.finder.past() {
             Some(past) if self.adapts => each(News::Learnt(Box::new(past.clone()))),
             _ => Ok(()),
         }
@@ -142,7 +142,7 @@ impl<'a> Tracker<'a> {
 
     /// Whether the camera warms up at a time of its clock.
     fn learns(&self, time: MediaTime) -> bool {
-        match self.watch.past() {
+        match self.finder.past() {
             _ if self.warm_up == MediaTime::ZERO => false,
             Some(past) if self.adapts => past.seconds() < self.warm_up.secs_f64() || !past.is_long_enough(),
             _ => time < self.warm_up,
@@ -150,9 +150,9 @@ impl<'a> Tracker<'a> {
     }
 
     fn slot(&mut self, slot: &Slot, each: Each<'_>) -> Result<()> {
-        let judged = self.watch.push(slot);
+        let judged = self.finder.push(slot);
         judged.events.into_iter().try_for_each(|found| self.tell(Phase::Over, found, each))?;
-        let thresholds = self.watch.thresholds();
+        let thresholds = self.finder.thresholds();
         let moment = Moment {
             point: describe::point(&self.spec, self.size, slot, judged.verdict),
             wall: self.wall(slot.middle()),
@@ -169,7 +169,7 @@ impl<'a> Tracker<'a> {
             self.tells_next = slot.end.plus(self.tells_after);
             self.learnt(each)?;
         }
-        let strange = self.watch.strange().last().is_some_and(|(_, end)| *end == slot.end);
+        let strange = self.finder.strange().last().is_some_and(|(_, end)| *end == slot.end);
         let learning = self.learns(slot.end);
         if (strange, learning) != (self.health.strange, self.health.learning) {
             (self.health.strange, self.health.learning) = (strange, learning);
@@ -178,7 +178,7 @@ impl<'a> Tracker<'a> {
         Ok(())
     }
 
-    fn tell(&mut self, phase: Phase, found: Found, each: Each<'_>) -> Result<()> {
+    fn tell(&mut self, phase: Phase, found: FoundEvent, each: Each<'_>) -> Result<()> {
         let (times, kind) = (found.detection, found.kind);
         let known = self.open.iter().position(|b| b.onset == times.onset && b.kind == kind);
         let begun = if let Some(at) = known {

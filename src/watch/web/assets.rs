@@ -16,7 +16,11 @@ pub const SYSTEMD: &str = include_str!("files/startle.service");
 pub const GRAFANA: &str = include_str!("files/grafana.json");
 
 const ASSETS: [Asset; 6] = [
-    ("dashboard.css", CSS, include_bytes!("assets/dashboard.css")),
+    (
+        "dashboard.css",
+        CSS,
+        concat!(include_str!("../../assets/base.css"), include_str!("assets/dashboard.css")).as_bytes(),
+    ),
     ("dashboard.js", JS, include_bytes!("assets/dashboard.js")),
     ("camera.js", JS, include_bytes!("assets/camera.js")),
     ("events.js", JS, include_bytes!("assets/events.js")),

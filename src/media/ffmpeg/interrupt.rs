@@ -17,7 +17,7 @@ const DEEPEST: usize = 768 << 10;
 
 /// Ends a blocked call when a stop is asked for, when nothing came for too long, or when it is nested too deep.
 #[derive(Debug, Clone)]
-pub(super) struct Watch {
+pub(super) struct Interrupt {
     stop: Stop,
     limit: Option<Duration>,
     born: Instant,
@@ -33,7 +33,7 @@ fn here() -> [usize; 2] {
     [ptr::from_ref(black_box(&local)).addr(), THREAD.with(|mark| ptr::from_ref(mark).addr())]
 }
 
-impl Watch {
+impl Interrupt {
     /// `timeout` is the limit of one network operation; `None` waits as long as it takes.
     pub(super) fn new(stop: Stop, timeout: Option<Duration>) -> Self {
         let limit = timeout.map(|t| t.saturating_mul(OPERATIONS));
@@ -76,8 +76,8 @@ mod tests {
     #[test]
     fn a_stop_and_a_long_silence_both_end_a_call() {
         let stop = Stop::new();
-        let patient = Watch::new(stop.clone(), None);
-        let hasty = Watch::new(Stop::new(), Some(Duration::from_millis(1)));
+        let patient = Interrupt::new(stop.clone(), None);
+        let hasty = Interrupt::new(Stop::new(), Some(Duration::from_millis(1)));
         hasty.arm();
         std::thread::sleep(Duration::from_millis(8));
         assert!(hasty.gives_up() && !patient.gives_up());
@@ -89,14 +89,14 @@ mod tests {
 
     #[test]
     fn a_call_that_goes_too_deep_is_ended() {
-        fn down(watch: &Watch, levels: usize) -> bool {
+        fn down(watch: &Interrupt, levels: usize) -> bool {
             let pad = black_box([0_u8; 16 << 10]);
             let deep = if levels == 0 { watch.gives_up() } else { down(watch, levels - 1) };
             black_box(pad);
             deep
         }
         let called = || {
-            let watch = Watch::new(Stop::new(), None);
+            let watch = Interrupt::new(Stop::new(), None);
             watch.arm();
             assert!(!down(&watch, 8) && down(&watch, 120));
         };

@@ -66,27 +66,6 @@ impl<S: Send> Copies<S> {
     }
 }
 
-/// Copies of one model that share each batch of clips.
-pub struct Pool<S>(Copies<S>);
-
-impl<S: Scorer + Send> Pool<S> {
-    /// As many copies as `make` is to be called for, at least one.
-    ///
-    /// # Errors
-    /// When a copy can't be made.
-    pub fn new(copies: usize, make: impl Fn() -> Result<S>) -> Result<Self> {
-        Copies::new(copies, make).map(Self)
-    }
-
-    fn share<R: Send>(
-        &mut self,
-        clips: &[Clip],
-        score: impl Fn(&mut S, &[Clip]) -> Result<R> + Sync,
-    ) -> Result<Vec<R>> {
-        self.0.share(clips.len(), S::inference_seconds, |scorer, run| score(scorer, &clips[run]))
-    }
-}
-
 /// Of a model of objects the pictures are shared; the steps, which follow one another, are the first copy's, so no stream's
 /// states are ever in two places.
 impl<N: ObjectNetwork + Send> ObjectNetwork for Copies<N> {
@@ -128,21 +107,29 @@ fn run_length(clips: usize, copies: usize) -> usize {
     if copies == 1 { clips.max(1) } else { clips.div_ceil(2 * copies).max(1) }
 }
 
-impl<S: Scorer + Send> Scorer for Pool<S> {
+/// Of a model of clips the clips of a batch are shared.
+impl<S: Scorer + Send> Scorer for Copies<S> {
     fn spec(&self) -> &ClipSpec {
-        self.0.first.spec()
+        self.first.spec()
     }
 
     fn info(&self) -> ModelInfo {
-        self.0.first.info()
+        self.first.info()
     }
 
     fn score(&mut self, clips: &[Clip]) -> Result<Vec<WindowErrors>> {
-        Ok(self.share(clips, S::score)?.into_iter().flatten().collect())
+        Ok(self
+            .share(clips.len(), S::inference_seconds, |scorer, run| scorer.score(&clips[run]))?
+            .into_iter()
+            .flatten()
+            .collect())
     }
 
     fn score_with_controls(&mut self, clips: &[Clip]) -> Result<(Vec<WindowErrors>, Option<FeatureControls>)> {
-        let (scored, controls): (Vec<_>, Vec<_>) = self.share(clips, S::score_with_controls)?.into_iter().unzip();
+        let (scored, controls): (Vec<_>, Vec<_>) = self
+            .share(clips.len(), S::inference_seconds, |scorer, run| scorer.score_with_controls(&clips[run]))?
+            .into_iter()
+            .unzip();
         let all = controls.into_iter().flatten().reduce(|mut all, more| {
             all.extend(more);
             all
@@ -151,12 +138,12 @@ impl<S: Scorer + Send> Scorer for Pool<S> {
     }
 
     fn forget(&mut self, stream: usize) {
-        self.0.first.forget(stream);
-        self.0.others.iter_mut().for_each(|other| other.forget(stream));
+        self.first.forget(stream);
+        self.others.iter_mut().for_each(|other| other.forget(stream));
     }
 
     fn inference_seconds(&self) -> f64 {
-        self.0.inference_s
+        self.inference_s
     }
 }
 
@@ -197,9 +184,9 @@ mod tests {
         }
     }
 
-    fn pool(copies: usize) -> Pool<Ticks> {
+    fn pool(copies: usize) -> Copies<Ticks> {
         let made = AtomicUsize::new(0);
-        Pool::new(copies, || Ok(Ticks(spec_for_tests(), made.fetch_add(1, Ordering::Relaxed), 0.0))).unwrap()
+        Copies::new(copies, || Ok(Ticks(spec_for_tests(), made.fetch_add(1, Ordering::Relaxed), 0.0))).unwrap()
     }
 
     fn clips(ticks: std::ops::Range<u64>) -> Vec<Clip> {

@@ -23,7 +23,7 @@ const REMEMBERED: usize = 128;
 
 /// How slots become events.
 #[derive(Debug, Clone, PartialEq)]
-pub struct WatchOptions {
+pub struct EventRules {
     /// Where events open and close.
     pub rule: ThresholdRule,
     /// Spikes closer than this are one event.
@@ -46,7 +46,7 @@ pub enum EventKind {
 
 /// An event, and the slot that shows it best.
 #[derive(Debug, Clone)]
-pub struct Found {
+pub struct FoundEvent {
     /// Onset, peak, end.
     pub detection: Detection,
     /// What gave it away.
@@ -65,18 +65,18 @@ pub struct Judged {
     /// What its surprise means.
     pub verdict: Verdict,
     /// Events that are over.
-    pub events: Vec<Found>,
+    pub events: Vec<FoundEvent>,
     /// An event that has begun, as far as it is known; told once, by its onset the same as the one in `events` later.
-    pub opened: Option<Found>,
+    pub opened: Option<FoundEvent>,
 }
 
 /// Judges a stream.
-pub struct Watch {
+pub struct EventFinder {
     judge: Judge,
     thresholds: Thresholds,
     spikes: Detector,
     peak: Option<(Slot, Verdict)>,
-    slow: Option<SlowWatch>,
+    slow: Option<SlowFinder>,
     world: Option<World>,
     /// What spoke for an event lately, by the slot's start.
     signs: VecDeque<(MediaTime, Vec<Sign>)>,
@@ -86,7 +86,7 @@ pub struct Watch {
 }
 
 /// The detector of slow violations.
-struct SlowWatch {
+struct SlowFinder {
     sum: Cusum,
     detector: Detector,
     /// The most surprising slot since the evidence began to add up.
@@ -102,28 +102,28 @@ struct World {
     left: Vec<(MediaTime, MediaTime)>,
 }
 
-impl Watch {
+impl EventFinder {
     /// Against a baseline, or against the stream's own past.
-    pub fn new(baseline: Option<&Baseline>, options: &WatchOptions) -> Self {
+    pub fn new(baseline: Option<&Baseline>, options: &EventRules) -> Self {
         let judge = baseline.map_or_else(Judge::running, Judge::calibrated);
         Self::with_judge(judge, baseline, options)
     }
 
     /// Against the stream's own past, as far as it is known already.
-    pub fn going_on(past: Past, options: &WatchOptions) -> Self {
+    pub fn going_on(past: Past, options: &EventRules) -> Self {
         Self::with_judge(Judge::Running(past), None, options)
     }
 
-    fn with_judge(mut judge: Judge, baseline: Option<&Baseline>, options: &WatchOptions) -> Self {
+    fn with_judge(mut judge: Judge, baseline: Option<&Baseline>, options: &EventRules) -> Self {
         let thresholds = Thresholds::new(&judge, baseline, options.rule);
         if let Judge::Running(past) = &mut judge {
             past.tells(thresholds.own_rate);
         }
         let detector = |high: f32, low: f32| {
-            let WatchOptions { merge, min_duration, cool_down, .. } = *options;
+            let EventRules { merge, min_duration, cool_down, .. } = *options;
             Detector::new(DetectorOptions { high, low, merge, min_duration, cool_down })
         };
-        let slow = thresholds.slow.zip(baseline.and_then(Baseline::slow)).map(|(level, slow)| SlowWatch {
+        let slow = thresholds.slow.zip(baseline.and_then(Baseline::slow)).map(|(level, slow)| SlowFinder {
             sum: slow.cusum(),
             detector: detector(level, f32::MIN_POSITIVE),
             best: None,
@@ -205,7 +205,7 @@ impl Watch {
     }
 
     /// A spike that is over, from where it was told to begin.
-    fn closed(&mut self, detection: Detection) -> Option<Found> {
+    fn closed(&mut self, detection: Detection) -> Option<FoundEvent> {
         let onset = self.began.take().unwrap_or_else(|| self.beginning(detection.onset));
         self.ended = detection.end;
         found(Detection { onset, ..detection }, EventKind::Spike, self.peak.take())
@@ -234,12 +234,12 @@ impl Watch {
 
     /// Says what happened, from the strongest sign and what else was seen from the onset to the end. Evidence adds up, so the
     /// strongest sign comes before the peak.
-    fn accounted(&self, found: Found) -> Found {
+    fn accounted(&self, found: FoundEvent) -> FoundEvent {
         let span = found.detection.onset..found.detection.end;
         let during = || self.signs.iter().filter(|(start, _)| span.contains(start)).flat_map(|(_, signs)| signs);
         let main = during().chain(found.peak.signs.first()).max_by(|a, b| a.rank.total_cmp(&b.rank));
         let account = main.map(|main| Account::of(main, during()));
-        Found { account, ..found }
+        FoundEvent { account, ..found }
     }
 
     /// Where the stream's own past, once there is enough of it, puts a rate of events per second.
@@ -249,22 +249,22 @@ impl Watch {
     }
 
     /// The segment is over: closes what is open. What follows is a new scene.
-    pub fn end_segment(&mut self) -> Vec<Found> {
+    pub fn end_segment(&mut self) -> Vec<FoundEvent> {
         let spike = self.spikes.finish().and_then(|d| self.closed(d));
-        let slow = self.slow.as_mut().and_then(SlowWatch::end);
+        let slow = self.slow.as_mut().and_then(SlowFinder::end);
         let events = spike.into_iter().chain(slow).map(|found| self.accounted(found)).collect();
         self.signs.clear();
         events
     }
 }
 
-fn found(detection: Detection, kind: EventKind, peak: Option<(Slot, Verdict)>) -> Option<Found> {
-    peak.map(|(peak, verdict)| Found { detection, kind, peak, verdict, account: None })
+fn found(detection: Detection, kind: EventKind, peak: Option<(Slot, Verdict)>) -> Option<FoundEvent> {
+    peak.map(|(peak, verdict)| FoundEvent { detection, kind, peak, verdict, account: None })
 }
 
-impl SlowWatch {
+impl SlowFinder {
     /// An event that is over, and one that has begun.
-    fn push(&mut self, slot: &Slot, verdict: Verdict) -> (Option<Found>, Option<Found>) {
+    fn push(&mut self, slot: &Slot, verdict: Verdict) -> (Option<FoundEvent>, Option<FoundEvent>) {
         let sum = self.sum.push(slot.surprise);
         let update = self.detector.push((slot.start, slot.end), Some(sum));
         let closed = update.closed.and_then(|d| self.found(d));
@@ -277,7 +277,7 @@ impl SlowWatch {
         (closed, opened)
     }
 
-    fn end(&mut self) -> Option<Found> {
+    fn end(&mut self) -> Option<FoundEvent> {
         let closed = self.detector.finish().and_then(|d| self.found(d));
         self.sum.reset();
         self.best = None;
@@ -285,11 +285,11 @@ impl SlowWatch {
     }
 
     /// The event ends where the evidence was largest; from there it only fades.
-    fn found(&mut self, detection: Detection) -> Option<Found> {
+    fn found(&mut self, detection: Detection) -> Option<FoundEvent> {
         let (best, verdict) = self.best.take()?;
         let end = detection.peak.plus(best.end.since(best.start).midpoint(MediaTime::ZERO));
         let detection = Detection { peak: best.middle(), end: end.max(best.end), score: best.surprise, ..detection };
-        Some(Found { detection, kind: EventKind::Slow, peak: best, verdict, account: None })
+        Some(FoundEvent { detection, kind: EventKind::Slow, peak: best, verdict, account: None })
     }
 }
 
@@ -348,12 +348,12 @@ mod tests {
         }
     }
 
-    fn options(rule: ThresholdRule) -> WatchOptions {
+    fn options(rule: ThresholdRule) -> EventRules {
         let zero = MediaTime::ZERO;
-        WatchOptions { rule, merge: MediaTime::from_nanos(500_000_000), min_duration: zero, cool_down: zero }
+        EventRules { rule, merge: MediaTime::from_nanos(500_000_000), min_duration: zero, cool_down: zero }
     }
 
-    fn hourly(per_hour: f64) -> WatchOptions {
+    fn hourly(per_hour: f64) -> EventRules {
         options(ThresholdRule::Rate { per_hour })
     }
 
@@ -363,8 +363,8 @@ mod tests {
         WORLD.nuisances().adjust(unadjusted, &Nuisances::default())
     }
 
-    fn run(watch: &mut Watch, curve: &[f32]) -> Vec<Found> {
-        let mut events: Vec<Found> =
+    fn run(watch: &mut EventFinder, curve: &[f32]) -> Vec<FoundEvent> {
+        let mut events: Vec<FoundEvent> =
             curve.iter().enumerate().flat_map(|(i, s)| watch.push(&slot(i, *s)).events).collect();
         events.extend(watch.end_segment());
         events
@@ -373,7 +373,7 @@ mod tests {
     #[test]
     fn planted_spikes_are_found_at_their_slots_and_the_promise_is_kept() {
         let mut curve: Vec<f32> = (0..36_000).map(normal).collect(); // two hours
-        let mut watch = Watch::new(Some(&WORLD), &hourly(6.0));
+        let mut watch = EventFinder::new(Some(&WORLD), &hourly(6.0));
         let false_alarms = run(&mut watch, &curve).len();
         assert!((3..=24).contains(&false_alarms), "12 were promised, {false_alarms} seen");
         assert!(watch.strange().is_empty());
@@ -382,7 +382,7 @@ mod tests {
         for at in &planted {
             curve[*at] = 2.0 * high;
         }
-        let found = run(&mut Watch::new(Some(&WORLD), &hourly(6.0)), &curve);
+        let found = run(&mut EventFinder::new(Some(&WORLD), &hourly(6.0)), &curve);
         for at in planted {
             let middle = slot(at, 0.0).middle();
             let event = found.iter().find(|f| f.detection.onset <= middle && middle <= f.detection.end);
@@ -393,7 +393,7 @@ mod tests {
 
     #[test]
     fn what_fades_is_a_slow_event_whose_onset_is_where_it_began() {
-        let mut watch = Watch::new(Some(&WORLD), &hourly(6.0));
+        let mut watch = EventFinder::new(Some(&WORLD), &hourly(6.0));
         let (high, begins) = (watch.thresholds().high, 2000);
         let curve: Vec<f32> = (0..4000)
             .map(|i| if (begins..begins + 60).contains(&i) { (3.0 * normal(i)).min(0.9 * high) } else { normal(i) })
@@ -410,7 +410,7 @@ mod tests {
 
     #[test]
     fn a_moved_camera_is_told_once_and_does_not_alarm_for_ever() {
-        let mut watch = Watch::new(Some(&WORLD), &hourly(60.0));
+        let mut watch = EventFinder::new(Some(&WORLD), &hourly(60.0));
         let curve: Vec<f32> = (0..6000).map(|i| if i < 1000 { normal(i) } else { 6.0 * normal(i) }).collect();
         let found = run(&mut watch, &curve);
         let [(since, until)] = watch.strange() else { panic!("{:?}", watch.strange()) };
@@ -426,8 +426,8 @@ mod tests {
         #[test]
         fn the_future_changes_nothing(curve in prop::collection::vec(0.01f32..40.0, 1..150), cut in 0usize..150, own in any::<bool>()) {
             let cut = cut.min(curve.len());
-                let start = || Watch::new((!own).then_some(&WORLD), &hourly(600.0));
-            let told = |watch: &mut Watch, curve: &[f32]| -> Vec<String> {
+                let start = || EventFinder::new((!own).then_some(&WORLD), &hourly(600.0));
+            let told = |watch: &mut EventFinder, curve: &[f32]| -> Vec<String> {
                 curve.iter().enumerate().map(|(i, s)| format!("{:?}", watch.push(&slot(i, *s)))).collect()
             };
             let whole = told(&mut start(), &curve);
@@ -438,7 +438,7 @@ mod tests {
         #[test]
         fn what_begins_ends(curve in prop::collection::vec(prop_oneof![0.01f32..3.0, 5.0f32..60.0], 1..200), long in any::<bool>()) {
             let min_duration = MediaTime::from_nanos(if long { 2 * SLOT } else { 0 });
-            let mut watch = Watch::new(Some(&WORLD), &WatchOptions { min_duration, ..hourly(600.0) });
+            let mut watch = EventFinder::new(Some(&WORLD), &EventRules { min_duration, ..hourly(600.0) });
             let (mut begun, mut over) = (Vec::new(), Vec::new());
             for (i, s) in curve.iter().enumerate() {
                 let judged = watch.push(&slot(i, *s));
@@ -446,7 +446,7 @@ mod tests {
                 begun.extend(judged.opened);
             }
             over.extend(watch.end_segment());
-            let key = |f: &Found| (f.detection.onset, f.kind);
+            let key = |f: &FoundEvent| (f.detection.onset, f.kind);
             let mut over: Vec<_> = over.iter().map(key).collect();
             over.sort_by_key(|o| o.0);
             prop_assert_eq!(begun.iter().map(key).collect::<Vec<_>>(), over);
@@ -460,7 +460,7 @@ mod tests {
             let rule = options(ThresholdRule::Z { high: 8.0, low: 4.0 });
             let spans = |factor: f32| -> Vec<Detection> {
                 let scaled: Vec<f32> = curve.iter().map(|s| s * factor).collect();
-                run(&mut Watch::new(None, &rule), &scaled).iter().map(|f| Detection { score: 0.0, ..f.detection }).collect()
+                run(&mut EventFinder::new(None, &rule), &scaled).iter().map(|f| Detection { score: 0.0, ..f.detection }).collect()
             };
             prop_assert!(!spans(1.0).is_empty());
             prop_assert_eq!(spans(1.0), spans(4.0));
@@ -470,15 +470,15 @@ mod tests {
         #[test]
         fn no_event_crosses_a_break(curve in prop::collection::vec(0.01f32..60.0, 2..200), break_at in 1usize..200) {
             let break_at = break_at.min(curve.len() - 1);
-                let mut watch = Watch::new(Some(&WORLD), &hourly(600.0));
-            let mut first: Vec<Found> = (0..break_at).flat_map(|i| watch.push(&slot(i, curve[i])).events).collect();
+                let mut watch = EventFinder::new(Some(&WORLD), &hourly(600.0));
+            let mut first: Vec<FoundEvent> = (0..break_at).flat_map(|i| watch.push(&slot(i, curve[i])).events).collect();
             first.extend(watch.end_segment());
-            let mut second: Vec<Found> = (break_at..curve.len()).flat_map(|i| watch.push(&slot(i, curve[i])).events).collect();
+            let mut second: Vec<FoundEvent> = (break_at..curve.len()).flat_map(|i| watch.push(&slot(i, curve[i])).events).collect();
             second.extend(watch.end_segment());
             let line = slot(break_at, 0.0).start;
             prop_assert!(first.iter().all(|f| f.detection.end <= line));
             prop_assert!(second.iter().all(|f| f.detection.onset >= line));
-            let mut calm = Watch::new(Some(&WORLD), &hourly(6.0));
+            let mut calm = EventFinder::new(Some(&WORLD), &hourly(6.0));
             for i in 0..200 {
                 prop_assert!(calm.push(&slot(i, 1.0)).events.is_empty());
                 if i % 7 == 0 {
