@@ -60,19 +60,10 @@ fn case(row: &LabelRow) -> Result<Case> {
     let input = video(row)?;
     let group = row.required("SceneIndex")?;
     Ok(Case {
-        id: format!("{group}/{written}/{}", stem(&input)),
-        input,
-        image_fps: None,
         pair: format!("{group}/{number}"),
-        group,
         kind,
         possible,
-        hidden: None,
-        motion: None,
-        onset_s: None,
-        place: None,
-        what: None,
-        control: false,
+        ..Case::unlabelled(format!("{group}/{written}/{}", stem(&input)), input, group)
     })
 }
 

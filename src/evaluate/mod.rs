@@ -52,6 +52,27 @@ pub struct Case {
     pub control: bool,
 }
 
+impl Case {
+    /// A possible video of a group, of which nothing else is known.
+    pub fn unlabelled(id: String, input: PathBuf, group: String) -> Self {
+        Self {
+            id,
+            input,
+            image_fps: None,
+            group,
+            pair: String::new(),
+            kind: String::new(),
+            possible: true,
+            hidden: None,
+            motion: None,
+            onset_s: None,
+            place: None,
+            what: None,
+            control: false,
+        }
+    }
+}
+
 /// What a violation does to the amount of motion; kinds that add it are easy for a motion detector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

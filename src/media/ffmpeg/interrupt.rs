@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// Network operations that one packet may need (look-up, connect, several reads), each of which FFmpeg itself limits
-/// to the timeout; the watch is the net under protocols that ignore it.
+/// to the timeout; the interrupt is the net under protocols that ignore it.
 const OPERATIONS: u32 = 3;
 
 /// How much of its thread's stack (two megabytes) a call may take. Formats that hold others nest calls: a film that names
@@ -89,16 +89,16 @@ mod tests {
 
     #[test]
     fn a_call_that_goes_too_deep_is_ended() {
-        fn down(watch: &Interrupt, levels: usize) -> bool {
+        fn down(interrupt: &Interrupt, levels: usize) -> bool {
             let pad = black_box([0_u8; 16 << 10]);
-            let deep = if levels == 0 { watch.gives_up() } else { down(watch, levels - 1) };
+            let deep = if levels == 0 { interrupt.gives_up() } else { down(interrupt, levels - 1) };
             black_box(pad);
             deep
         }
         let called = || {
-            let watch = Interrupt::new(Stop::new(), None);
-            watch.arm();
-            assert!(!down(&watch, 8) && down(&watch, 120));
+            let interrupt = Interrupt::new(Stop::new(), None);
+            interrupt.arm();
+            assert!(!down(&interrupt, 8) && down(&interrupt, 120));
         };
         std::thread::Builder::new().stack_size(32 << 20).spawn(called).unwrap().join().unwrap();
     }

@@ -3,9 +3,9 @@
 use super::demux::FAULTS_IN_A_ROW;
 use super::encode::to_ticks;
 use super::interrupt::Interrupt;
-use super::opening::{self, OpenFailure};
-use super::{Clock, OpenOptions, explain, initialise, raw};
-use crate::error::{Error, Result};
+use super::opening;
+use super::{Clock, OpenOptions, initialise, raw};
+use crate::error::Result;
 use crate::media::open::Input;
 use crate::units::MediaTime;
 use ffmpeg_next as ffmpeg;
@@ -35,7 +35,7 @@ pub(super) struct Piece {
 pub struct Sound {
     input: Context,
     tracks: Vec<Track>,
-    watch: Interrupt,
+    interrupt: Interrupt,
     /// Read, and not yet due.
     pending: Option<Piece>,
 }
@@ -57,13 +57,8 @@ impl Sound {
         let mut heard = OpenedSound { sound: None, left_out: Vec::new() };
         let (Input::File(_), Some(zero)) = (input, clock.zero) else { return Ok(heard) };
         initialise();
-        let watch = Interrupt::new(options.stop.clone(), Some(options.timeout));
-        watch.arm();
-        let context = opening::open(input, options, &watch).map_err(|failure| match failure {
-            _ if watch.stopped() => Error::Stopped,
-            OpenFailure::Ours(reason) => Error::input(input.to_string(), reason),
-            OpenFailure::Ffmpeg(error) => explain::not_opened(input, error, options),
-        })?;
+        let interrupt = Interrupt::new(options.stop.clone(), Some(options.timeout));
+        let context = opening::open(input, options, &interrupt)?;
         let mut tracks = Vec::new();
         for stream in context.streams().filter(|s| s.parameters().medium() == ffmpeg::media::Type::Audio) {
             let (parameters, ticks) = (stream.parameters(), stream.time_base());
@@ -73,7 +68,7 @@ impl Sound {
                 heard.left_out.push(parameters.id().name());
             }
         }
-        heard.sound = (!tracks.is_empty()).then_some(Self { input: context, tracks, watch, pending: None });
+        heard.sound = (!tracks.is_empty()).then_some(Self { input: context, tracks, interrupt, pending: None });
         Ok(heard)
     }
 
@@ -98,9 +93,9 @@ impl Sound {
 
     fn read(&mut self) -> Option<Piece> {
         let mut faults = 0;
-        while !self.watch.stopped() && faults < FAULTS_IN_A_ROW {
+        while !self.interrupt.stopped() && faults < FAULTS_IN_A_ROW {
             let mut packet = Packet::empty();
-            self.watch.arm();
+            self.interrupt.arm();
             match packet.read(&mut self.input) {
                 Ok(()) => {}
                 // Damage; the pictures' reader passes over it too and says so.

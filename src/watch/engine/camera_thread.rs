@@ -2,7 +2,7 @@
 
 use super::camera::WatchedCamera;
 use super::clocked::{CameraClock, Clocked, nap};
-use super::queues::{Queued, Queues};
+use super::queues::{Notice, Queues};
 use super::{Camera, CameraState, Health, Options, Pace};
 use crate::clip::ClipSpec;
 use crate::error::{Error, Result};
@@ -65,7 +65,7 @@ impl CameraThread<'_, '_> {
     fn tell(&self, health: &mut Health, state: CameraState, reason: Option<String>) {
         health.state = state;
         health.reason = reason;
-        self.queues.put(self.watched.id, Queued::Health(health.clone()));
+        self.queues.put(self.watched.id, Notice::Health(health.clone()));
     }
 
     /// One connection from open to end; gives what ended it early. A panic is a fault like any other.
@@ -83,15 +83,15 @@ impl CameraThread<'_, '_> {
         };
         let mut out = |feed: Feed| -> Result<()> {
             match feed {
-                Feed::Opened(info) => queues.put(id, Queued::Opened(info)),
-                Feed::Gap(gap) => queues.put(id, Queued::Gap(gap)),
+                Feed::Opened(info) => queues.put(id, Notice::Opened(info)),
+                Feed::Gap(gap) => queues.put(id, Notice::Gap(gap)),
                 Feed::Clip(clip) if pace == Pace::Model => queues.put_clip_patiently(id, clip, &stop)?,
                 Feed::Clip(clip) => queues.put_clip(id, clip, spec.stride as usize),
                 Feed::End(summary) => fault = summary.fault,
             }
             if health.state == CameraState::Opening {
                 health.state = CameraState::Watching;
-                queues.put(id, Queued::Health(health.clone()));
+                queues.put(id, Notice::Health(health.clone()));
             }
             Ok(())
         };

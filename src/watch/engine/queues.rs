@@ -25,6 +25,12 @@ const NAP: Duration = Duration::from_millis(50);
 pub(super) enum Queued {
     /// A clip, and when its last frame arrived.
     Clip(Clip, SystemTime),
+    /// What is told in its place among the clips, and not scored.
+    Notice(Notice),
+}
+
+/// What happened to a camera between two clips.
+pub(super) enum Notice {
     /// A connection is up.
     Opened(VideoInfo),
     /// The run of frames is broken.
@@ -68,14 +74,14 @@ impl Queues {
     }
 
     /// Puts something that is no clip.
-    pub(super) fn put(&self, camera: CameraId, item: Queued) {
+    pub(super) fn put(&self, camera: CameraId, notice: Notice) {
         let mut queues = self.lock();
         let Some(queue) = queues.get_mut(&camera) else { return };
         let full = queue.items.len() > MOST_OTHERS;
-        match (item, queue.items.back_mut()) {
-            (Queued::Gap(new), Some(Queued::Gap(last))) if full => last.end_s = new.end_s,
-            (Queued::Health(new), Some(Queued::Health(last))) if full => *last = new,
-            (item, _) => queue.items.push_back(item),
+        match (notice, queue.items.back_mut()) {
+            (Notice::Gap(new), Some(Queued::Notice(Notice::Gap(last)))) if full => last.end_s = new.end_s,
+            (Notice::Health(new), Some(Queued::Notice(Notice::Health(last)))) if full => *last = new,
+            (notice, _) => queue.items.push_back(Queued::Notice(notice)),
         }
         self.changed.notify_all();
     }
@@ -209,11 +215,11 @@ fn lose(kept: &mut VecDeque<Queued>, clip: &Clip, stride: usize) {
     let newest = clip.frames.len().saturating_sub(stride);
     let (Some(from), Some(to)) = (clip.frames.get(newest), clip.frames.last()) else { return };
     let (start_s, end_s) = (from.time.secs_f64(), to.time.secs_f64());
-    match kept.back_mut() {
-        Some(Queued::Lost(gap, clips)) => {
-            gap.end_s = end_s;
-            *clips += 1;
-        }
-        _ => kept.push_back(Queued::Lost(Gap { start_s, end_s, reason: GapReason::Overload }, 1)),
+    if let Some(Queued::Notice(Notice::Lost(gap, clips))) = kept.back_mut() {
+        gap.end_s = end_s;
+        *clips += 1;
+    } else {
+        let gap = Gap { start_s, end_s, reason: GapReason::Overload };
+        kept.push_back(Queued::Notice(Notice::Lost(gap, 1)));
     }
 }

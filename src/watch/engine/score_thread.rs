@@ -1,6 +1,6 @@
 //! The score thread: takes clips from all cameras in turn and scores them together.
 
-use super::queues::{Queued, Queues};
+use super::queues::{Notice, Queued, Queues};
 use super::{CameraId, CameraState, Options};
 use crate::clip::Clip;
 use crate::error::{Error, Result};
@@ -11,21 +11,21 @@ use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::time::{Instant, SystemTime};
 
-/// A camera's clip with its errors and the time of its last frame's arrival, or what passes through.
-pub(super) enum FromQueue {
+/// What comes out: a clip with its errors and the time of its last frame's arrival, or what passes through.
+pub(super) enum FromScoring {
     Window(Clip, SystemTime, WindowErrors),
-    Pass(Queued),
+    Notice(Notice),
 }
 
-impl FromQueue {
+impl FromScoring {
     /// Whether it tells that the camera is in this state.
     pub(super) fn tells(&self, state: CameraState) -> bool {
-        matches!(self, Self::Pass(Queued::Health(health)) if health.state == state)
+        matches!(self, Self::Notice(Notice::Health(health)) if health.state == state)
     }
 }
 
 /// What a camera's tracker gets, in order.
-pub(super) type ForTracker = (CameraId, FromQueue);
+pub(super) type ForTracker = (CameraId, FromScoring);
 
 /// Scores until every camera has ended; after a stop what waits is scored for a short time, then dropped.
 pub(super) fn run(
@@ -69,7 +69,7 @@ pub(super) fn run(
 fn clip_of((camera, item): &(CameraId, Queued)) -> Option<Clip> {
     match item {
         Queued::Clip(clip, _) => Some(Clip { stream: camera.stream(), ..clip.clone() }),
-        _ => None,
+        Queued::Notice(_) => None,
     }
 }
 
@@ -83,9 +83,9 @@ fn forget_broken(scorer: &mut (dyn Scorer + Send), taken: &[(CameraId, Queued)])
 /// Whether nothing that was seen before bears on what comes after it.
 fn is_break(item: &Queued) -> bool {
     match item {
-        Queued::Gap(_) | Queued::Lost(..) => true,
-        Queued::Health(health) => health.state != CameraState::Watching,
-        Queued::Clip(..) | Queued::Opened(_) => false,
+        Queued::Notice(Notice::Gap(_) | Notice::Lost(..)) => true,
+        Queued::Notice(Notice::Health(health)) => health.state != CameraState::Watching,
+        Queued::Notice(Notice::Opened(_)) | Queued::Clip(..) => false,
     }
 }
 
@@ -96,10 +96,10 @@ fn pass(taken: Vec<(CameraId, Queued)>, scores: Vec<WindowErrors>, out: &Sender<
         match item {
             Queued::Clip(clip, arrived) => {
                 if let Some(errors) = scores.next() {
-                    send(out, (camera, FromQueue::Window(clip, arrived, errors)))?;
+                    send(out, (camera, FromScoring::Window(clip, arrived, errors)))?;
                 }
             }
-            other => send(out, (camera, FromQueue::Pass(other)))?,
+            Queued::Notice(notice) => send(out, (camera, FromScoring::Notice(notice)))?,
         }
     }
     Ok(())

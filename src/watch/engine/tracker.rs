@@ -1,7 +1,7 @@
 //! One camera's curve and events: the same assembler and the same watch as for a file.
 
-use super::queues::Queued;
-use super::score_thread::FromQueue;
+use super::queues::Notice;
+use super::score_thread::FromScoring;
 use super::{Camera, CameraState, Health, Incident, Moment, News, OnDuty, Phase, WallTimes};
 use crate::clip::{ClipSpec, Region};
 use crate::error::Result;
@@ -79,33 +79,33 @@ impl<'a> Tracker<'a> {
         (tracker, camera)
     }
 
-    pub(super) fn take(&mut self, message: FromQueue, each: Each<'_>) -> Result<()> {
+    pub(super) fn take(&mut self, message: FromScoring, each: Each<'_>) -> Result<()> {
         match message {
-            FromQueue::Window(clip, arrived, errors) => {
+            FromScoring::Window(clip, arrived, errors) => {
                 if let Some(last) = clip.frames.last() {
                     self.anchor = (last.time, arrived);
                 }
                 let slots = self.assembler.push(&clip, &errors);
                 slots.iter().try_for_each(|slot| self.slot(slot, each))
             }
-            FromQueue::Pass(Queued::Opened(info)) => {
+            FromScoring::Notice(Notice::Opened(info)) => {
                 self.size = (info.width, info.height);
                 if !self.region.is_empty() {
                     self.assembler.watch_only(self.spec.tokens_in(&self.region, self.size));
                 }
                 Ok(())
             }
-            FromQueue::Pass(Queued::Gap(gap)) => {
+            FromScoring::Notice(Notice::Gap(gap)) => {
                 self.finish(each)?;
                 each(News::Gap(gap))
             }
-            FromQueue::Pass(Queued::Lost(gap, clips)) => {
+            FromScoring::Notice(Notice::Lost(gap, clips)) => {
                 self.finish(each)?;
                 each(News::Gap(gap))?;
                 self.health.dropped += clips;
                 each(News::Health(self.health.clone()))
             }
-            FromQueue::Pass(Queued::Health(health)) => {
+            FromScoring::Notice(Notice::Health(health)) => {
                 if !matches!(health.state, CameraState::Watching) {
                     self.finish(each)?;
                 }
@@ -113,7 +113,6 @@ impl<'a> Tracker<'a> {
                 self.health = Health { dropped, strange, learning, ..health };
                 each(News::Health(self.health.clone()))
             }
-            FromQueue::Pass(Queued::Clip(..)) => Ok(()),
         }
     }
 

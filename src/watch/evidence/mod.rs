@@ -63,13 +63,14 @@ pub struct EvidenceCounts {
 #[derive(Clone)]
 pub struct Places {
     clips: Option<ClipSettings>,
-    cameras: Arc<Mutex<BTreeMap<CameraId, CameraPlace>>>,
+    cameras: Arc<Mutex<BTreeMap<CameraId, Arc<CameraPlace>>>>,
     jobs: SyncSender<Job>,
 }
 
-/// A camera's.
+/// Where the evidence of one camera goes, and what it is made of.
 struct CameraPlace {
     name: String,
+    /// Its folder's name.
     slug: String,
     /// Its packets, when there are clips.
     tap: Option<Arc<PacketTap>>,
@@ -86,9 +87,10 @@ impl Places {
         let slug = unique_slug(name, &cameras);
         let limits = |clips: &ClipSettings| TapLimits { span: clips.reach(), bytes: clips.buffer };
         let tap = self.clips.as_ref().map(|clips| Arc::new(PacketTap::new(limits(clips))));
-        cameras.insert(camera, CameraPlace { name: name.into(), slug: slug.clone(), tap: tap.clone() });
+        let place = Arc::new(CameraPlace { name: name.into(), slug, tap: tap.clone() });
+        cameras.insert(camera, Arc::clone(&place));
         let gone = || Error::Internal { stage: "evidence", reason: "its thread is gone".into() };
-        self.jobs.send(Job::Camera { camera, slug, tap: tap.clone() }).map_err(|_| gone())?;
+        self.jobs.send(Job::Camera { camera, place }).map_err(|_| gone())?;
         Ok(tap)
     }
 
@@ -103,14 +105,14 @@ impl Places {
     pub fn of(&self, id: CameraId, camera: &str, news: &News) -> Option<PathBuf> {
         let News::Incident(incident) = news else { return None };
         let cameras = self.cameras.lock().unwrap_or_else(PoisonError::into_inner);
-        let CameraPlace { slug, tap, .. } = cameras.get(&id)?;
+        let CameraPlace { slug, tap, .. } = cameras.get(&id)?.as_ref();
         let name = format!("clip.{}", tap.as_ref()?.container().extension());
         Some(self.clips.as_ref()?.folder.join(slug).join(incident_id(camera, incident)).join(name))
     }
 }
 
 /// A folder's name for a camera: its own from before, or one that no other camera has.
-fn unique_slug(name: &str, cameras: &BTreeMap<CameraId, CameraPlace>) -> String {
+fn unique_slug(name: &str, cameras: &BTreeMap<CameraId, Arc<CameraPlace>>) -> String {
     if let Some(before) = cameras.values().find(|place| place.name == name) {
         return before.slug.clone();
     }
@@ -315,7 +317,7 @@ mod tests {
         let mut add = |name: &str| {
             let slug = unique_slug(name, &cameras);
             let next = CameraId::new(cameras.len() as u32);
-            cameras.insert(next, CameraPlace { name: name.into(), slug: slug.clone(), tap: None });
+            cameras.insert(next, Arc::new(CameraPlace { name: name.into(), slug: slug.clone(), tap: None }));
             slug
         };
         assert_eq!(["a b", "a-b", "a.b", "../x", "a-b"].map(&mut add), ["a-b", "a-b-2", "a-b-3", "---x", "a-b-2"]);

@@ -7,8 +7,8 @@ use super::journal::Journal;
 use super::recording::Recording;
 use super::settings::ClipSettings;
 use super::shelf::{Shelf, Why};
-use super::{EvidenceCounts, Say};
-use crate::media::ffmpeg::{PacketTap, Reached};
+use super::{CameraPlace, EvidenceCounts, Say};
+use crate::media::ffmpeg::Reached;
 use crate::units::MediaTime;
 use crate::watch::alert::Alert;
 use crate::watch::engine::CameraId;
@@ -31,7 +31,7 @@ pub(super) enum Job {
     /// A line of a camera's curve, its time there and when it was told.
     Line { camera: CameraId, time: MediaTime, told: String, line: String },
     /// One more camera.
-    Camera { camera: CameraId, slug: String, tap: Option<Arc<PacketTap>> },
+    Camera { camera: CameraId, place: Arc<CameraPlace> },
     /// Nothing follows from it.
     Gone { camera: CameraId },
     /// An event has begun or is over.
@@ -48,8 +48,7 @@ pub(super) struct Clips {
 
 /// A camera.
 pub(super) struct CameraFiles {
-    slug: String,
-    tap: Option<Arc<PacketTap>>,
+    place: Arc<CameraPlace>,
     /// Its last lines, for clips that are yet to begin.
     recent: VecDeque<(MediaTime, String)>,
     /// Nothing follows: it goes with the last of its recordings.
@@ -100,12 +99,12 @@ impl WriteThread {
         match job {
             Job::Line { camera, time, told, line } => self.line(camera, time, &told, line),
             Job::Alert { camera, alert } => self.alert(camera, alert),
-            Job::Camera { camera, slug, tap } => {
-                let added = self.journal.as_mut().map_or(Ok(()), |journal| journal.add_camera(camera, &slug));
+            Job::Camera { camera, place } => {
+                let added = self.journal.as_mut().map_or(Ok(()), |journal| journal.add_camera(camera, &place.slug));
                 if let Err(error) = added {
                     (self.say)(&format!("its curve can't be kept: {error}"));
                 }
-                self.cameras.insert(camera, CameraFiles { slug, tap, recent: VecDeque::new(), gone: false });
+                self.cameras.insert(camera, CameraFiles { place, recent: VecDeque::new(), gone: false });
             }
             Job::Gone { camera } => {
                 self.cameras.get_mut(&camera).into_iter().for_each(|watched| watched.gone = true);
@@ -144,7 +143,7 @@ impl WriteThread {
             }
             return;
         }
-        let Some(CameraFiles { slug, tap: Some(tap), .. }) = self.cameras.get(&camera) else { return };
+        let Some(CameraPlace { slug, tap: Some(tap), .. }) = self.place(camera) else { return };
         let (folder, tap) = (clips.settings.folder.join(slug).join(&alert.incident), Arc::clone(tap));
         if self.recordings.len() >= MOST_RECORDINGS {
             self.counts.failed.fetch_add(1, Ordering::Relaxed);
@@ -194,11 +193,15 @@ impl WriteThread {
         for at in 0..self.recordings.len() {
             let camera = self.recordings[at].camera;
             let now = self.now(camera);
-            if let Some(CameraFiles { tap: Some(tap), .. }) = self.cameras.get(&camera) {
-                let pumped = self.recordings[at].pump(tap, now);
+            if let Some(tap) = self.place(camera).and_then(|place| place.tap.clone()) {
+                let pumped = self.recordings[at].pump(&tap, now);
                 self.check(&self.recordings[at], pumped);
             }
         }
+    }
+
+    fn place(&self, camera: CameraId) -> Option<&CameraPlace> {
+        self.cameras.get(&camera).map(|files| files.place.as_ref())
     }
 
     /// Time of the newest point of a camera's curve.

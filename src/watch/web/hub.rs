@@ -3,6 +3,7 @@
 //! Invariants: bounded: so many points a camera, so many messages for a viewer who is slow (he misses the oldest);
 //! pictures are only encoded while somebody looks.
 
+use super::lock;
 use crate::clip::{ModelFrame, jpeg_base64};
 use crate::record::HeatMap;
 use crate::watch::alert::Utc;
@@ -11,7 +12,7 @@ use crate::watch::{Bulletin, CameraConfig};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::broadcast;
 
@@ -73,7 +74,7 @@ impl Hub {
     }
 
     pub(super) fn cameras(&self) -> MutexGuard<'_, BTreeMap<CameraId, CameraView>> {
-        self.cameras.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.cameras)
     }
 
     /// Takes a piece of news.
