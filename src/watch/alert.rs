@@ -1,5 +1,5 @@
 //! What a watch tells programs, in one shape: [`Alert`] is an event as everybody outside gets it (standard output and
-//! `--alerts`, webhooks, commands and MQTT, `event.json`, the dashboard); [`line`] puts it, breaks and the cameras' health
+//! `--alerts`, webhooks, commands and MQTT, `event.json`, the dashboard); [`line()`] puts it, breaks and the cameras' health
 //! on one line of JSON.
 //!
 //! An event is told when it begins and when it is over, with its place and picture. Times named `…_s` count from the
