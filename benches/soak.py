@@ -8,7 +8,8 @@ comes back, is stopped for longer than the stall time, sends garbage, or comes b
 
 Meanwhile the dashboard's page is open (one client of its event stream), and whoever reads standard output stops reading
 for the middle third: the pipe fills, then the program's own queue for it (a thousand lines), and what does not fit is lost
-to this reader alone. The same lines go to `--alerts`; in the end every line there must have come through the pipe or be
+to this reader alone. A ninth camera, a film of a tenth of a second that is played over and over, has enough to tell for that
+(and too little to be scored). The same lines go to `--alerts`; in the end every line there must have come through the pipe or be
 counted as lost, and the cameras must have been judged on meanwhile.
 
 Reports memory over time, the latency from a frame's arrival to its slot's verdict (p50, p99 from the program's own
@@ -69,6 +70,14 @@ def prepare(folder: Path) -> dict[tuple[str, str], Path]:
             subprocess.run([*command, str(path)], check=True)
             films[kind, size] = path
     return films
+
+
+def chatterer(folder: Path) -> Path:
+    """A film that is over at once: played over and over it tells of its health some twenty times a second."""
+    path = folder / "chatterer.avi"
+    painted = ["-f", "lavfi", "-i", f"testsrc=duration=0.1:size=160x120:rate={FPS}", "-c:v", "mjpeg"]
+    subprocess.run(["ffmpeg", "-y", "-loglevel", "error", *painted, str(path)], check=True)
+    return path
 
 
 class Camera:
@@ -145,7 +154,8 @@ def quantile(samples: dict[str, float], name: str, q: float) -> float:
 
 
 def by_camera(samples: dict[str, float], name: str) -> list[float]:
-    return [value for key, value in samples.items() if key.split("{")[0] == name]
+    """Of the cameras that are watched for what they show."""
+    return [value for key, value in samples.items() if key.split("{")[0] == name and "chatterer" not in key]
 
 
 def total(samples: dict[str, float], name: str) -> float:
@@ -189,7 +199,6 @@ class Page:
             except OSError:
                 time.sleep(0.2)
 
-
     def longest_pause(self) -> float:
         return max(self.pause, time.monotonic() - self.last) if self.news else float("inf")
 
@@ -213,7 +222,8 @@ def soak(options: argparse.Namespace, folder: Path) -> dict:
     random.seed(options.seed)
     cameras = [Camera(index, prepared) for prepared in [prepare(folder)] for index in range(options.cameras)]
     port, state = free_port(), folder / "state"
-    command = [ROOT / "target/release/startle", "monitor", *(c.url for c in cameras), "--stall", str(STALL_S)]
+    command = [ROOT / "target/release/startle", "monitor", *(c.url for c in cameras), chatterer(folder), "--stall", str(STALL_S)]
+    command += ["--realtime", "--loop", "--baseline", "adaptive"]
     command += ["--max-false-alarms", "1/hour", "--warm-up", str(options.warm_up), "--state", state]
     command += ["--listen", f"127.0.0.1:{port}", "--quiet"]
     command += ["--clips", folder / "clips", "--curve", folder / "curve"]
@@ -265,7 +275,7 @@ def soak(options: argparse.Namespace, folder: Path) -> dict:
     kept = (folder / "alerts.jsonl").read_text().splitlines(keepends=True)
     missing = Counter(kept) - Counter(reader.lines)
     told = [json.loads(line) for line in kept]
-    before, after = unread
+    before, after = (*unread, samples, samples)[:2]
     while_unread = {name: value - before.get(name, 0) for name, value in after.items()}
     third = [mb for passed, mb in memory if passed > options.minutes * 20]
     return {
