@@ -52,7 +52,7 @@ impl Sound {
     /// Opens the sound of a file whose pictures are read with `clock`; a sequence of pictures has none.
     ///
     /// # Errors
-    /// As for the pictures: [`Error::Input`], or [`Error::Stopped`].
+    /// As for the pictures: [`crate::Error::Input`], or [`crate::Error::Stopped`].
     pub fn open(input: &Input, options: &OpenOptions, clock: Clock) -> Result<OpenedSound> {
         let mut heard = OpenedSound { sound: None, left_out: Vec::new() };
         let (Input::File(_), Some(zero)) = (input, clock.zero) else { return Ok(heard) };
