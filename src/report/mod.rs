@@ -21,6 +21,7 @@ pub mod mini;
 mod palette;
 pub mod parquet;
 pub mod plot;
+mod plot_colours;
 mod plot_evaluation;
 pub mod ranking;
 mod raster;

@@ -1,10 +1,10 @@
 //! `surprise.png` and `surprise.svg`: the curve as a picture, for a README or a slide.
 //!
-//! Invariants: only this file and `plot_evaluation.rs` know `plotters`; no font of the system is needed (one is built in); the picture
+//! Invariants: only the files `plot*.rs` know `plotters`; no font of the system is needed (one is built in); the picture
 //! holds a bounded number of shapes however long the video is, and the highest peak is always among them; axes are
 //! linear.
 
-use super::palette::{LIGHT, Rgb};
+use super::plot_colours::{BAND, CURVE, EVENT, GRID, INK, MOTION_FILL, MUTED, THRESHOLD};
 use super::{axis, downsample, raster, words};
 use crate::error::{Error, Result};
 use crate::media::GapReason;
@@ -26,19 +26,6 @@ const AREA: [f64; 4] = [78.0, 1176.0, 96.0, 344.0];
 const MOTION: [f64; 2] = [360.0, 416.0];
 /// More scene cuts than one per so many logical pixels are drawn as ticks at the foot instead of lines.
 const CUT_SPACING: f64 = 12.0;
-
-pub(super) const INK: RGBColor = rgb(LIGHT.ink);
-pub(super) const MUTED: RGBColor = rgb(LIGHT.muted);
-pub(super) const GRID: RGBColor = rgb(LIGHT.line);
-const BAND: RGBColor = rgb(LIGHT.band);
-const CURVE: RGBColor = rgb(LIGHT.curve);
-const MOTION_FILL: RGBColor = rgb(LIGHT.motion);
-pub(super) const EVENT: RGBColor = rgb(LIGHT.event);
-const THRESHOLD: RGBColor = rgb(LIGHT.threshold);
-
-pub(super) const fn rgb([r, g, b]: Rgb) -> RGBColor {
-    RGBColor(r, g, b)
-}
 
 type Area<B> = DrawingArea<B, Shift>;
 type Drawn<B> = std::result::Result<(), DrawingAreaErrorKind<<B as DrawingBackend>::ErrorType>>;

@@ -4,7 +4,7 @@
 //! follow light and dark; bounded in size however many videos there are.
 
 use super::palette::LIGHT;
-use super::plot::{EVENT, GRID, INK, MUTED, rgb};
+use super::plot_colours::{EVENT, GRID, INK, MUTED, rgb};
 use super::{axis, words};
 use crate::error::{Error, Result};
 use crate::evaluate::{Evaluation, MODEL, Reliability, SCORERS, ViolationRow};
