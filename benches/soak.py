@@ -222,7 +222,7 @@ def soak(options: argparse.Namespace, folder: Path) -> dict:
     random.seed(options.seed)
     cameras = [Camera(index, prepared) for prepared in [prepare(folder)] for index in range(options.cameras)]
     port, state = free_port(), folder / "state"
-    command = [ROOT / "target/release/startle", "monitor", *(c.url for c in cameras), chatterer(folder), "--stall", str(STALL_S)]
+    command = [options.program, "monitor", *(c.url for c in cameras), chatterer(folder), "--stall", str(STALL_S)]
     command += ["--realtime", "--loop", "--baseline", "adaptive"]
     command += ["--max-false-alarms", "1/hour", "--warm-up", str(options.warm_up), "--state", state]
     command += ["--listen", f"127.0.0.1:{port}", "--quiet"]
@@ -368,6 +368,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--cameras", type=int, default=8)
     parser.add_argument("--warm-up", type=float, default=120)
+    parser.add_argument("--program", type=Path, default=ROOT / "target/release/startle")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=ROOT / "reports/benchmarks")
     options = parser.parse_args()
