@@ -2,7 +2,7 @@
 
 use startle::engine::{Choice, Watching, Wishes, stream};
 use startle::media::open::{Search, expand_in};
-use startle::pipeline::live::{Heard, News, Phase};
+use startle::watch::engine::{News, Phase, Waited};
 use std::time::Duration;
 
 fn main() -> startle::Result<()> {
@@ -13,9 +13,9 @@ fn main() -> startle::Result<()> {
         let mut background = stream(&Choice::of("startle-o1"), input, &watching)?;
         loop {
             match background.next(Duration::from_secs(1))? {
-                Heard::End => break,
-                Heard::News(_, news) => tell(&news),
-                Heard::Nothing => {}
+                Waited::End => break,
+                Waited::News(_, news) => tell(&news),
+                Waited::Nothing => {}
             }
         }
     }

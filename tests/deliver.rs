@@ -5,13 +5,13 @@ mod peers;
 
 use peers::{Answer, Broker, Server, certificates, watch_topics};
 use startle::media::open::Input;
-use startle::monitor::deliver::{
-    CommandSettings, Delivery, DeliverySettings, MqttSettings, Phases, Secret, Wanted, WebhookSettings,
-};
-use startle::monitor::{Camera, Heard, Listener};
-use startle::pipeline::live::{CameraId, Incident, News, Phase, WallTimes};
 use startle::record::{Event, HeatMap};
 use startle::surprise::EventKind;
+use startle::watch::deliver::{
+    CommandSettings, Delivery, DeliverySettings, MqttSettings, Phases, Secret, Wanted, WebhookSettings,
+};
+use startle::watch::engine::{CameraId, Incident, News, Phase, WallTimes};
+use startle::watch::{Bulletin, CameraConfig, Listener};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -35,7 +35,7 @@ fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 /// Destinations under test, and what was said for people.
 struct Desk {
     delivery: Delivery,
-    camera: Arc<Camera>,
+    camera: Arc<CameraConfig>,
     said: Arc<Mutex<Vec<String>>>,
 }
 
@@ -49,7 +49,7 @@ impl Desk {
         let heard = Arc::clone(&said);
         let say = Arc::new(move |words: &str| heard.lock().unwrap().push(words.to_owned()));
         let delivery = Delivery::start(settings, folder, &["gate".into()], say).unwrap();
-        Self { delivery, camera: Arc::new(Camera::new("gate".into(), Input::Url("rtsp://gate".into()))), said }
+        Self { delivery, camera: Arc::new(CameraConfig::new("gate".into(), Input::Url("rtsp://gate".into()))), said }
     }
 
     fn alert(&mut self, id: u32, phase: Phase) {
@@ -72,9 +72,8 @@ impl Desk {
         let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000 + u64::from(id));
         let wall = WallTimes { onset: at, peak: at, end: at };
         let news = News::Incident(Box::new(Incident { phase, event, wall }));
-        self.delivery
-            .take(Heard { id: CameraId::new(0), camera: &self.camera, news: &Arc::new(news), at, clip: None })
-            .unwrap();
+        let bulletin = Bulletin::new(CameraId::new(0), Arc::clone(&self.camera), news, at, None);
+        self.delivery.take(&bulletin).unwrap();
     }
 
     fn said(&self) -> String {

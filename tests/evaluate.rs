@@ -133,7 +133,7 @@ fn scored(case: Case, model: f32) -> ScoredCase {
     ScoredCase { case, scores, duration_s: 4.0, spikes: Vec::new() }
 }
 
-fn row<'a>(evaluation: &'a Evaluation, name: &str) -> &'a startle::evaluate::Row {
+fn row<'a>(evaluation: &'a Evaluation, name: &str) -> &'a startle::evaluate::ViolationRow {
     evaluation.rows.iter().find(|r| r.name == name).unwrap_or_else(|| panic!("no row {name}"))
 }
 

@@ -9,9 +9,9 @@ use painted::{FPS, spec};
 use startle::Result;
 use startle::clip::ClipSpec;
 use startle::model::persistence::Persistence;
-use startle::pipeline::live::{Camera, CameraId, Change, Host, News, Pace, Phase, watch};
 use startle::surprise::{Past, ThresholdRule};
 use startle::units::{MediaTime, Stop};
+use startle::watch::engine::{Camera, CameraChange, CameraId, Host, News, Pace, Phase, watch};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -24,7 +24,7 @@ fn file(frames: i64, teleport: i64) -> Camera<'static> {
 /// The same, judged by its own past at a rate.
 fn adaptive(frames: i64, teleport: i64, past: Past) -> Camera<'static> {
     let mut new = file(frames, teleport);
-    new.detection.watch.rule = ThresholdRule::Rate { per_hour: 1.0 };
+    new.detection.rules.rule = ThresholdRule::Rate { per_hour: 1.0 };
     new.past = Some(past);
     new.warm_up = MediaTime::from_secs_f64(90.0);
     new
@@ -107,14 +107,17 @@ impl Host<'static> for Changing {
         Ok(())
     }
 
-    fn changes(&mut self) -> Vec<Change<'static>> {
+    fn changes(&mut self) -> Vec<CameraChange<'static>> {
         let endless = || {
             let nap = Duration::from_millis(1);
             camera(Pace::Live, move |_, stop| Ok(scene(i64::MAX, i64::MAX, nap, Ending::End, stop)))
         };
         if !self.added && self.points[0] > 10 {
             self.added = true;
-            return vec![Change::Remove(CameraId::new(0)), Change::Add(CameraId::new(1), Box::new(endless()))];
+            return vec![
+                CameraChange::Remove(CameraId::new(0)),
+                CameraChange::Add(CameraId::new(1), Box::new(endless())),
+            ];
         }
         if self.gone.is_none() && self.points[1] > 20 {
             self.gone = Some(self.points[0]);
@@ -129,7 +132,7 @@ impl Host<'static> for Lent<'_> {
     fn news(&mut self, camera: CameraId, news: News) -> Result<()> {
         self.0.news(camera, news)
     }
-    fn changes(&mut self) -> Vec<Change<'static>> {
+    fn changes(&mut self) -> Vec<CameraChange<'static>> {
         self.0.changes()
     }
 }

@@ -9,7 +9,7 @@ use startle::model::persistence::Persistence;
 use startle::model::{ModelInfo, Scorer, WindowErrors};
 use startle::pipeline::{DetectionSettings, Job, analyze};
 use startle::record::{Report, RunConfig, RunEvent, Sink};
-use startle::surprise::{ThresholdRule, WatchOptions};
+use startle::surprise::{EventRules, ThresholdRule};
 use startle::units::{MediaTime, Stop};
 use startle::{Error, Result};
 use std::sync::Arc;
@@ -112,7 +112,7 @@ fn job<'a>(source: Painted, stop: &Stop) -> Job<'a> {
         open: Box::new(move || Ok(Box::new(source))),
         detection: DetectionSettings {
             top_fraction: 0.06,
-            watch: WatchOptions {
+            rules: EventRules {
                 rule: ThresholdRule::Z { high: 8.0, low: 4.0 },
                 merge: MediaTime::from_nanos(500_000_000),
                 min_duration: MediaTime::ZERO,

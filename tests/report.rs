@@ -276,9 +276,9 @@ fn nothing_from_outside_becomes_markup() {
     serde_json::from_str::<serde_json::Value>(data_of(&page)).unwrap();
     let svg = plot::svg(&report).unwrap();
     assert!(!svg.contains("<script"));
-    let row = summary::Row::of(&report, Path::new("/r/<b>\"x"), false);
+    let row = summary::InputRow::of(&report, Path::new("/r/<b>\"x"), false);
     let dir = tempfile::tempdir().unwrap();
-    summary::write(dir.path(), &[row, summary::Row::failed("<i>x", "no <b>video</b>")]).unwrap();
+    summary::write(dir.path(), &[row, summary::InputRow::failed("<i>x", "no <b>video</b>")]).unwrap();
     let index = std::fs::read_to_string(dir.path().join("index.html")).unwrap();
     assert_eq!(index.matches("<script").count(), 2, "the page's own script and its rows");
     assert!(!index.contains("<i>x") && !index.contains("<b>"));
@@ -325,9 +325,9 @@ fn the_player_embeds_small_playable_videos_and_links_to_the_rest() {
 fn a_summary_has_a_row_for_every_input_also_for_the_failed() {
     let dir = tempfile::tempdir().unwrap();
     let rows = [
-        summary::Row::of(&small(), &dir.path().join("ball"), false),
-        summary::Row::of(&calm(9.0, 0.25), &dir.path().join("calm"), true),
-        summary::Row::failed("gone.mp4", "gone.mp4: no such file"),
+        summary::InputRow::of(&small(), &dir.path().join("ball"), false),
+        summary::InputRow::of(&calm(9.0, 0.25), &dir.path().join("calm"), true),
+        summary::InputRow::failed("gone.mp4", "gone.mp4: no such file"),
     ];
     summary::write(dir.path(), &rows).unwrap();
     let read = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap();
@@ -348,7 +348,7 @@ fn gallery() {
     let mut show = |name: &str, report: &Report| {
         let folder = root.join(name);
         report::write_all(report, &OutputOptions::new(&folder).with_video(&video)).unwrap();
-        rows.push(summary::Row::of(report, &folder, false));
+        rows.push(summary::InputRow::of(report, &folder, false));
     };
     show("small", &small());
     let mut busy = calm(95.0, 0.25);
@@ -377,7 +377,7 @@ fn gallery() {
         long.events.push(event);
     }
     show("long", &long);
-    rows.push(summary::Row::failed("gone.mp4", "gone.mp4: no such file"));
+    rows.push(summary::InputRow::failed("gone.mp4", "gone.mp4: no such file"));
     summary::write(&root, &rows).unwrap();
 }
 

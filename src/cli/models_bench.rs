@@ -51,7 +51,7 @@ pub(super) fn parse_seconds(text: &str) -> std::result::Result<f64, String> {
 
 /// A measured setting.
 #[derive(Debug, Serialize)]
-struct Row {
+struct MeasuredRow {
     contexts: Vec<u32>,
     batch: u16,
     /// Milliseconds per window.
@@ -77,7 +77,7 @@ struct Bench {
     threads: usize,
     /// Billions of operations per second of large products in the bundle's precision.
     matmul_gflops: f64,
-    rows: Vec<Row>,
+    rows: Vec<MeasuredRow>,
     peak_mb: Option<f64>,
 }
 
@@ -161,11 +161,11 @@ pub(super) fn time(seconds: f64, stop: &Stop, mut call: impl FnMut() -> Result<(
     Ok(times)
 }
 
-fn row(spec: &ClipSpec, operations: Option<f64>, batch: u16, times: &[f64]) -> Row {
+fn row(spec: &ClipSpec, operations: Option<f64>, batch: u16, times: &[f64]) -> MeasuredRow {
     let per_window = |seconds: f64| seconds * 1e3 / f64::from(batch);
     let at = |share: f64| times[((times.len() - 1) as f64 * share).round() as usize];
     let windows_per_s = f64::from(batch) / at(0.5);
-    Row {
+    MeasuredRow {
         contexts: spec.context_lengths.clone(),
         batch,
         median_ms: per_window(at(0.5)),

@@ -10,7 +10,7 @@ use startle::model::jepa::Jepa;
 use startle::model::objects::ObjectJepa;
 use startle::model::ort::{self, OrtNetwork, OrtObjects, RuntimeOptions};
 use startle::model::{ModelInfo, Scorer, WindowErrors};
-use startle::pipeline::{Copies, Pool};
+use startle::pipeline::Copies;
 use startle::units::Stop;
 use startle::{Error, Result};
 
@@ -113,7 +113,7 @@ fn rate(noise: &mut Noise, batch: u16, seconds: f64, stop: &Stop) -> Result<f64>
 
 /// Copies of a model that score noise.
 enum Noise {
-    Windows(Pool<NoisyWindows>),
+    Windows(Copies<NoisyWindows>),
     /// A window is a picture of a stream of its own.
     Streams(ObjectJepa<Copies<OrtObjects>>),
 }
@@ -124,7 +124,7 @@ impl Noise {
             let network = Copies::new(copies, || OrtObjects::open(bundle, options))?;
             return Ok(Self::Streams(ort::objects_on(bundle, network)?));
         }
-        Ok(Self::Windows(Pool::new(copies, || Ok(NoisyWindows(ort::open(bundle, options)?)))?))
+        Ok(Self::Windows(Copies::new(copies, || Ok(NoisyWindows(ort::open(bundle, options)?)))?))
     }
 
     fn score(&mut self, windows: usize) -> Result<()> {

@@ -49,7 +49,7 @@ pub struct Finished {
     /// Events found.
     pub events: usize,
     /// Its line of the summary; `None`: nothing was read, since the ledger knows that an earlier report holds.
-    pub row: Option<summary::Row>,
+    pub row: Option<summary::InputRow>,
     /// What the file was like before it was read.
     pub stamp: Option<Stamp>,
 }
@@ -64,7 +64,7 @@ pub fn run(setup: &Setup<'_>, scorer: &mut (dyn Scorer + Send), input: &Input, p
             if outcome == Outcome::Failed {
                 setup.bars.suspend(|| super::complain(&error));
             }
-            let row = summary::Row::failed(&name, &error.to_string());
+            let row = summary::InputRow::failed(&name, &error.to_string());
             Finished { outcome, events: 0, row: Some(row), stamp: None }
         }
     }
@@ -174,7 +174,7 @@ fn finished(setup: &Setup<'_>, report: &Report, folder: &Path, skipped: bool) ->
     } else {
         Outcome::Done
     };
-    let row = Some(summary::Row::of(report, folder, skipped));
+    let row = Some(summary::InputRow::of(report, folder, skipped));
     Finished { outcome, events: report.events.len(), row, stamp: None }
 }
 

@@ -1,7 +1,7 @@
 //! `startle passwd`: the hash of a password for the dashboard's login.
 
 use clap::Args;
-use startle::serve::hash_password;
+use startle::watch::web::hash_password;
 use startle::{Error, Result};
 use std::io::{IsTerminal, stdin};
 

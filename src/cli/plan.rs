@@ -10,7 +10,7 @@ use startle::media::open::Input;
 use startle::pipeline::run_all;
 use startle::report::json;
 use startle::report::ledger::{Entry, Ledger, Stamp};
-use startle::report::summary::{self, Row};
+use startle::report::summary::{self, InputRow};
 use startle::units::Stop;
 use startle::{Error, Result};
 use std::collections::{HashMap, HashSet};
@@ -113,7 +113,7 @@ impl<'a> Plan<'a> {
     }
 
     /// A row for each input of the list: what this run did, and for all others what lies there of them.
-    fn rows(&self, ledger: &Ledger, items: &[&Input], done: &[Finished]) -> Vec<Row> {
+    fn rows(&self, ledger: &Ledger, items: &[&Input], done: &[Finished]) -> Vec<InputRow> {
         let own: HashMap<&Input, &Finished> = items.iter().copied().zip(done).collect();
         let read = |input: &&Input| own.get(input).is_some_and(|finished| finished.row.is_some());
         let others: HashSet<String> = self.inputs.iter().filter(|one| !read(one)).map(ToString::to_string).collect();
@@ -128,14 +128,14 @@ impl<'a> Plan<'a> {
 }
 
 /// The row of an input that another part, or an earlier run, has seen to.
-fn elsewhere(input: &Input, entry: Option<&Entry>, places: &Places, skipped: bool) -> Row {
+fn elsewhere(input: &Input, entry: Option<&Entry>, places: &Places, skipped: bool) -> InputRow {
     let name = input.to_string();
     if let Some(error) = entry.and_then(|entry| entry.error.as_ref()) {
-        return Row::failed(&name, error);
+        return InputRow::failed(&name, error);
     }
     let read = |folder: &Path| json::read(&folder.join("result.json")).ok().filter(|report| report.input.path == name);
     let folder = entry.map_or_else(|| places.of(input), |entry| entry.folder.clone());
-    read(&folder).map_or_else(|| Row::pending(&name), |report| Row::of(&report, &folder, skipped))
+    read(&folder).map_or_else(|| InputRow::pending(&name), |report| InputRow::of(&report, &folder, skipped))
 }
 
 /// Every `of`-th, starting with the `index`-th.

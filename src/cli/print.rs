@@ -1,7 +1,7 @@
 //! `startle print`: files to copy.
 
 use clap::{Args, ValueEnum};
-use startle::serve::{GRAFANA, SYSTEMD};
+use startle::watch::web::{GRAFANA, SYSTEMD};
 use startle::{Error, Result};
 use std::io::Write;
 

@@ -48,7 +48,7 @@ pub fn run(args: &ReportArgs, stop: &Stop) -> Result<()> {
         match render(args, path, &folder, stop) {
             Ok(row) => rows.push(row),
             Err(error) => {
-                rows.push(summary::Row::failed(&path.display().to_string(), &error.to_string()));
+                rows.push(summary::InputRow::failed(&path.display().to_string(), &error.to_string()));
                 if let Some(earlier) = failure.replace(error) {
                     super::complain(&earlier);
                 }
@@ -78,10 +78,10 @@ fn overview(args: &ReportArgs, roots: &[&PathBuf], stop: &Stop) -> Result<()> {
     let mut rows = Vec::new();
     let mut failure = None;
     for root in roots {
-        let (found, failed) = fold_results(root, stop, |report, folder| summary::Row::of(report, folder, false))?;
+        let (found, failed) = fold_results(root, stop, |report, folder| summary::InputRow::of(report, folder, false))?;
         failure = failure.or(failed);
         rows.extend(found.into_iter().map(|row| {
-            row.unwrap_or_else(|(folder, error)| summary::Row::failed(&folder.display().to_string(), &error))
+            row.unwrap_or_else(|(folder, error)| summary::InputRow::failed(&folder.display().to_string(), &error))
         }));
     }
     summary::write(out, &rows)?;
@@ -89,7 +89,7 @@ fn overview(args: &ReportArgs, roots: &[&PathBuf], stop: &Stop) -> Result<()> {
     failure.map_or(Ok(()), Err)
 }
 
-fn render(args: &ReportArgs, path: &Path, folder: &Path, stop: &Stop) -> Result<summary::Row> {
+fn render(args: &ReportArgs, path: &Path, folder: &Path, stop: &Stop) -> Result<summary::InputRow> {
     let mut result = json::read(&result_file(path))?;
     let _claim = claim(folder, &Subject::of(&result))?;
     let bars = MultiProgress::new();
@@ -97,7 +97,7 @@ fn render(args: &ReportArgs, path: &Path, folder: &Path, stop: &Stop) -> Result<
     let outputs = options(args, &result, folder);
     annotate::write_all(&mut result, &outputs, film)?;
     say(&folder.join("report.html"));
-    Ok(summary::Row::of(&result, folder, false))
+    Ok(summary::InputRow::of(&result, folder, false))
 }
 
 /// The path of a page that was made, on stdout; nobody listening is fine.

@@ -22,7 +22,7 @@ const FAST: u32 = 3;
 
 /// What a picture's time on show says of the footage around it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pace {
+pub enum Tempo {
     /// The pictures are fast enough; those before it that were in doubt stood still.
     Fits,
     /// A long hold: the next ones will tell.
@@ -52,7 +52,7 @@ impl Cadence {
     }
 
     /// Takes the time that the next picture is on show.
-    pub fn push(&mut self, hold: MediaTime) -> Pace {
+    pub fn push(&mut self, hold: MediaTime) -> Tempo {
         let hold = hold.secs_f64();
         if hold <= LONG * self.tick_s {
             return self.short();
@@ -66,16 +66,16 @@ impl Cadence {
         let shortest = self.row.iter().copied().fold(f64::MAX, f64::min);
         let alike = self.row.len() == ROW && longest <= ALIKE * shortest;
         self.slow |= alike && self.hold_s() > SLOW * self.tick_s;
-        if self.slow { Pace::Slow } else { Pace::Unsure }
+        if self.slow { Tempo::Slow } else { Tempo::Unsure }
     }
 
-    fn short(&mut self) -> Pace {
+    fn short(&mut self) -> Tempo {
         self.fast += 1;
         if self.slow && self.fast < FAST {
-            return Pace::Slow;
+            return Tempo::Slow;
         }
         self.reset();
-        Pace::Fits
+        Tempo::Fits
     }
 
     /// Forgets the past: what comes next is another scene.
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn paces(holds: &[f64]) -> Vec<Pace> {
+    fn paces(holds: &[f64]) -> Vec<Tempo> {
         // Ten ticks a second.
         let mut cadence = Cadence::new(&spec_for_tests());
         holds.iter().map(|hold| cadence.push(MediaTime::from_secs_f64(*hold))).collect()
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn slow_footage_is_told_from_a_still_picture() {
-        use Pace::{Fits, Slow, Unsure};
+        use Tempo::{Fits, Slow, Unsure};
         assert_eq!(paces(&[0.033, 0.033, 3.0, 0.033]), [Fits, Fits, Unsure, Fits], "nothing changed for three seconds");
         assert_eq!(paces(&[0.033, 3.0, 0.7, 2.0, 9.0]), [Fits, Unsure, Unsure, Unsure, Unsure], "now and then");
         for slow in [0.125, 0.2, 1.0, 30.0] {
@@ -139,7 +139,7 @@ mod tests {
         /// A camera at the model's rate or above it whose clock is uneven by up to 9 % is never slow.
         #[test]
         fn uneven_clocks_fit(holds in prop::collection::vec(0.01f64..0.109, 1..200)) {
-            prop_assert!(paces(&holds).iter().all(|pace| *pace == Pace::Fits));
+            prop_assert!(paces(&holds).iter().all(|pace| *pace == Tempo::Fits));
         }
     }
 }

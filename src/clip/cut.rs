@@ -25,7 +25,7 @@ pub struct CutDetector {
 
 /// How one frame differs from the one before it; nothing, for a segment's first.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Change {
+pub struct FrameChange {
     /// Mean absolute luma difference, 0..1.
     pub motion: f32,
     /// The same of the middle one of the cells of an 8 × 8 grid (the median): what changes most of the picture (a moving
@@ -38,17 +38,17 @@ pub struct Change {
 impl CutDetector {
     /// Takes the next picture on the model's clock; all pictures have one size.
     /// Gives how it differs from the one before, `None` if the two are unrelated.
-    pub fn push(&mut self, picture: &Picture) -> Option<Change> {
+    pub fn push(&mut self, picture: &Picture) -> Option<FrameChange> {
         let luma: Vec<u8> = picture.rgb().chunks_exact(3).map(luma).collect();
         let change = match self.last.take() {
-            None => Some(Change::default()),
+            None => Some(FrameChange::default()),
             Some(last) => self.compare(&last, &luma, picture.width() as usize),
         };
         self.last = Some(luma);
         change
     }
 
-    fn compare(&mut self, last: &[u8], luma: &[u8], width: usize) -> Option<Change> {
+    fn compare(&mut self, last: &[u8], luma: &[u8], width: usize) -> Option<FrameChange> {
         let mut cells = cell_changes(last, luma, width);
         let share = cells.iter().filter(|&&c| c > CELL_CHANGE).count() as f32 / cells.len() as f32;
         let cut = share >= CUT_SHARE && share >= OVER_RECENT * self.recent_median();
@@ -64,7 +64,7 @@ impl CutDetector {
         let total: u64 = last.iter().zip(luma).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
         let sum = |of: &[u8]| of.iter().map(|v| u64::from(*v)).sum::<u64>();
         let share = |total: u64| total as f32 / luma.len() as f32 / 255.0;
-        Some(Change { motion: share(total), typical, exposure: share(sum(last).abs_diff(sum(luma))) })
+        Some(FrameChange { motion: share(total), typical, exposure: share(sum(last).abs_diff(sum(luma))) })
     }
 
     /// Forgets the past: the next picture starts a segment.
@@ -120,11 +120,11 @@ mod tests {
     #[test]
     fn an_edit_is_a_cut_and_an_object_that_teleports_is_not() {
         let mut cuts = CutDetector::default();
-        assert_eq!(cuts.push(&with_square(0)), Some(Change::default()));
+        assert_eq!(cuts.push(&with_square(0)), Some(FrameChange::default()));
         let jump = cuts.push(&with_square(20)).unwrap();
         assert!(jump.motion > 0.1 && jump.typical < 0.01 && jump.exposure < 0.01, "{jump:?}");
         assert_eq!(cuts.push(&flat(200)), None);
-        assert_eq!(cuts.push(&flat(200)), Some(Change::default()));
+        assert_eq!(cuts.push(&flat(200)), Some(FrameChange::default()));
     }
 
     #[test]

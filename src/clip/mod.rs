@@ -11,9 +11,9 @@ mod resize;
 mod thumbnail;
 mod window;
 
-pub use cadence::{Cadence, Pace};
+pub use cadence::{Cadence, Tempo};
 pub use counted::Counted;
-pub use cut::{Change, CutDetector};
+pub use cut::{CutDetector, FrameChange};
 pub use freeze::FreezeWatch;
 pub use region::{Point, Region};
 pub use resample::ticks_shown;
@@ -226,7 +226,7 @@ pub struct ModelFrame {
     /// A small copy of the whole picture, for people.
     pub preview: Picture,
     /// How it differs from the frame before it on the model's clock.
-    pub change: Change,
+    pub change: FrameChange,
     /// Coded without reference to others: the picture may change a little here for the codec's sake alone.
     pub key: bool,
 }
@@ -282,7 +282,7 @@ pub(crate) fn frame_for_tests(time: MediaTime) -> ModelFrame {
 /// A frame that shows `square`, unchanged from the one before.
 #[cfg(test)]
 pub(crate) fn picture_for_tests(time: MediaTime, square: Picture) -> ModelFrame {
-    ModelFrame { time, preview: square.clone(), square, change: Change::default(), key: false }
+    ModelFrame { time, preview: square.clone(), square, change: FrameChange::default(), key: false }
 }
 
 #[cfg(test)]

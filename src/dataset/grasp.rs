@@ -47,19 +47,10 @@ fn partner(scene: &str) -> Option<(&str, String)> {
 fn case(test: &str, scene: &str, video: PathBuf) -> Case {
     let number = stem(&video);
     Case {
-        id: format!("{scene}/{number}"),
-        input: video,
-        image_fps: None,
-        group: format!("{test}/{number}"),
         pair: format!("{test}/{number}"),
         kind: test.to_owned(),
         possible: scene.starts_with("P_"),
-        hidden: None,
-        motion: None,
-        onset_s: None,
-        place: None,
-        what: None,
-        control: false,
+        ..Case::unlabelled(format!("{scene}/{number}"), video, format!("{test}/{number}"))
     }
 }
 

@@ -58,19 +58,10 @@ fn case(folder: &Path, video: PathBuf) -> Result<Case> {
     let direction = parts.get(5).map_or(String::new(), |direction| format!("__{direction}"));
     let group = format!("{camera}__{category}__{cover}__{object}{direction}");
     Ok(Case {
-        id: format!("{category}/{id}"),
-        image_fps: None,
         pair: format!("{group}/{possible}-{impossible}"),
-        group,
         kind: category.to_owned(),
         possible: kind == possible,
-        hidden: None,
-        motion: None,
-        onset_s: None,
-        place: None,
-        what: None,
-        control: false,
-        input: video,
+        ..Case::unlabelled(format!("{category}/{id}"), video, group)
     })
 }
 

@@ -69,19 +69,12 @@ fn read_scene(block: &str, scene: &Path) -> Result<Vec<Case>> {
 
 fn case(block: &str, group: &str, letter: &str, onset_s: f64, video: &Video) -> Case {
     Case {
-        id: format!("{group}/{}", name(&video.folder)),
-        input: video.folder.join("scene"),
         image_fps: Some(FPS),
-        group: group.to_owned(),
         pair: format!("{group}/{letter}"),
         kind: block.to_owned(),
         possible: video.possible,
-        hidden: None,
-        motion: None,
         onset_s: Some(onset_s),
-        place: None,
-        what: None,
-        control: false,
+        ..Case::unlabelled(format!("{group}/{}", name(&video.folder)), video.folder.join("scene"), group.to_owned())
     }
 }
 

@@ -11,7 +11,7 @@
 //! the held-out split has no labels.
 
 use super::files::stem;
-use super::labels::{Row, find, rows};
+use super::labels::{LabelRow, find, rows};
 use crate::error::Result;
 use crate::evaluate::Case;
 use std::collections::BTreeMap;
@@ -44,7 +44,7 @@ pub(super) fn read(root: &Path) -> Result<Vec<Case>> {
     Ok(cases)
 }
 
-fn case(row: &Row) -> Result<Case> {
+fn case(row: &LabelRow) -> Result<Case> {
     let condition = row.required("condition")?;
     let kind = condition.split('_').next().unwrap_or_default().to_lowercase();
     if !CONDITIONS.contains(&kind.as_str()) {
@@ -60,24 +60,15 @@ fn case(row: &Row) -> Result<Case> {
     let input = video(row)?;
     let group = row.required("SceneIndex")?;
     Ok(Case {
-        id: format!("{group}/{written}/{}", stem(&input)),
-        input,
-        image_fps: None,
         pair: format!("{group}/{number}"),
-        group,
         kind,
         possible,
-        hidden: None,
-        motion: None,
-        onset_s: None,
-        place: None,
-        what: None,
-        control: false,
+        ..Case::unlabelled(format!("{group}/{written}/{}", stem(&input)), input, group)
     })
 }
 
 /// The row's video, by whichever column names it.
-fn video(row: &Row) -> Result<PathBuf> {
+fn video(row: &LabelRow) -> Result<PathBuf> {
     if let Some(path) = row.text("file_name")? {
         return row.file(path);
     }

@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 
 /// One row of a file of labels.
 #[derive(Debug, Clone)]
-pub(super) struct Row {
+pub(super) struct LabelRow {
     file: PathBuf,
     line: u64,
     fields: Map<String, Value>,
 }
 
 /// The rows of a file: CSV with a header where its name ends so, else JSON lines. Empty lines are no rows.
-pub(super) fn rows(file: &Path) -> Result<Vec<Row>> {
+pub(super) fn rows(file: &Path) -> Result<Vec<LabelRow>> {
     let is_csv = file.extension().is_some_and(|e| e.eq_ignore_ascii_case("csv"));
     let rows = if is_csv { csv_rows(file) } else { json_rows(file) }?;
     if rows.is_empty() {
@@ -23,17 +23,17 @@ pub(super) fn rows(file: &Path) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-fn json_rows(file: &Path) -> Result<Vec<Row>> {
+fn json_rows(file: &Path) -> Result<Vec<LabelRow>> {
     let text = text(file)?;
     let lines = text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty());
     let row = |(text, line): (&str, u64)| match serde_json::from_str(text) {
-        Ok(fields) => Ok(Row { file: file.to_owned(), line, fields }),
+        Ok(fields) => Ok(LabelRow { file: file.to_owned(), line, fields }),
         Err(e) => Err(at_line(file, line, format!("not a JSON object: {e}"))),
     };
     lines.map(row).collect()
 }
 
-fn csv_rows(file: &Path) -> Result<Vec<Row>> {
+fn csv_rows(file: &Path) -> Result<Vec<LabelRow>> {
     let broken = |e: csv::Error| wrong(file, format!("not a CSV file with a header: {e}"));
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_path(file).map_err(broken)?;
     let header = reader.headers().map_err(broken)?.clone();
@@ -43,12 +43,12 @@ fn csv_rows(file: &Path) -> Result<Vec<Row>> {
         let line = record.position().map_or(0, csv::Position::line);
         let cells = header.iter().zip(&record).filter(|(_, cell)| !cell.is_empty());
         let fields = cells.map(|(key, cell)| (key.to_owned(), Value::String(cell.to_owned()))).collect();
-        rows.push(Row { file: file.to_owned(), line, fields });
+        rows.push(LabelRow { file: file.to_owned(), line, fields });
     }
     Ok(rows)
 }
 
-impl Row {
+impl LabelRow {
     /// An error about this row.
     pub(super) fn wrong(&self, reason: impl Into<String>) -> Error {
         at_line(&self.file, self.line, reason)
@@ -69,7 +69,7 @@ impl Row {
         }
     }
 
-    /// As [`Row::text`]; missing is an error.
+    /// As [`LabelRow::text`]; missing is an error.
     pub(super) fn required(&self, key: &str) -> Result<String> {
         self.text(key)?.ok_or_else(|| {
             let has: Vec<&str> = self.keys().collect();

@@ -12,12 +12,12 @@ mod intphys;
 mod intphys2;
 mod labels;
 mod pairs;
+mod panel;
 mod protocol;
-mod score;
 
 pub use differs::{ModelFacts, differences};
+pub use panel::{Fold, Footings, Hearing, Panel, same_clips, score_video};
 pub use protocol::{Pixels, Protocol, Variant};
-pub use score::{Fold, Footings, Hearing, Panel, same_clips, score_video};
 
 use crate::error::{Error, Result};
 use crate::evaluate::Case;

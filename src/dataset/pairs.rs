@@ -9,7 +9,7 @@
 //! `normal` needs no partner: on it events are only counted. `mask`, `seed`, `frames_sha256` and keys
 //! that begin with `x_` are for others; a key that is not known is an error, since a misspelt one would be lost.
 
-use super::labels::{Row, find, rows};
+use super::labels::{LabelRow, find, rows};
 use crate::error::Result;
 use crate::evaluate::{Case, Motion, NORMAL};
 use crate::record::PartKind;
@@ -38,7 +38,7 @@ const OTHERS: [&str; 3] = ["mask", "seed", "frames_sha256"];
 pub(super) fn read(root: &Path) -> Result<Vec<Case>> {
     let rows = rows(&find(root, &["labels.jsonl", "labels.csv"])?)?;
     let cases = rows.iter().map(case).collect::<Result<Vec<Case>>>()?;
-    let mut sets: BTreeMap<(&str, &str), Vec<(&Row, &Case)>> = BTreeMap::new();
+    let mut sets: BTreeMap<(&str, &str), Vec<(&LabelRow, &Case)>> = BTreeMap::new();
     for (row, case) in rows.iter().zip(&cases) {
         sets.entry((&case.group, &case.pair)).or_default().push((row, case));
     }
@@ -46,7 +46,7 @@ pub(super) fn read(root: &Path) -> Result<Vec<Case>> {
     Ok(cases)
 }
 
-fn case(row: &Row) -> Result<Case> {
+fn case(row: &LabelRow) -> Result<Case> {
     let strange = row.keys().find(|key| !KNOWN.contains(key) && !OTHERS.contains(key) && !key.starts_with("x_"));
     if let Some(key) = strange {
         return Err(row.wrong(format!(
@@ -95,7 +95,7 @@ fn case(row: &Row) -> Result<Case> {
 }
 
 /// Refuses a pair (or a group without pairs) that can't be compared.
-fn check(set: &[(&Row, &Case)]) -> Result<()> {
+fn check(set: &[(&LabelRow, &Case)]) -> Result<()> {
     let Some((row, first)) = set.last() else { return Ok(()) };
     let what =
         if first.pair.is_empty() { format!("group `{}`", first.group) } else { format!("pair `{}`", first.pair) };

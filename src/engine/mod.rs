@@ -19,13 +19,13 @@ use crate::media::ffmpeg::{FfmpegSource, OpenOptions};
 use crate::media::open::Input;
 use crate::model::Scorer;
 use crate::model::bundle::{ModelBundle, sha256_file};
-use crate::pipeline::live::ByArrival;
 use crate::pipeline::{self, DetectionSettings, Job, Open};
 use crate::rank::{Ranking, rank_reports};
 use crate::record::{Report, RunConfig, Sink};
 use crate::store::hex;
-use crate::surprise::{Baseline, CurveKey, WatchOptions};
+use crate::surprise::{Baseline, CurveKey, EventRules};
 use crate::units::Stop;
+use crate::watch::engine::ByArrival;
 use crate::{Error, Result};
 pub use calibrate::{Learning, calibrate};
 pub use model::{Choice, Model, runtime_options};
@@ -162,7 +162,7 @@ pub fn run_config(
     baseline: Option<&Baseline>,
     origin: &str,
 ) -> Result<RunConfig> {
-    let WatchOptions { rule, merge, min_duration, cool_down } = &detection.watch;
+    let EventRules { rule, merge, min_duration, cool_down } = &detection.rules;
     Ok(RunConfig {
         device: model.device().to_string(),
         threads: model.plan().threads,

@@ -10,7 +10,7 @@ use crate::model::jepa::Jepa;
 use crate::model::ort::{self as runtime, Device, OrtNetwork, OrtObjects, RuntimeOptions, library};
 use crate::model::persistence::Persistence;
 use crate::model::shelf;
-use crate::pipeline::{Copies, Pool};
+use crate::pipeline::Copies;
 use crate::surprise::CurveKey;
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
@@ -174,7 +174,7 @@ impl Model {
     pub fn scorer(&self) -> Result<Box<dyn Scorer + Send>> {
         let spec = match &self.source {
             Source::Bundle(bundle) if bundle.manifest().objects.is_some() => return self.objects(bundle),
-            Source::Bundle(bundle) => return Ok(Box::new(Pool::new(self.plan.sessions, || self.open(bundle))?)),
+            Source::Bundle(bundle) => return Ok(Box::new(Copies::new(self.plan.sessions, || self.open(bundle))?)),
             Source::Persistence(spec) => spec,
         };
         if self.actions.is_some() {

@@ -2,7 +2,7 @@
 
 use super::DEFAULT_RATE;
 use crate::pipeline::DetectionSettings;
-use crate::surprise::{DEFAULT_TOP_FRACTION, ThresholdRule, WatchOptions};
+use crate::surprise::{DEFAULT_TOP_FRACTION, EventRules, ThresholdRule};
 use crate::units::MediaTime;
 use crate::{Error, Result};
 
@@ -48,13 +48,13 @@ impl Wishes {
     /// # Errors
     /// [`Error::Config`] that names what is out of range.
     pub fn settings(&self) -> Result<DetectionSettings> {
-        let watch = WatchOptions {
+        let rules = EventRules {
             rule: self.rule()?,
             merge: seconds("merge", self.merge_s)?,
             min_duration: seconds("min-duration", self.min_duration_s)?,
             cool_down: seconds("cool-down", self.cool_down_s)?,
         };
-        Ok(DetectionSettings { top_fraction: share("top", self.top)?, watch })
+        Ok(DetectionSettings { top_fraction: share("top", self.top)?, rules })
     }
 
     fn rule(&self) -> Result<ThresholdRule> {
@@ -108,7 +108,7 @@ mod tests {
             let error = wishes.settings().unwrap_err().to_string();
             assert!(error.contains(name), "{error}");
         }
-        let asked_of = |wishes: Wishes| asked(&wishes.settings().unwrap().watch.rule);
+        let asked_of = |wishes: Wishes| asked(&wishes.settings().unwrap().rules.rule);
         assert_eq!(asked_of(usual), "at most 30 false alarms an hour");
         assert_eq!(asked_of(Wishes { z: Some(6.0), ..usual }), "z ≥ 6");
         assert_eq!(asked_of(Wishes { p_value: Some(0.001), ..usual }), "p ≤ 0.001");

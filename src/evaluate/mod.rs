@@ -9,7 +9,8 @@ mod summary;
 
 pub use select::Statistic;
 pub use summary::{
-    Accuracy, BestControl, Evaluation, PairMargin, Reliability, Row, SCHEMA, Scope, ScorerRow, TIES_WRONG, evaluate,
+    Accuracy, BestControl, Evaluation, PairMargin, Reliability, SCHEMA, Scope, ScorerRow, TIES_WRONG, ViolationRow,
+    evaluate,
 };
 
 use crate::record::{PartKind, VideoSurprise};
@@ -49,6 +50,27 @@ pub struct Case {
     pub what: Option<PartKind>,
     /// Both videos of the pair are possible: half of such pairs must come out either way.
     pub control: bool,
+}
+
+impl Case {
+    /// A possible video of a group, of which nothing else is known.
+    pub fn unlabelled(id: String, input: PathBuf, group: String) -> Self {
+        Self {
+            id,
+            input,
+            image_fps: None,
+            group,
+            pair: String::new(),
+            kind: String::new(),
+            possible: true,
+            hidden: None,
+            motion: None,
+            onset_s: None,
+            place: None,
+            what: None,
+            control: false,
+        }
+    }
 }
 
 /// What a violation does to the amount of motion; kinds that add it are easy for a motion detector.

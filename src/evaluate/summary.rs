@@ -37,7 +37,7 @@ pub struct Evaluation {
     /// The scorers, the model first; the rest are controls.
     pub scorers: Vec<String>,
     /// Kinds of violation, then groups of kinds, then all, then control pairs.
-    pub rows: Vec<Row>,
+    pub rows: Vec<ViolationRow>,
     /// The pairs that the model tells apart best, best first, each impossible video once.
     pub best: Vec<PairMargin>,
     /// The pairs that the model tells apart worst, worst first, each impossible video once.
@@ -63,7 +63,7 @@ pub enum Scope {
 
 /// The numbers of one kind or group of violations.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Row {
+pub struct ViolationRow {
     /// What it is about.
     pub scope: Scope,
     /// Its name.
@@ -144,7 +144,7 @@ pub struct PairMargin {
     pub margin: f64,
 }
 
-impl Row {
+impl ViolationRow {
     /// Pairwise accuracy of a scorer by headline max.
     pub fn headline(&self, scorer: &str) -> Option<&Proportion> {
         self.scorers.get(scorer)?.accuracy_by(&Statistic::HeadlineMax.name())
@@ -207,7 +207,7 @@ pub fn evaluate(dataset: &str, layout: &str, settings: BTreeMap<String, String>,
     let ties = if ties_are_wrong(&settings) { Ties::Wrong } else { Ties::Half };
     let row = |(scope, name, selection): (Scope, String, Selection<'_>)| {
         let of = |s: &&str| ((*s).to_owned(), scorer_row(scope, &selection, (s, ties), with_events.contains(s)));
-        let mut row = Row {
+        let mut row = ViolationRow {
             scope,
             name,
             possible: selection.possible.len(),
@@ -302,7 +302,7 @@ fn accuracies(selection: &Selection<'_>, scorer: &str, ties: Ties) -> Vec<Accura
     statistics.into_iter().filter_map(of).collect()
 }
 
-fn best_control(row: &Row, scorers: &[&str]) -> Option<BestControl> {
+fn best_control(row: &ViolationRow, scorers: &[&str]) -> Option<BestControl> {
     let model = row.headline(MODEL).filter(|_| row.scope != Scope::Control)?.value;
     let controls = scorers.iter().filter(|s| **s != MODEL).filter_map(|s| Some((*s, row.headline(s)?.value)));
     let (scorer, accuracy) = controls.reduce(|best, next| if next.1 > best.1 { next } else { best })?;

@@ -13,13 +13,13 @@ use std::sync::Arc;
 pub struct ActionTable {
     name: String,
     dim: usize,
-    rows: Vec<Row>,
+    rows: Vec<ActionRow>,
 }
 
 /// At `time`, seconds from the first frame: the state then, and the action up to the next frame of the model's clock.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Row {
+struct ActionRow {
     time: f64,
     state: Vec<f32>,
     action: Vec<f32>,
@@ -41,7 +41,7 @@ impl ActionTable {
         Self::new(name, rows).map_err(fail)
     }
 
-    fn new(name: &str, rows: Vec<Row>) -> Result<Self, String> {
+    fn new(name: &str, rows: Vec<ActionRow>) -> Result<Self, String> {
         let dim = rows.first().ok_or("has no rows")?.state.len();
         for (index, row) in rows.iter().enumerate() {
             let at = format!("row {} (time {})", index + 1, row.time);
@@ -62,7 +62,7 @@ impl ActionTable {
     }
 
     /// The row nearest to `time`, at most `within` seconds away.
-    fn at(&self, time: f64, within: f64) -> Result<&Row> {
+    fn at(&self, time: f64, within: f64) -> Result<&ActionRow> {
         let after = self.rows.partition_point(|row| row.time < time);
         let near = self.rows[after.saturating_sub(1)..self.rows.len().min(after + 1)].iter();
         let nearest = near.min_by(|a, b| (a.time - time).abs().total_cmp(&(b.time - time).abs()));
@@ -78,7 +78,7 @@ impl ActionTable {
     }
 }
 
-fn rows_of_csv(text: &str) -> Result<Vec<Row>, String> {
+fn rows_of_csv(text: &str) -> Result<Vec<ActionRow>, String> {
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes());
     let header = reader.headers().map_err(|error| error.to_string())?.clone();
     let columns = |kind: &str| -> Vec<usize> {
@@ -102,7 +102,7 @@ fn rows_of_csv(text: &str) -> Result<Vec<Row>, String> {
         let numbers = |columns: &[usize]| -> Result<Vec<f32>, String> {
             columns.iter().map(|&column| number(column).map(|value| value as f32)).collect()
         };
-        Ok(Row { time: number(time[0])?, state: numbers(&state)?, action: numbers(&action)? })
+        Ok(ActionRow { time: number(time[0])?, state: numbers(&state)?, action: numbers(&action)? })
     };
     reader.records().enumerate().map(parse).collect()
 }

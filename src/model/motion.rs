@@ -51,7 +51,7 @@ impl Scorer for MotionEnergy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clip::{Change, ModelFrame, picture_for_tests, spec_for_tests};
+    use crate::clip::{FrameChange, ModelFrame, picture_for_tests, spec_for_tests};
     use crate::media::Picture;
     use crate::units::MediaTime;
     use std::sync::Arc;
@@ -59,7 +59,7 @@ mod tests {
     #[test]
     fn a_slot_has_the_mean_motion_of_its_frames_everywhere() {
         let frames = (0..8_u8).map(|index| {
-            let change = Change { motion: f32::from(index) / 10.0, ..Change::default() };
+            let change = FrameChange { motion: f32::from(index) / 10.0, ..FrameChange::default() };
             let still = picture_for_tests(MediaTime::ZERO, Picture::new(16, 16, vec![0; 16 * 16 * 3]));
             Arc::new(ModelFrame { change, ..still })
         });

@@ -3,7 +3,7 @@
 use crate::clip::{ModelFrame, jpeg_base64};
 use crate::error::Result;
 use crate::record::Still;
-use crate::surprise::{EventKind, Found, Slot};
+use crate::surprise::{EventKind, FoundEvent, Slot};
 use crate::units::MediaTime;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ impl Around {
     }
 
     /// An event has begun.
-    pub(super) fn opened(&mut self, found: &Found) {
+    pub(super) fn opened(&mut self, found: &FoundEvent) {
         let onset = found.detection.onset;
         let earlier = || self.recent.iter().filter(|frame| frame.time < onset);
         let well_before = earlier().rfind(|frame| frame.time.plus(APART) <= onset);
@@ -41,7 +41,7 @@ impl Around {
     }
 
     /// The pictures around an event that is over.
-    pub(super) fn of(&mut self, id: u32, found: &Found) -> Result<Vec<Still>> {
+    pub(super) fn of(&mut self, id: u32, found: &FoundEvent) -> Result<Vec<Still>> {
         let (onset, end) = (found.detection.onset, found.detection.end);
         let at = self.before.iter().position(|(began, kind, _)| (*began, *kind) == (onset, found.kind));
         let before = at.map(|at| self.before.swap_remove(at).2);

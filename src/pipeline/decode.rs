@@ -3,7 +3,7 @@
 use super::slow::SlowStretch;
 use super::{DecodeSummary, Feed, Open};
 use crate::clip::{
-    Cadence, Change, Clip, ClipSpec, CutDetector, FreezeWatch, ModelFrame, Pace, Resizer, Windower, ticks_shown,
+    Cadence, Clip, ClipSpec, CutDetector, FrameChange, FreezeWatch, ModelFrame, Resizer, Tempo, Windower, ticks_shown,
 };
 use crate::error::{Error, Result};
 use crate::media::{FrameSource, GapReason, Picture, Step};
@@ -28,7 +28,7 @@ pub(super) fn run(
 }
 
 /// As [`run`], with a source that is open and at the model's rate alone.
-pub(super) fn run_source(
+pub(crate) fn run_source(
     source: &mut dyn FrameSource,
     spec: &ClipSpec,
     cuts: bool,
@@ -139,32 +139,32 @@ impl Stage<'_> {
         self.starts_at.get_or_insert(time);
         self.end = end;
         let pace = self.cadence.push(end.since(time));
-        if pace == Pace::Fits {
+        if pace == Tempo::Fits {
             self.end_slow(time)?;
             self.settle()?;
         }
         let origin = *self.origin.get_or_insert(time);
         let shown = !ticks_shown(self.spec, time.since(origin), end.since(origin)).is_empty();
         // In slow footage only slower clocks look.
-        let wanted = shown && (pace != Pace::Slow || !self.slower.is_empty());
+        let wanted = shown && (pace != Tempo::Slow || !self.slower.is_empty());
         let picture = wanted.then(|| self.take(source, time, end)).transpose()?;
         match (pace, picture) {
-            (Pace::Fits, Some(picture)) => self.show(picture, true)?,
-            (Pace::Unsure, Some(picture)) => {
+            (Tempo::Fits, Some(picture)) => self.show(picture, true)?,
+            (Tempo::Unsure, Some(picture)) => {
                 self.doubtful.push(picture);
                 if self.doubtful.len() > Cadence::DOUBTS {
                     let first = self.doubtful.remove(0);
                     self.show(first, true)?;
                 }
             }
-            (Pace::Slow, picture) => {
+            (Tempo::Slow, picture) => {
                 self.begin_slow(time);
                 for doubtful in std::mem::take(&mut self.doubtful).into_iter().chain(picture) {
                     self.show(doubtful, false)?;
                 }
                 self.slow_so_far(end)?;
             }
-            (Pace::Fits | Pace::Unsure, None) => {}
+            (Tempo::Fits | Tempo::Unsure, None) => {}
         }
         Ok(())
     }
@@ -194,7 +194,7 @@ impl Stage<'_> {
             let time = origin.plus(self.spec.tick_time(tick));
             self.frozen.extend(self.freezes.push(time, change.motion));
             let frame = Arc::new(ModelFrame { time, square: square.clone(), preview: preview.clone(), change, key });
-            (change, key) = (Change::default(), false);
+            (change, key) = (FrameChange::default(), false);
             let cadence = &self.cadence;
             let rates = self.slower.iter_mut().filter(|rate| fast || cadence.fits(rate.step));
             let slower: Vec<Clip> = rates.filter_map(|rate| rate.push(tick, &frame)).collect();

@@ -4,12 +4,12 @@ use super::sentence;
 use crate::clip::{ClipSpec, jpeg_base64};
 use crate::error::Result;
 use crate::record::{CurvePoint, Event, HeatMap, Look, Sight, What};
-use crate::surprise::{Account, Found, Slot, Thing, Verdict, hot_region, hottest};
+use crate::surprise::{Account, FoundEvent, Slot, Thing, Verdict, hot_region, hottest};
 use crate::units::PixelBox;
 
 /// An event of a `size` picture.
-pub(super) fn event(spec: &ClipSpec, size: (u32, u32), id: u32, found: Found) -> Result<Event> {
-    let Found { detection, kind, peak, verdict, account } = found;
+pub(crate) fn event(spec: &ClipSpec, size: (u32, u32), id: u32, found: FoundEvent) -> Result<Event> {
+    let FoundEvent { detection, kind, peak, verdict, account } = found;
     let (rows, cols) = hot_region(&peak.heat, spec.grid());
     // Where no thing is known there is nothing to tell of.
     let account = account.filter(|account| account.expected.is_some() || account.seen.is_some());
@@ -61,19 +61,19 @@ fn place(spec: &ClipSpec, size: (u32, u32), thing: &Thing) -> PixelBox {
 }
 
 /// What was seen in a slot; `None` for models that see no things.
-pub(super) fn sight(spec: &ClipSpec, size: (u32, u32), slot: &Slot) -> Option<Sight> {
+pub(crate) fn sight(spec: &ClipSpec, size: (u32, u32), slot: &Slot) -> Option<Sight> {
     let scene = slot.scene.as_ref()?;
     let whole = |thing| place(spec, size, thing).map(|v| v.round() as u16);
     Some(Sight { t_s: slot.middle().secs_f64(), boxes: scene.in_sight().map(whole).collect() })
 }
 
 /// Every token's surprise.
-pub(super) fn heat(spec: &ClipSpec, size: (u32, u32), values: Vec<f32>) -> HeatMap {
+pub(crate) fn heat(spec: &ClipSpec, size: (u32, u32), values: Vec<f32>) -> HeatMap {
     HeatMap { grid: spec.grid() as u16, area: spec.visible(size.0, size.1), values }
 }
 
 /// A point of the curve.
-pub(super) fn point(spec: &ClipSpec, size: (u32, u32), slot: &Slot, verdict: Verdict) -> CurvePoint {
+pub(crate) fn point(spec: &ClipSpec, size: (u32, u32), slot: &Slot, verdict: Verdict) -> CurvePoint {
     let grid = spec.grid();
     let peak = hottest(&slot.heat).unwrap_or(0);
     let (row, col) = (peak / grid, peak % grid);

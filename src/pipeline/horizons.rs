@@ -13,7 +13,7 @@ use std::sync::Arc;
 const MOMENTS: usize = 3000;
 
 /// Some slots in a row.
-struct Moment {
+struct Stretch {
     first: MediaTime,
     last: MediaTime,
     slots: usize,
@@ -21,7 +21,7 @@ struct Moment {
     values: BTreeMap<usize, f32>,
 }
 
-impl Moment {
+impl Stretch {
     fn join(&mut self, later: &Self) {
         self.last = later.last;
         self.slots += later.slots;
@@ -36,7 +36,7 @@ impl Moment {
 /// together.
 pub(super) struct HorizonMap {
     every: usize,
-    kept: Vec<Moment>,
+    kept: Vec<Stretch>,
     parts: Option<Arc<[Part]>>,
 }
 
@@ -50,10 +50,10 @@ impl HorizonMap {
             self.parts = Some(Arc::clone(&scene.parts));
         }
         let at = slot.middle();
-        self.take(Moment { first: at, last: at, slots: 1, values: slot.by_horizon.iter().copied().collect() });
+        self.take(Stretch { first: at, last: at, slots: 1, values: slot.by_horizon.iter().copied().collect() });
     }
 
-    fn take(&mut self, moment: Moment) {
+    fn take(&mut self, moment: Stretch) {
         if let Some(last) = self.kept.last_mut().filter(|last| last.slots < self.every) {
             return last.join(&moment);
         }
@@ -90,7 +90,7 @@ impl HorizonMap {
             let seconds = (*kind as f64 + 0.5) * f64::from(spec.tubelet_size) / spec.model_fps;
             Horizon { part: String::new(), ahead_s: Some(millis(seconds)) }
         };
-        let values = |m: &Moment| kinds.iter().map(|kind| m.values.get(kind).map(|value| short(*value))).collect();
+        let values = |m: &Stretch| kinds.iter().map(|kind| m.values.get(kind).map(|value| short(*value))).collect();
         Some(Horizons {
             rows: kinds.iter().map(row).collect(),
             t_s: self.kept.iter().map(|m| (m.first.midpoint(m.last).secs_f64() * 1e4).round() / 1e4).collect(),
@@ -124,9 +124,9 @@ mod tests {
     use crate::clip::spec_for_tests;
     use crate::surprise::PartKind;
 
-    fn moment(slot: i64, values: &[(usize, f32)]) -> Moment {
+    fn moment(slot: i64, values: &[(usize, f32)]) -> Stretch {
         let at = MediaTime::from_nanos(slot * 100_000_000);
-        Moment { first: at, last: at, slots: 1, values: values.iter().copied().collect() }
+        Stretch { first: at, last: at, slots: 1, values: values.iter().copied().collect() }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::media::GapReason;
 use crate::model::{ModelInfo, WindowErrors};
 use crate::record::{Gap, InputReport, Report, RunConfig, RunEvent, SCHEMA, Sink, SlowerRate, Timings};
-use crate::surprise::{Baseline, WatchOptions};
+use crate::surprise::{Baseline, EventRules};
 use crossbeam_channel::Receiver;
 use std::time::{Duration, SystemTime};
 
@@ -17,7 +17,7 @@ pub struct DetectionSettings {
     /// Share of a slot's tokens in the top-k mean.
     pub top_fraction: f32,
     /// Where events open and close.
-    pub watch: WatchOptions,
+    pub rules: EventRules,
 }
 
 /// Collects a run.
@@ -43,7 +43,7 @@ impl Recorder {
         mut config: RunConfig,
     ) -> Self {
         let track = Track::new(spec, settings, baseline);
-        let thresholds = track.watch().thresholds().clone();
+        let thresholds = track.finder().thresholds().clone();
         config.threshold = thresholds.in_surprise.then_some(thresholds.high);
         config.threshold_low = thresholds.in_surprise.then_some(thresholds.low);
         config.promised_per_hour = thresholds.promised_per_hour;
@@ -107,7 +107,7 @@ impl Recorder {
         warnings.extend(summary.warnings);
         warnings.extend(summary.fault.map(|f| format!("decoding ended early: {f}")));
         let strange: Vec<[f64; 2]> =
-            self.track.watch().strange().iter().map(|(start, end)| [start.secs_f64(), end.secs_f64()]).collect();
+            self.track.finder().strange().iter().map(|(start, end)| [start.secs_f64(), end.secs_f64()]).collect();
         if let Some([start, _]) = strange.first() {
             warnings.push(format!(
                 "from {start:.1} s on the video is unlike the baseline's footage (the camera has moved, or the scene is \

@@ -11,13 +11,12 @@
 
 mod around;
 mod batch;
-mod decode;
-mod describe;
+mod copies;
+pub(crate) mod decode;
+pub(crate) mod describe;
 mod horizons;
 mod judge;
-pub mod live;
-mod pool;
-mod score;
+mod score_stage;
 mod sentence;
 mod slow;
 mod track;
@@ -33,8 +32,8 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use std::time::{Duration, Instant};
 
 pub use batch::run_all;
+pub use copies::Copies;
 pub use judge::DetectionSettings;
-pub use pool::{Copies, Pool};
 
 /// Clips waiting for the model. Clips share frames, so one more costs `stride` frames: about 0.4 MB at a crop of 256
 /// with previews.
@@ -173,7 +172,7 @@ impl Stages<'_> {
             let decoding = spawn(scope, "decode", move || {
                 decode::run(open, (spec, steps), scene_cuts, stop, &mut |feed| send(&clips_in, feed))
             });
-            let scoring = spawn(scope, "score", move || score::run(scorer, batch, &clips_out, &scores_in));
+            let scoring = spawn(scope, "score", move || score_stage::run(scorer, batch, &clips_out, &scores_in));
             let consumed = consume(scores_out);
             if consumed.is_err() {
                 stop.request();
@@ -183,7 +182,7 @@ impl Stages<'_> {
     }
 }
 
-fn spawn<'scope, T: Send + 'scope>(
+pub(crate) fn spawn<'scope, T: Send + 'scope>(
     scope: &'scope std::thread::Scope<'scope, '_>,
     name: &'static str,
     stage: impl FnOnce() -> Result<T> + Send + 'scope,
@@ -194,7 +193,7 @@ fn spawn<'scope, T: Send + 'scope>(
         .map_err(|e| Error::Internal { stage: name, reason: format!("can't start its thread: {e}") })
 }
 
-fn join<T>(handle: Result<std::thread::ScopedJoinHandle<'_, Result<T>>>, stage: &'static str) -> Result<T> {
+pub(crate) fn join<T>(handle: Result<std::thread::ScopedJoinHandle<'_, Result<T>>>, stage: &'static str) -> Result<T> {
     handle?.join().unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<&str>().map(ToString::to_string);
         let reason = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "panic".into());
@@ -204,7 +203,7 @@ fn join<T>(handle: Result<std::thread::ScopedJoinHandle<'_, Result<T>>>, stage: 
 
 /// The error to report when several stages failed: the first that is not the echo of another's end. A stage that only
 /// heard its neighbour go does not spoil what the consumer brought to an end.
-fn root_cause(consumed: Result<()>, others: [Result<()>; 2]) -> Result<()> {
+pub(crate) fn root_cause(consumed: Result<()>, others: [Result<()>; 2]) -> Result<()> {
     if consumed.as_ref().is_err_and(|e| !e.is_echo()) {
         return consumed;
     }

@@ -8,7 +8,7 @@ use crate::clip::{Clip, ClipSpec};
 use crate::error::Result;
 use crate::model::WindowErrors;
 use crate::record::{CurvePoint, Event, Horizons, RunEvent, Sight, Sink, SlowerRate, VideoSurprise};
-use crate::surprise::{Assembler, Baseline, Found, Past, Slot, ThresholdRule, VideoSurpriseBuilder, Watch};
+use crate::surprise::{Assembler, Baseline, EventFinder, FoundEvent, Past, Slot, ThresholdRule, VideoSurpriseBuilder};
 
 /// Moments whose things are kept at most.
 const SIGHTS: usize = 3000;
@@ -43,7 +43,7 @@ impl Sights {
 pub(super) struct Track {
     spec: ClipSpec,
     assembler: Assembler,
-    watch: Watch,
+    finder: EventFinder,
     video: VideoSurpriseBuilder,
     curve: Vec<CurvePoint>,
     events: Vec<Event>,
@@ -69,7 +69,7 @@ impl Track {
         Self {
             spec: spec.clone(),
             assembler: Assembler::on_baseline(spec, baseline, settings.top_fraction),
-            watch: Watch::new(baseline, &settings.watch),
+            finder: EventFinder::new(baseline, &settings.rules),
             video: VideoSurpriseBuilder::default(),
             curve: Vec::new(),
             events: Vec::new(),
@@ -83,7 +83,7 @@ impl Track {
     /// For a slower rate: there is only its own past, and while that is too short to keep any rate of events, none is told
     /// unless a z was asked for.
     pub(super) fn slower(spec: &ClipSpec, settings: &DetectionSettings) -> Self {
-        let least = if matches!(settings.watch.rule, ThresholdRule::Z { .. }) { 0 } else { Past::LEAST_SLOTS };
+        let least = if matches!(settings.rules.rule, ThresholdRule::Z { .. }) { 0 } else { Past::LEAST_SLOTS };
         Self { least, ..Self::new(spec, settings, None) }
     }
 
@@ -98,8 +98,8 @@ impl Track {
         })
     }
 
-    pub(super) const fn watch(&self) -> &Watch {
-        &self.watch
+    pub(super) const fn finder(&self) -> &EventFinder {
+        &self.finder
     }
 
     /// Takes the next window of a `size` picture.
@@ -122,7 +122,7 @@ impl Track {
         for slot in self.assembler.finish() {
             self.slot(&slot, size, sinks)?;
         }
-        let events = self.watch.end_segment();
+        let events = self.finder.end_segment();
         let told = self.tell_events(events, size, sinks);
         self.around.reset();
         told
@@ -137,14 +137,14 @@ impl Track {
 
     /// As the record of a slower rate.
     pub(super) fn finish_slower(self, frame_step: u32) -> SlowerRate {
-        let (model_fps, threshold_rule) = (self.spec.model_fps, self.watch.thresholds().words.clone());
+        let (model_fps, threshold_rule) = (self.spec.model_fps, self.finder.thresholds().words.clone());
         let Tracked { curve, events, video_surprise, .. } = self.finish();
         let baseline = "self".to_owned();
         SlowerRate { frame_step, model_fps, baseline, threshold_rule, curve, events, video_surprise }
     }
 
     fn slot(&mut self, slot: &Slot, size: (u32, u32), sinks: &mut [&mut dyn Sink]) -> Result<()> {
-        let judged = self.watch.push(slot);
+        let judged = self.finder.push(slot);
         self.around.push(slot);
         self.horizons.push(slot);
         self.tell_events(judged.events, size, sinks)?;
@@ -158,7 +158,7 @@ impl Track {
         Ok(())
     }
 
-    fn tell_events(&mut self, found: Vec<Found>, size: (u32, u32), sinks: &mut [&mut dyn Sink]) -> Result<()> {
+    fn tell_events(&mut self, found: Vec<FoundEvent>, size: (u32, u32), sinks: &mut [&mut dyn Sink]) -> Result<()> {
         for found in found.into_iter().filter(|_| self.curve.len() >= self.least) {
             let id = self.events.len() as u32 + 1;
             let around = self.around.of(id, &found)?;

@@ -4,7 +4,7 @@ use super::fault::raise;
 use super::model::one;
 use super::settings::Settings;
 use crate::engine::{Watching, stream};
-use crate::pipeline::live::{Background, Heard, Moment, News};
+use crate::watch::engine::{Background, Moment, News, Waited};
 use crate::{Error, Result};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -43,13 +43,13 @@ impl Stream {
             py.check_signals()?;
             let heard = py.detach(|| self.0.lock().unwrap_or_else(PoisonError::into_inner).next(PATIENCE));
             match heard.map_err(raise)? {
-                Heard::End => return Ok(None),
-                Heard::News(_, news) => {
+                Waited::End => return Ok(None),
+                Waited::News(_, news) => {
                     if let Some((kind, value, heat)) = told(&news).map_err(raise)? {
                         return Ok(Some((kind, value.to_string(), heat.map(|h| PyBytes::new(py, &h).unbind()))));
                     }
                 }
-                Heard::Nothing => {}
+                Waited::Nothing => {}
             }
         }
     }

@@ -3,7 +3,7 @@
 //! Invariants: each event of each run is in exactly one change or unchanged; the same runs give the same bytes.
 
 use super::html::text::{escape, fill};
-use super::{claim, csv, files, words};
+use super::{claim, csv, files, palette, words};
 use crate::error::{Error, Result};
 use crate::record::{Event, Report};
 use serde::Serialize;
@@ -88,7 +88,7 @@ impl Turn {
 
 /// An event that is not in both runs alike.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Change {
+pub struct EventChange {
     /// The video as the second run names it.
     pub input: String,
     /// What became of it.
@@ -99,7 +99,7 @@ pub struct Change {
     pub after: Option<Brief>,
 }
 
-impl Change {
+impl EventChange {
     /// When: in the second run if it is there.
     pub fn onset_s(&self) -> f64 {
         self.after.as_ref().or(self.before.as_ref()).map_or(0.0, |event| event.onset_s)
@@ -114,7 +114,7 @@ pub struct Comparison {
     /// Events that are in both alike.
     pub unchanged: usize,
     /// The rest: what appeared first, then what is gone, changed, moved.
-    pub changes: Vec<Change>,
+    pub changes: Vec<EventChange>,
     /// Videos of the first run only.
     pub only_before: Vec<String>,
     /// Videos of the second run only.
@@ -170,7 +170,7 @@ fn pair(before: &Video, after: Video, out: &mut Comparison) {
             partner[b] = Some(a);
         }
     }
-    let gone = before.events.iter().zip(taken).filter(|(_, taken)| !taken).map(|(event, _)| Change {
+    let gone = before.events.iter().zip(taken).filter(|(_, taken)| !taken).map(|(event, _)| EventChange {
         input: after.input.clone(),
         turn: Turn::Gone,
         before: Some(event.clone()),
@@ -188,7 +188,7 @@ fn pair(before: &Video, after: Video, out: &mut Comparison) {
                 continue;
             }
         };
-        out.changes.push(Change { input: after.input.clone(), turn, before: old, after: Some(event) });
+        out.changes.push(EventChange { input: after.input.clone(), turn, before: old, after: Some(event) });
     }
 }
 
@@ -229,7 +229,7 @@ fn table(comparison: &Comparison) -> Result<Vec<u8>> {
         "sentence_before",
         "sentence_after",
     ];
-    let row = |change: &Change| {
+    let row = |change: &EventChange| {
         let sides = [change.before.as_ref(), change.after.as_ref()];
         let mut row = vec![change.turn.name().to_owned(), csv::text(&change.input)];
         row.extend(sides.map(|e| e.map(|e| e.onset_s.to_string()).unwrap_or_default()));
@@ -259,7 +259,7 @@ fn page(runs: [&str; 2], comparison: &Comparison) -> String {
             format!("{}{score}<br><small>{}</small>", words::time(e.onset_s), escape(said))
         })
     };
-    let row = |change: &Change| {
+    let row = |change: &EventChange| {
         format!(
             "<tr><td><span class=\"tag\">{}</span></td><th scope=\"row\">{}</th><td>{}</td><td>{}</td></tr>\n",
             change.turn.name(),
@@ -287,12 +287,7 @@ fn page(runs: [&str; 2], comparison: &Comparison) -> String {
     );
     fill(
         include_str!("assets/list.html"),
-        &[
-            ("css", include_str!("assets/report.css")),
-            ("title", "Comparison"),
-            ("lead", &escape(&sentence(comparison))),
-            ("table", &table),
-        ],
+        &[("css", palette::CSS), ("title", "Comparison"), ("lead", &escape(&sentence(comparison))), ("table", &table)],
     )
 }
 

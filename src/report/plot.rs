@@ -1,9 +1,10 @@
 //! `surprise.png` and `surprise.svg`: the curve as a picture, for a README or a slide.
 //!
-//! Invariants: only this file and `plot_evaluation.rs` know `plotters`; no font of the system is needed (one is built in); the picture
+//! Invariants: only the files `plot*.rs` know `plotters`; no font of the system is needed (one is built in); the picture
 //! holds a bounded number of shapes however long the video is, and the highest peak is always among them; axes are
 //! linear.
 
+use super::plot_colours::{BAND, CURVE, EVENT, GRID, INK, MOTION_FILL, MUTED, THRESHOLD};
 use super::{axis, downsample, raster, words};
 use crate::error::{Error, Result};
 use crate::media::GapReason;
@@ -25,15 +26,6 @@ const AREA: [f64; 4] = [78.0, 1176.0, 96.0, 344.0];
 const MOTION: [f64; 2] = [360.0, 416.0];
 /// More scene cuts than one per so many logical pixels are drawn as ticks at the foot instead of lines.
 const CUT_SPACING: f64 = 12.0;
-
-const INK: RGBColor = RGBColor(28, 36, 48);
-const MUTED: RGBColor = RGBColor(94, 106, 122);
-const GRID: RGBColor = RGBColor(228, 232, 238);
-const BAND: RGBColor = RGBColor(226, 229, 234);
-const CURVE: RGBColor = RGBColor(36, 84, 150);
-const MOTION_FILL: RGBColor = RGBColor(186, 200, 214);
-const EVENT: RGBColor = RGBColor(200, 55, 75);
-const THRESHOLD: RGBColor = RGBColor(176, 112, 16);
 
 type Area<B> = DrawingArea<B, Shift>;
 type Drawn<B> = std::result::Result<(), DrawingAreaErrorKind<<B as DrawingBackend>::ErrorType>>;

@@ -3,9 +3,11 @@
 //! Invariants: no background, and every colour stands for a variable of the page's style ([`style`]), so that the plots
 //! follow light and dark; bounded in size however many videos there are.
 
+use super::palette::LIGHT;
+use super::plot_colours::{EVENT, GRID, INK, MUTED, rgb};
 use super::{axis, words};
 use crate::error::{Error, Result};
-use crate::evaluate::{Evaluation, MODEL, Reliability, Row, SCORERS};
+use crate::evaluate::{Evaluation, MODEL, Reliability, SCORERS, ViolationRow};
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
@@ -20,14 +22,10 @@ const LINE: f64 = 24.0;
 /// Longest name of a line of the bars, characters.
 const NAME: usize = 26;
 
-const INK: RGBColor = RGBColor(28, 36, 48);
-const MUTED: RGBColor = RGBColor(90, 102, 117);
-const GRID: RGBColor = RGBColor(225, 229, 234);
-const EVENT: RGBColor = RGBColor(194, 48, 74);
 /// The colours of [`SCORERS`], in their order.
 const SCORER_COLORS: [RGBColor; 9] = [
-    RGBColor(36, 84, 154),
-    RGBColor(143, 90, 8),
+    rgb(LIGHT.curve),
+    rgb(LIGHT.threshold),
     RGBColor(47, 125, 91),
     RGBColor(160, 70, 127),
     RGBColor(15, 138, 157),
@@ -132,7 +130,7 @@ fn thinned(curve: &[(f64, f32)]) -> Vec<(f64, f64)> {
 /// # Errors
 /// As [`square`].
 pub fn bars(evaluation: &Evaluation) -> Result<String> {
-    let rows: Vec<&Row> = evaluation.rows.iter().filter(|r| r.headline(MODEL).is_some()).collect();
+    let rows: Vec<&ViolationRow> = evaluation.rows.iter().filter(|r| r.headline(MODEL).is_some()).collect();
     let foot = 8.0 + LINE * rows.len() as f64;
     drawing((720.0, foot + 44.0), |root| {
         let axes = Axes { root, frame: [190.0, 590.0, 8.0, foot], x: (0.0, 100.0), y: (rows.len() as f64, 0.0) };
@@ -148,7 +146,7 @@ pub fn bars(evaluation: &Evaluation) -> Result<String> {
     })
 }
 
-fn bar(axes: &Axes<'_, '_>, row: &Row, top: f64) -> Drawn {
+fn bar(axes: &Axes<'_, '_>, row: &ViolationRow, top: f64) -> Drawn {
     let Some(model) = row.headline(MODEL) else { return Ok(()) };
     let (middle, y) = (top + 0.5, axes.logical(0.0, top + 0.5).1);
     let name = words::one_line(&row.name);

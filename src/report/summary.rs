@@ -18,7 +18,7 @@ const FILES: [&str; 4] = ["summary.json", "summary.csv", "index.html", "index.da
 
 /// How one input went.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub struct Row {
+pub struct InputRow {
     /// The input as the user named it.
     pub input: String,
     /// Its report folder; empty when it failed or was not its turn yet.
@@ -56,7 +56,7 @@ pub struct Row {
     pub mini: Mini,
 }
 
-impl Row {
+impl InputRow {
     /// The row of a finished report that lies in `folder`; `skipped` when it was there before.
     pub fn of(report: &Report, folder: &Path, skipped: bool) -> Self {
         let peak = report.curve.iter().map(|p| p.surprise).reduce(f32::max);
@@ -127,7 +127,7 @@ pub fn check(root: &Path) -> Result<()> {
 ///
 /// # Errors
 /// [`Error::Output`] when a file can't be written, and as [`check`].
-pub fn write(root: &Path, rows: &[Row]) -> Result<Vec<PathBuf>> {
+pub fn write(root: &Path, rows: &[InputRow]) -> Result<Vec<PathBuf>> {
     write_of(root, || rows.to_vec())
 }
 
@@ -136,7 +136,7 @@ pub fn write(root: &Path, rows: &[Row]) -> Result<Vec<PathBuf>> {
 ///
 /// # Errors
 /// As [`write`].
-pub fn write_of(root: &Path, rows: impl FnOnce() -> Vec<Row>) -> Result<Vec<PathBuf>> {
+pub fn write_of(root: &Path, rows: impl FnOnce() -> Vec<InputRow>) -> Result<Vec<PathBuf>> {
     files::prepare(root)?;
     let turn = File::open(root).map_err(|e| Error::output(root, e))?;
     // Some network disks know no locks.
@@ -156,11 +156,11 @@ pub fn write_of(root: &Path, rows: impl FnOnce() -> Vec<Row>) -> Result<Vec<Path
 /// `summary.json`, in the order of its names.
 #[derive(Serialize)]
 struct Summary<'a> {
-    inputs: &'a [Row],
+    inputs: &'a [InputRow],
     schema: &'static str,
 }
 
-fn table(rows: &[Row]) -> Result<Vec<u8>> {
+fn table(rows: &[InputRow]) -> Result<Vec<u8>> {
     const COLUMNS: [&str; 14] = [
         "input",
         "status",

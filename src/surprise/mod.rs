@@ -1,7 +1,7 @@
 //! From prediction errors to a curve and its events: pure arithmetic and state machines.
 //!
 //! ```text
-//! WindowErrors ─▶ Assembler ─▶ Slot ─▶ Watch: Judge (z, p-value, rate) ─▶ Detector, Cusum ─▶ Found
+//! WindowErrors ─▶ Assembler ─▶ Slot ─▶ EventFinder: Judge (z, p-value, rate) ─▶ Detector, Cusum ─▶ FoundEvent
 //!                 (Footing, NuisanceModel)     (Baseline: sample, Tail)   (Martingale: still this world?)
 //! ```
 //!
@@ -15,6 +15,7 @@ mod assemble;
 mod baseline;
 mod detect;
 mod evidence;
+mod finder;
 mod footing;
 mod judge;
 mod learn;
@@ -29,11 +30,11 @@ mod sign;
 mod slow;
 mod tail;
 mod threshold;
-mod watch;
 
 pub use assemble::{Assembler, Slot};
 pub use baseline::{Baseline, Check, CurveKey, MERGE_S, NormalSlot};
 pub use detect::{Detection, Detector, DetectorOptions};
+pub use finder::{EventFinder, EventKind, EventRules, FoundEvent, Judged};
 pub use footing::{Footing, FootingBuilder};
 pub use judge::{Judge, Verdict};
 pub use learn::Learner;
@@ -48,7 +49,6 @@ pub use sign::{Account, Sign};
 pub use slow::{Cusum, SlowBaseline};
 pub use tail::Tail;
 pub use threshold::{ThresholdRule, Thresholds};
-pub use watch::{EventKind, Found, Judged, Watch, WatchOptions};
 
 use std::sync::Arc;
 

@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 use serde::Deserialize;
-use startle::clip::{Change, Clip, ClipSpec, ModelFrame};
+use startle::clip::{Clip, ClipSpec, FrameChange, ModelFrame};
 use startle::media::Picture;
 use startle::model::bundle::ModelBundle;
 use startle::model::jepa::{Jepa, Network, Question};
@@ -58,7 +58,7 @@ pub fn clip_of(spec: &ClipSpec, frames: &Frames, start: usize) -> Clip {
             time: MediaTime::ZERO,
             preview: square.clone(),
             square,
-            change: Change::default(),
+            change: FrameChange::default(),
             key: false,
         })
     });

@@ -2,12 +2,12 @@
 
 use super::model_support::bundle;
 use startle::Result;
-use startle::clip::{Change, Clip, ModelFrame, Windower};
+use startle::clip::{Clip, FrameChange, ModelFrame, Windower};
 use startle::media::{FrameSource, Picture, Step, VideoInfo};
 use startle::model::Scorer;
 use startle::pipeline::{DetectionSettings, Job, analyze};
 use startle::record::{Report, RunConfig};
-use startle::surprise::{Baseline, ThresholdRule, WatchOptions};
+use startle::surprise::{Baseline, EventRules, ThresholdRule};
 use startle::units::{MediaTime, Stop};
 use std::sync::Arc;
 
@@ -54,7 +54,7 @@ pub fn clips(film: &Film, pictures: usize, stream: usize) -> Vec<Clip> {
     let mut windower = Windower::new(bundle("tiny-object").spec());
     let frame = |index: usize| {
         let (time, square) = (MediaTime::from_nanos(index as i64 * 100_000_000), film.picture(index as f32 / 10.0));
-        Arc::new(ModelFrame { time, preview: square.clone(), square, change: Change::default(), key: false })
+        Arc::new(ModelFrame { time, preview: square.clone(), square, change: FrameChange::default(), key: false })
     };
     let found = (0..pictures).filter_map(|index| windower.push(frame(index)));
     found.map(|clip| Clip { stream, ..clip }).collect()
@@ -107,7 +107,7 @@ pub fn job<'a>(film: Film, frames: i64) -> Job<'a> {
         open: Box::new(move || Ok(Box::new(Source { film, info, frames, next: 0 }))),
         detection: DetectionSettings {
             top_fraction: 0.06,
-            watch: WatchOptions { rule, merge, min_duration: zero, cool_down: zero },
+            rules: EventRules { rule, merge, min_duration: zero, cool_down: zero },
         },
         baseline: None,
         config: RunConfig { batch: 4, stride: 1, ..RunConfig::default() },

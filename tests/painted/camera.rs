@@ -7,10 +7,10 @@ use startle::media::{FrameSource, Picture, Step, VideoInfo};
 use startle::model::Scorer;
 use startle::model::persistence::Persistence;
 use startle::pipeline::DetectionSettings;
-use startle::pipeline::live::{Backoff, Camera, CameraId, News, Options, Pace, Phase, State, watch};
 use startle::record::{Event, Gap};
-use startle::surprise::{ThresholdRule, WatchOptions};
+use startle::surprise::{EventRules, ThresholdRule};
 use startle::units::{MediaTime, Stop};
+use startle::watch::engine::{Backoff, Camera, CameraId, CameraState, News, Options, Pace, Phase, watch};
 use startle::{Error, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -101,7 +101,7 @@ pub fn camera<'a>(pace: Pace, mut open: impl FnMut(usize, Stop) -> Result<Painte
         warm_up: MediaTime::ZERO,
         detection: DetectionSettings {
             top_fraction: 0.06,
-            watch: WatchOptions {
+            rules: EventRules {
                 rule: ThresholdRule::at_z(8.0),
                 merge: MediaTime::from_nanos(500_000_000),
                 min_duration: MediaTime::ZERO,
@@ -147,7 +147,7 @@ impl Heard {
                 self.reasons.extend(health.reason);
                 self.reconnects = health.reconnects;
                 self.dropped = health.dropped;
-                self.ended = health.state == State::Ended;
+                self.ended = health.state == CameraState::Ended;
             }
         }
     }

@@ -78,7 +78,7 @@ impl<'a> Setup<'a> {
             ("scene cuts", if scene_cuts(args) { "looked for" } else { "not looked for" }.to_owned()),
             ("footing", footing_words(&normal)?),
             ("baseline of events", origin.clone()),
-            ("events", format!("{}, merged within {}", asked(&detection.watch.rule), detection.watch.merge)),
+            ("events", format!("{}, merged within {}", asked(&detection.rules.rule), detection.rules.merge)),
         ];
         let mut settings: BTreeMap<String, String> = settings.map(|(name, value)| (name.to_owned(), value)).into();
         settings.extend(other_words);
@@ -234,8 +234,8 @@ fn config(args: &EvaluateArgs, model: &Model, detection: &DetectionSettings, bas
         top_fraction: detection.top_fraction,
         scene_cuts: scene_cuts(args),
         baseline,
-        asked: asked(&detection.watch.rule),
-        merge_s: detection.watch.merge.secs_f64(),
+        asked: asked(&detection.rules.rule),
+        merge_s: detection.rules.merge.secs_f64(),
         ..RunConfig::default()
     }
 }

@@ -7,12 +7,12 @@ use startle::media::ffmpeg::{FfmpegSource, OpenOptions};
 use startle::media::open::{Input, expand};
 use startle::model::Scorer;
 use startle::model::bundle::ModelBundle;
-use startle::monitor::evidence::Places;
-use startle::monitor::{Camera, Memory, MonitorConfig, Schedule, Threshold};
 use startle::pipeline::DetectionSettings;
-use startle::pipeline::live::{self, ByArrival, CameraId, News, OnDuty, Pace};
-use startle::surprise::{Baseline, CurveKey, Past, WatchOptions};
+use startle::surprise::{Baseline, CurveKey, EventRules, Past};
 use startle::units::MediaTime;
+use startle::watch::engine::{self, ByArrival, CameraId, News, OnDuty, Pace};
+use startle::watch::evidence::Places;
+use startle::watch::{CameraConfig, Memory, MonitorConfig, Schedule, Threshold};
 use startle::{Error, Result};
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -38,14 +38,14 @@ pub(super) fn named(args: &MonitorArgs) -> Result<MonitorConfig> {
         let times = seen.entry(name.clone()).and_modify(|n| *n += 1).or_insert(1);
         // Two URLs that differ in what is hidden only.
         let name = if *times > 1 { format!("{name} ({times})") } else { name };
-        Camera {
+        CameraConfig {
             threshold: Threshold::Rate(args.max_false_alarms),
             baseline: args.baseline.clone(),
             warm_up: args.warm_up.map(MediaTime::from_secs_f64),
             stall: Duration::from_secs_f64(args.stall),
             rtsp_transport: args.rtsp_transport,
             limits: args.limits.into(),
-            ..Camera::new(name, input)
+            ..CameraConfig::new(name, input)
         }
     };
     let cameras = expand(&args.sources)?.into_iter().map(named).collect();
@@ -53,7 +53,7 @@ pub(super) fn named(args: &MonitorArgs) -> Result<MonitorConfig> {
 }
 
 /// The model, the baselines and the memory that all cameras share.
-pub(super) struct Yard<'a> {
+pub(super) struct CameraBuilder<'a> {
     args: &'a MonitorArgs,
     model: Model,
     key: CurveKey,
@@ -65,11 +65,11 @@ pub(super) struct Yard<'a> {
     places: Option<Places>,
 }
 
-impl<'a> Yard<'a> {
+impl<'a> CameraBuilder<'a> {
     /// Finds and verifies everything that the cameras name.
-    pub(super) fn open(args: &'a MonitorArgs, cameras: &[Arc<Camera>], places: Option<Places>) -> Result<Self> {
+    pub(super) fn open(args: &'a MonitorArgs, cameras: &[Arc<CameraConfig>], places: Option<Places>) -> Result<Self> {
         let mut model = args.model.choose(1)?;
-        let own = |camera: &Arc<Camera>| [ADAPTIVE, OWN].contains(&asked(args, camera));
+        let own = |camera: &Arc<CameraConfig>| [ADAPTIVE, OWN].contains(&asked(args, camera));
         let prompt = cameras.iter().all(own);
         if prompt {
             model.be_prompt();
@@ -102,8 +102,8 @@ impl<'a> Yard<'a> {
     /// Cameras as the engine takes them: all, or none and nothing is kept of any.
     pub(super) fn watched_all(
         &self,
-        cameras: &[(CameraId, Arc<Camera>)],
-    ) -> Result<Vec<(CameraId, live::Camera<'static>)>> {
+        cameras: &[(CameraId, Arc<CameraConfig>)],
+    ) -> Result<Vec<(CameraId, engine::Camera<'static>)>> {
         let watched = cameras.iter().map(|(id, camera)| Ok((*id, self.watched(*id, camera)?))).collect();
         if let (Err(_), Some(places)) = (&watched, &self.places) {
             for (id, _) in cameras {
@@ -113,7 +113,7 @@ impl<'a> Yard<'a> {
         watched
     }
 
-    fn watched(&self, id: CameraId, camera: &Arc<Camera>) -> Result<live::Camera<'static>> {
+    fn watched(&self, id: CameraId, camera: &Arc<CameraConfig>) -> Result<engine::Camera<'static>> {
         let asked = asked(self.args, camera);
         let past = match asked {
             ADAPTIVE => Some(self.recall(camera)?),
@@ -140,7 +140,7 @@ impl<'a> Yard<'a> {
         let timeout = camera.stall.max(Duration::from_secs(1));
         let (source, decoding) = (Arc::clone(camera), self.args.decode);
         let tap = self.places.as_ref().map(|places| places.add(id, &camera.name)).transpose()?.flatten();
-        Ok(live::Camera {
+        Ok(engine::Camera {
             open: Box::new(move |stop| {
                 let rtsp_transport = source.rtsp_transport;
                 let tap = tap.clone();
@@ -187,18 +187,18 @@ impl<'a> Yard<'a> {
         }
     }
 
-    fn detection(&self, camera: &Camera) -> DetectionSettings {
-        let watch = WatchOptions {
+    fn detection(&self, camera: &CameraConfig) -> DetectionSettings {
+        let rules = EventRules {
             rule: camera.threshold.rule(),
             merge: camera.merge,
             min_duration: MediaTime::ZERO,
             cool_down: camera.cool_down,
         };
-        DetectionSettings { top_fraction: self.args.top, watch }
+        DetectionSettings { top_fraction: self.args.top, rules }
     }
 
     /// What the camera has shown in earlier runs; what can't be used is told, and it begins anew.
-    fn recall(&self, camera: &Camera) -> Result<Past> {
+    fn recall(&self, camera: &CameraConfig) -> Result<Past> {
         let Some(memory) = &self.memory else {
             return Err(Error::Config(format!(
                 "camera {}: no camera was adaptive at the start; start the monitor again",
@@ -224,12 +224,12 @@ impl<'a> Yard<'a> {
 }
 
 /// The baseline that a camera asks for.
-fn asked<'a>(args: &MonitorArgs, camera: &'a Camera) -> &'a str {
+fn asked<'a>(args: &MonitorArgs, camera: &'a CameraConfig) -> &'a str {
     let usual = if pace(args, camera) == Pace::Model { "bundle" } else { ADAPTIVE };
     camera.baseline.as_deref().unwrap_or(usual)
 }
 
-fn pace(args: &MonitorArgs, camera: &Camera) -> Pace {
+fn pace(args: &MonitorArgs, camera: &CameraConfig) -> Pace {
     match camera.input {
         Input::Url(_) | Input::Secret(_) => Pace::Live,
         _ if args.realtime && args.again => Pace::Loop,

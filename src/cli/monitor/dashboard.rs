@@ -3,9 +3,9 @@
 use super::MonitorArgs;
 use super::cameras::state_folder;
 use startle::Result;
-use startle::monitor::{DashboardConfig, Listener, MonitorConfig};
-use startle::pipeline::live::Meters;
-use startle::serve::Dashboard;
+use startle::watch::engine::Meters;
+use startle::watch::web::Dashboard;
+use startle::watch::{DashboardConfig, Listener, MonitorConfig};
 use std::sync::Arc;
 
 /// Starts the dashboard that the configuration and the flags ask for; a flag's address takes the configured one's place.

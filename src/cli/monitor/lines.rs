@@ -1,9 +1,10 @@
 //! News as lines: JSON on standard output and in a file, words on standard error. Each has a thread of its own: one that
 //! nobody reads holds nothing else up.
 
-use startle::monitor::{Heard, Listener, RotatingFile, Say, alert};
-use startle::pipeline::live::{Health, Incident, News, Phase, State};
 use startle::units::Stop;
+use startle::watch::alert::Utc;
+use startle::watch::engine::{CameraState, Health, Incident, News, Phase};
+use startle::watch::{Bulletin, Listener, RotatingFile, Say};
 use startle::{Error, Result, report};
 use std::io::{ErrorKind, Write};
 use std::sync::Arc;
@@ -56,11 +57,10 @@ impl Voice {
 pub(super) struct People(pub(super) SyncSender<String>);
 
 impl Listener for People {
-    fn take(&mut self, heard: Heard<'_>) -> Result<()> {
-        let Heard { camera, news, at, .. } = heard;
-        if heard.line().is_some() {
-            let words = crate::cli::plain(&format!("{}: {}", camera.name, words(news)));
-            let _ = self.0.try_send(format!("{} {words}", alert::rfc3339(at)));
+    fn take(&mut self, bulletin: &Bulletin) -> Result<()> {
+        if let Some(words) = words(&bulletin.news) {
+            let words = crate::cli::plain(&format!("{}: {words}", bulletin.camera.name));
+            let _ = self.0.try_send(format!("{} {words}", Utc(bulletin.at)));
         }
         Ok(())
     }
@@ -70,8 +70,8 @@ impl Listener for People {
 pub(super) struct InFile(pub(super) RotatingFile);
 
 impl Listener for InFile {
-    fn take(&mut self, heard: Heard<'_>) -> Result<()> {
-        heard.line().map_or(Ok(()), |line| self.0.line(&line))
+    fn take(&mut self, bulletin: &Bulletin) -> Result<()> {
+        bulletin.line().map_or(Ok(()), |line| self.0.line(&line))
     }
 
     fn finish(&mut self, _: Duration) -> Result<()> {
@@ -93,8 +93,8 @@ impl Stdout {
 }
 
 impl Listener for Stdout {
-    fn take(&mut self, heard: Heard<'_>) -> Result<()> {
-        let Some(line) = heard.line().filter(|_| !self.closed) else { return Ok(()) };
+    fn take(&mut self, bulletin: &Bulletin) -> Result<()> {
+        let Some(line) = bulletin.line().filter(|_| !self.closed) else { return Ok(()) };
         let mut out = std::io::stdout().lock();
         match writeln!(out, "{line}").and_then(|()| out.flush()) {
             Err(error) if error.kind() == ErrorKind::BrokenPipe => {
@@ -107,10 +107,10 @@ impl Listener for Stdout {
     }
 }
 
-/// A piece of news for people.
-pub(super) fn words(news: &News) -> String {
-    match news {
-        News::Moment(_) | News::Learnt(_) => String::new(),
+/// A piece of news for people; `None` for points of the curve and what was learnt.
+fn words(news: &News) -> Option<String> {
+    Some(match news {
+        News::Moment(_) | News::Learnt(_) => return None,
         News::Incident(incident) => {
             let Incident { phase, event, wall } = incident.as_ref();
             let [x0, y0, x1, y1] = event.place.map(f32::round);
@@ -118,7 +118,7 @@ pub(super) fn words(news: &News) -> String {
             let rate = event.per_hour.map_or(String::new(), |r| format!(", normal footage: {} per hour", number(r)));
             format!(
                 "EVENT {} {}, surprise {:.1} (z = {:.1}{rate}), at x {x0}–{x1}, y {y0}–{y1}{what}",
-                alert::rfc3339(wall.onset),
+                Utc(wall.onset),
                 match phase {
                     Phase::Begun => "has begun".into(),
                     Phase::Over => format!("is over after {:.1} s", event.end_s - event.onset_s),
@@ -129,7 +129,7 @@ pub(super) fn words(news: &News) -> String {
         }
         News::Gap(gap) => format!("gap of {:.1} s: {}", gap.end_s - gap.start_s, report::words::gap(gap.reason)),
         News::Health(health) => health_words(health),
-    }
+    })
 }
 
 fn number(value: f64) -> String {
@@ -140,12 +140,14 @@ fn health_words(health: &Health) -> String {
     let Health { state, reconnects, dropped, strange, learning, reason } = health;
     let reason = reason.as_ref().map_or(String::new(), |r| format!(": {r}"));
     let state = match state {
-        State::Opening => "connecting".into(),
-        State::Watching if *strange => "watching, but unlike the baseline's footage: no events are looked for".into(),
-        State::Watching if *learning => "watching and learning what is normal: no events are told yet".into(),
-        State::Watching => "watching".into(),
-        State::Waiting { seconds } => format!("away, next attempt in {seconds:.0} s{reason}"),
-        State::Ended => format!("ended{reason}"),
+        CameraState::Opening => "connecting".into(),
+        CameraState::Watching if *strange => {
+            "watching, but unlike the baseline's footage: no events are looked for".into()
+        }
+        CameraState::Watching if *learning => "watching and learning what is normal: no events are told yet".into(),
+        CameraState::Watching => "watching".into(),
+        CameraState::Waiting { seconds } => format!("away, next attempt in {seconds:.0} s{reason}"),
+        CameraState::Ended => format!("ended{reason}"),
     };
     format!("{state} ({reconnects} reconnects, {dropped} clips dropped)")
 }

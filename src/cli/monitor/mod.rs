@@ -3,25 +3,25 @@
 mod allocator;
 mod cameras;
 mod dashboard;
-mod keep;
 mod lines;
+mod outputs;
 mod reload;
 
 use super::analyze::parse_share;
 use super::args::ModelArgs;
 use super::inputs::LimitArgs;
 use super::print::Printed;
-use cameras::Yard;
+use cameras::CameraBuilder;
 use clap::Args;
 use lines::{InFile, People, Stdout, Voice};
 use reload::Control;
 use startle::media::ffmpeg::{Decoding, RtspTransport};
-use startle::monitor::MonitorConfig;
-use startle::monitor::evidence::Evidence;
-use startle::monitor::{Listener, Outbox, RotatingFile};
-use startle::pipeline::live::{self, CameraId, Meters, Options};
 use startle::surprise::DEFAULT_TOP_FRACTION;
 use startle::units::{Stop, per_hour};
+use startle::watch::MonitorConfig;
+use startle::watch::engine::{self, CameraId, Meters, Options};
+use startle::watch::evidence::Evidence;
+use startle::watch::{Listener, Outbox, RotatingFile};
 use startle::{Error, Result};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -138,25 +138,25 @@ pub fn run(args: &MonitorArgs, stop: &Stop, hang_up: Arc<AtomicBool>) -> Result<
     let config = cameras::named(args)?;
     let cameras: Vec<_> = config.cameras.iter().cloned().map(Arc::new).collect();
     let voice = Voice::start()?;
-    let evidence = keep::evidence(args, &config, voice.say())?;
+    let evidence = outputs::evidence(args, &config, voice.say())?;
     let places = evidence.as_ref().map(Evidence::places);
-    let yard = Yard::open(args, &cameras, places.clone())?;
+    let builder = CameraBuilder::open(args, &cameras, places.clone())?;
     let meters: Arc<Meters> = Arc::default();
-    let mut listeners = tellers(args, &config, stop, &yard, &voice)?;
+    let mut listeners = tellers(args, &config, stop, &builder, &voice)?;
     listeners.extend(evidence.map(|evidence| Box::new(evidence) as Box<dyn Listener>));
     listeners.extend(dashboard::start(args, &config, &meters)?);
-    let mut scorer = yard.scorer()?;
+    let mut scorer = builder.scorer()?;
     let ids = std::iter::successors(Some(CameraId::new(0)), |id| Some(id.next()));
     let cameras: Vec<_> = ids.zip(cameras).collect();
-    let watched = yard.watched_all(&cameras)?;
-    let (batch, queue) = (yard.batch(), usize::from(args.queue));
+    let watched = builder.watched_all(&cameras)?;
+    let (batch, queue) = (builder.batch(), usize::from(args.queue));
     let options = Options { batch, queue, meters, ..Options::new(stop.clone()) };
     let control =
-        Control::new((args.config.as_deref(), config), &cameras, &yard, &mut listeners, (hang_up, voice.say()));
-    let ended = live::watch(watched, scorer.as_mut(), &options, control);
+        Control::new((args.config.as_deref(), config), &cameras, &builder, &mut listeners, (hang_up, voice.say()));
+    let ended = engine::watch(watched, scorer.as_mut(), &options, control);
     // All are finished, whatever becomes of one of them; what ended the watch outranks what that led to.
     let finished: Vec<Result<()>> = listeners.iter_mut().map(|listener| listener.finish(FINISH)).collect();
-    drop((listeners, yard));
+    drop((listeners, builder));
     voice.finish(FINISH);
     match ended {
         Ok(()) | Err(Error::Stopped) => finished.into_iter().collect(),
@@ -169,12 +169,12 @@ fn tellers(
     args: &MonitorArgs,
     config: &MonitorConfig,
     stop: &Stop,
-    yard: &Yard<'_>,
+    builder: &CameraBuilder<'_>,
     voice: &Voice,
 ) -> Result<Vec<Box<dyn Listener>>> {
     let mut listeners: Vec<Box<dyn Listener>> = Vec::new();
     let mut add = |listener: Outbox| listeners.push(Box::new(listener));
-    if let Some(delivery) = keep::delivery(config, voice.say())? {
+    if let Some(delivery) = outputs::delivery(config, voice.say())? {
         add(Outbox::start("[spool]", delivery, FINISH, voice.say())?);
     }
     add(Outbox::start("standard output", Stdout::new(stop.clone()), FINISH, voice.say())?);
@@ -182,7 +182,7 @@ fn tellers(
         let file = RotatingFile::open(path, u64::from(args.alerts_size) * MEGABYTE, args.alerts_keep)?;
         add(Outbox::start("--alerts", InFile(file), FINISH, voice.say())?);
     }
-    if let Some(memory) = yard.memory() {
+    if let Some(memory) = builder.memory() {
         add(Outbox::start("--state", memory.clone(), FINISH, voice.say())?);
     }
     if !args.quiet {

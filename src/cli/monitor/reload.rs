@@ -1,9 +1,9 @@
 //! The watch's host: passes news on to the listeners, and reads the configuration again when it is told to.
 
-use super::cameras::Yard;
+use super::cameras::CameraBuilder;
 use startle::Result;
-use startle::monitor::{Camera, Heard, Listener, MonitorConfig, Say};
-use startle::pipeline::live::{CameraId, Change, Host, News};
+use startle::watch::engine::{CameraChange, CameraId, Host, News};
+use startle::watch::{Bulletin, CameraConfig, Listener, MonitorConfig, Say};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -15,18 +15,18 @@ pub(super) struct Control<'a> {
     path: Option<&'a Path>,
     /// As it was read at the start.
     config: MonitorConfig,
-    cameras: BTreeMap<CameraId, Watched>,
+    cameras: BTreeMap<CameraId, ListedCamera>,
     /// The number of the next camera.
     next: CameraId,
-    yard: &'a Yard<'a>,
+    builder: &'a CameraBuilder<'a>,
     listeners: &'a mut Vec<Box<dyn Listener>>,
     hang_up: Arc<AtomicBool>,
     say: Say,
 }
 
 /// A camera, until all of it was told.
-struct Watched {
-    camera: Arc<Camera>,
+struct ListedCamera {
+    camera: Arc<CameraConfig>,
     /// The configuration still names it.
     wanted: bool,
 }
@@ -34,44 +34,45 @@ struct Watched {
 impl<'a> Control<'a> {
     pub(super) fn new(
         (path, config): (Option<&'a Path>, MonitorConfig),
-        cameras: &[(CameraId, Arc<Camera>)],
-        yard: &'a Yard<'a>,
+        cameras: &[(CameraId, Arc<CameraConfig>)],
+        builder: &'a CameraBuilder<'a>,
         listeners: &'a mut Vec<Box<dyn Listener>>,
         (hang_up, say): (Arc<AtomicBool>, Say),
     ) -> Self {
         let next = cameras.last().map_or(CameraId::new(0), |(id, _)| id.next());
-        let watched =
-            |(id, camera): &(CameraId, Arc<Camera>)| (*id, Watched { camera: Arc::clone(camera), wanted: true });
-        Self { path, config, cameras: cameras.iter().map(watched).collect(), next, yard, listeners, hang_up, say }
+        let watched = |(id, camera): &(CameraId, Arc<CameraConfig>)| {
+            (*id, ListedCamera { camera: Arc::clone(camera), wanted: true })
+        };
+        Self { path, config, cameras: cameras.iter().map(watched).collect(), next, builder, listeners, hang_up, say }
     }
 
     /// The differences between what is watched and what the configuration says now.
-    fn reload(&mut self, path: &Path) -> Result<Vec<Change<'static>>> {
+    fn reload(&mut self, path: &Path) -> Result<Vec<CameraChange<'static>>> {
         let config = MonitorConfig::load(path)?;
         let rest = |config: &MonitorConfig| MonitorConfig { cameras: Vec::new(), ..config.clone() };
         if rest(&config) != rest(&self.config) {
             (self.say)("only changes of cameras are taken over now; the rest needs a new start");
         }
-        let wanted: Vec<Arc<Camera>> = config.cameras.into_iter().map(Arc::new).collect();
+        let wanted: Vec<Arc<CameraConfig>> = config.cameras.into_iter().map(Arc::new).collect();
         let is_watched =
-            |camera: &Arc<Camera>| self.cameras.values().any(|known| known.wanted && known.camera == *camera);
-        let fresh: Vec<Arc<Camera>> = wanted.iter().filter(|camera| !is_watched(camera)).cloned().collect();
+            |camera: &Arc<CameraConfig>| self.cameras.values().any(|known| known.wanted && known.camera == *camera);
+        let fresh: Vec<Arc<CameraConfig>> = wanted.iter().filter(|camera| !is_watched(camera)).cloned().collect();
         let fresh: Vec<_> = std::iter::successors(Some(self.next), |id| Some(id.next())).zip(fresh).collect();
         // Everything that can fail comes before anything changes; what was made for those before is given back.
-        let added = self.yard.watched_all(&fresh)?;
-        let mut changes: Vec<Change<'static>> =
-            added.into_iter().map(|(id, camera)| Change::Add(id, Box::new(camera))).collect();
+        let added = self.builder.watched_all(&fresh)?;
+        let mut changes: Vec<CameraChange<'static>> =
+            added.into_iter().map(|(id, camera)| CameraChange::Add(id, Box::new(camera))).collect();
         for (id, watched) in
             self.cameras.iter_mut().filter(|(_, known)| known.wanted && !wanted.contains(&known.camera))
         {
             (self.say)(&format!("camera {} ends: the configuration has changed", watched.camera.name));
             watched.wanted = false;
-            changes.push(Change::Remove(*id));
+            changes.push(CameraChange::Remove(*id));
         }
         for (id, camera) in fresh {
             (self.say)(&format!("camera {} begins", camera.name));
             self.next = id.next();
-            self.cameras.insert(id, Watched { camera, wanted: true });
+            self.cameras.insert(id, ListedCamera { camera, wanted: true });
         }
         Ok(changes)
     }
@@ -79,10 +80,10 @@ impl<'a> Control<'a> {
 
 impl Host<'static> for Control<'_> {
     fn news(&mut self, id: CameraId, news: News) -> Result<()> {
-        let Some(Watched { camera, .. }) = self.cameras.get(&id) else { return Ok(()) };
-        let (clip, news) = (self.yard.clip(id, &camera.name, &news), Arc::new(news));
-        let heard = Heard { id, camera, news: &news, at: SystemTime::now(), clip: clip.as_deref() };
-        self.listeners.iter_mut().try_for_each(|listener| listener.take(heard))
+        let Some(ListedCamera { camera, .. }) = self.cameras.get(&id) else { return Ok(()) };
+        let clip = self.builder.clip(id, &camera.name, &news);
+        let bulletin = Bulletin::new(id, Arc::clone(camera), news, SystemTime::now(), clip);
+        self.listeners.iter_mut().try_for_each(|listener| listener.take(&bulletin))
     }
 
     fn gone(&mut self, id: CameraId) {
@@ -93,7 +94,7 @@ impl Host<'static> for Control<'_> {
         }
     }
 
-    fn changes(&mut self) -> Vec<Change<'static>> {
+    fn changes(&mut self) -> Vec<CameraChange<'static>> {
         if !self.hang_up.swap(false, Ordering::Relaxed) {
             return Vec::new();
         }

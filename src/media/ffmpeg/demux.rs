@@ -4,10 +4,10 @@
 //! medium never looks like an end.
 
 use super::convert::{Display, Orientation, believable_aspect};
-use super::opening::{self, NO_RATE_FPS, OpenFailure};
+use super::interrupt::Interrupt;
+use super::opening::{self, NO_RATE_FPS};
 use super::raw::Length;
 use super::tap::PacketTap;
-use super::watch::Watch;
 use super::{DEFAULT_FPS, OpenOptions, explain, pipe, raw};
 use crate::error::{Error, Result};
 use crate::media::open::{ImageSequence, Input};
@@ -115,8 +115,8 @@ impl Packets {
     /// Whether a stop was asked for.
     pub(super) fn stopped(&self) -> bool {
         match self {
-            Self::Container(container) => container.watch.stopped(),
-            Self::Images(images) => images.watch.stopped(),
+            Self::Container(container) => container.interrupt.stopped(),
+            Self::Images(images) => images.interrupt.stopped(),
         }
     }
 }
@@ -133,7 +133,7 @@ pub(super) struct Container {
     stream: usize,
     furthest: Option<MediaTime>,
     faults_in_a_row: u32,
-    watch: Watch,
+    interrupt: Interrupt,
     tap: Option<Arc<PacketTap>>,
 }
 
@@ -144,13 +144,8 @@ impl Container {
         let timeout = (!waits).then_some(options.timeout);
         let largest = options.limits.pixels.saturating_mul(BYTES_OF_PIXEL).max(LEAST_ALLOCATION);
         raw::limit_allocations(usize::try_from(largest).unwrap_or(usize::MAX));
-        let watch = Watch::new(options.stop.clone(), timeout);
-        watch.arm();
-        let context = opening::open(input, options, &watch).map_err(|failure| match failure {
-            _ if watch.stopped() => Error::Stopped,
-            OpenFailure::Ours(reason) => Error::input(input.to_string(), reason),
-            OpenFailure::Ffmpeg(error) => explain::not_opened(input, error, options),
-        })?;
+        let interrupt = Interrupt::new(options.stop.clone(), timeout);
+        let context = opening::open(input, options, &interrupt)?;
         explain::refuse_text_art(input, context.format().name())?;
         let stream = choose(&context, input, options.track)?;
         let (width, height) = raw::stream_size(&stream);
@@ -167,13 +162,13 @@ impl Container {
         if let Some(tap) = &tap {
             tap.begin(facts.parameters.clone(), facts.time_base);
         }
-        Ok((Self { input: context, stream, furthest: None, faults_in_a_row: 0, watch, tap }, facts))
+        Ok((Self { input: context, stream, furthest: None, faults_in_a_row: 0, interrupt, tap }, facts))
     }
 
     fn fetch(&mut self) -> Fetched {
         loop {
             let mut packet = Packet::empty();
-            self.watch.arm();
+            self.interrupt.arm();
             match packet.read(&mut self.input) {
                 Ok(()) => {
                     self.faults_in_a_row = 0;
@@ -190,7 +185,7 @@ impl Container {
                     self.faults_in_a_row += 1;
                     return Fetched::Fault(ffmpeg::Error::InvalidData);
                 }
-                Err(ffmpeg::Error::Other { errno: ffmpeg::error::EAGAIN }) if !self.watch.gives_up() => {
+                Err(ffmpeg::Error::Other { errno: ffmpeg::error::EAGAIN }) if !self.interrupt.gives_up() => {
                     std::thread::sleep(std::time::Duration::from_millis(1));
                 }
                 Err(error) => return Fetched::End(Some(error)),
@@ -338,7 +333,7 @@ fn stated_end(context: &Context) -> (Option<MediaTime>, Option<MediaTime>) {
 pub(super) struct Images {
     sequence: ImageSequence,
     next: usize,
-    watch: Watch,
+    interrupt: Interrupt,
 }
 
 impl Images {
@@ -361,11 +356,14 @@ impl Images {
         facts.duration_s = Some(span as f64 / options.image_fps);
         facts.ends_at = None;
         facts.notes.push(format!("{} images at {} per second", sequence.files.len(), options.image_fps));
-        Ok((Packets::Images(Self { sequence: sequence.clone(), next: 0, watch: container.watch.clone() }), facts))
+        Ok((
+            Packets::Images(Self { sequence: sequence.clone(), next: 0, interrupt: container.interrupt.clone() }),
+            facts,
+        ))
     }
 
     fn fetch(&mut self) -> Fetched {
-        if self.watch.stopped() {
+        if self.interrupt.stopped() {
             return Fetched::End(Some(ffmpeg::Error::Exit));
         }
         let Some(file) = self.sequence.files.get(self.next) else { return Fetched::End(None) };

@@ -1,10 +1,11 @@
 //! From the name of an input to an open container, under the rules of [`trust`].
 
+use super::interrupt::Interrupt;
 use super::pipe::{self, PipeReader};
 use super::raw::Guard;
 use super::trust::{self, Requests};
-use super::watch::Watch;
 use super::{OpenOptions, RtspTransport, capture, explain, playlist, raw};
+use crate::error::{Error, Result};
 use crate::media::open::{CAMERA, Input, usable};
 use ffmpeg_next as ffmpeg;
 use ffmpeg_next::Dictionary;
@@ -37,34 +38,46 @@ impl From<ffmpeg::Error> for OpenFailure {
     }
 }
 
-pub(super) type Opened = Result<Context, OpenFailure>;
+pub(super) type Opened = std::result::Result<Context, OpenFailure>;
 
 /// Who is asked while an input is opened and read.
 struct Asked<'a> {
-    watch: &'a Watch,
+    interrupt: &'a Interrupt,
     requests: Arc<Requests>,
 }
 
 impl Asked<'_> {
-    /// Opens an address; the watch ends every wait, and what is opened on its behalf is admitted or not.
+    /// Opens an address; the interrupt ends every wait, and what is opened on its behalf is admitted or not.
     fn open(&self, url: &str, format: Option<&CStr>, rules: Dictionary) -> Result<Context, ffmpeg::Error> {
-        let (watch, requests) = (self.watch.clone(), Arc::clone(&self.requests));
-        let gives_up = Box::new(move || watch.gives_up());
+        let (interrupt, requests) = (self.interrupt.clone(), Arc::clone(&self.requests));
+        let gives_up = Box::new(move || interrupt.gives_up());
         raw::open(url, format, rules, Guard { gives_up, admits: Box::new(move |url| requests.admits(url)) })
     }
 }
 
-/// Opens an input; the watch ends every wait.
-pub(super) fn open(input: &Input, options: &OpenOptions, watch: &Watch) -> Opened {
+/// Opens an input; the interrupt ends every wait.
+///
+/// # Errors
+/// [`Error::Input`] that says why it can't be opened, or [`Error::Stopped`].
+pub(super) fn open(input: &Input, options: &OpenOptions, interrupt: &Interrupt) -> Result<Context> {
+    interrupt.arm();
+    opened(input, options, interrupt).map_err(|failure| match failure {
+        _ if interrupt.stopped() => Error::Stopped,
+        OpenFailure::Ours(reason) => Error::input(input.to_string(), reason),
+        OpenFailure::Ffmpeg(error) => explain::not_opened(input, error, options),
+    })
+}
+
+fn opened(input: &Input, options: &OpenOptions, interrupt: &Interrupt) -> Opened {
     let mut rules = trust::rules(input, options.limits, options.other_hosts);
     rules.set("framerate", &options.fps.map_or(NO_RATE.to_owned(), |fps| fps.to_string()));
-    let asked = Asked { watch, requests: Arc::new(Requests::new(input, options.other_hosts)) };
+    let asked = Asked { interrupt, requests: Arc::new(Requests::new(input, options.other_hosts)) };
     let opened = match input {
         Input::File(path) => {
             playlist::check(path).map_err(OpenFailure::Ours)?;
             open_path(path, &asked, rules)
         }
-        Input::Stdin => open_stdin(watch, rules),
+        Input::Stdin => open_stdin(interrupt, rules),
         Input::Url(url) | Input::Secret(url) => match url.strip_prefix(CAMERA) {
             Some(device) => capture::open(Path::new(device)),
             None => open_url(&usable(url), options, &asked, rules),
@@ -80,8 +93,8 @@ pub(super) fn open(input: &Input, options: &OpenOptions, watch: &Watch) -> Opene
 
 fn open_path(path: &Path, asked: &Asked, rules: Dictionary) -> Opened {
     explain::check_file(path).map_err(OpenFailure::Ours)?;
-    let watch = asked.watch.clone();
-    let interrupt = move || watch.gives_up();
+    let interrupt = asked.interrupt.clone();
+    let interrupt = move || interrupt.gives_up();
     if pipe::is_fifo(path) {
         let reader = PipeReader::open(path).map_err(|e| OpenFailure::Ours(explain::unreadable(&e)))?;
         let io = StreamIo::from_read(reader)?;
@@ -100,7 +113,7 @@ fn open_path(path: &Path, asked: &Asked, rules: Dictionary) -> Opened {
     }
 }
 
-fn open_stdin(watch: &Watch, rules: Dictionary) -> Opened {
+fn open_stdin(interrupt: &Interrupt, rules: Dictionary) -> Opened {
     let name = Path::new("/dev/stdin");
     if std::io::stdin().is_terminal() {
         return Err(OpenFailure::Ours("nothing is piped in: use it as `… | startle analyze -`".into()));
@@ -108,7 +121,7 @@ fn open_stdin(watch: &Watch, rules: Dictionary) -> Opened {
     if std::fs::metadata(name).is_ok_and(|meta| meta.is_file()) {
         explain::check_file(name).map_err(OpenFailure::Ours)?;
         let file = std::fs::File::open(name).map_err(|e| OpenFailure::Ours(explain::unreadable(&e)))?;
-        let asked = watch.clone();
+        let asked = interrupt.clone();
         let io = StreamIo::from_read_seek(file)?;
         return Ok(ffmpeg::format::input_from_stream_with_interrupt(io, None, Some(rules), move || asked.gives_up())?);
     }
@@ -116,7 +129,7 @@ fn open_stdin(watch: &Watch, rules: Dictionary) -> Opened {
         Ok(reader) if pipe::is_fifo(name) => StreamIo::from_read(reader)?,
         _ => StreamIo::from_read(std::io::stdin())?,
     };
-    let asked = watch.clone();
+    let asked = interrupt.clone();
     Ok(ffmpeg::format::input_from_stream_with_interrupt(io, None, Some(rules), move || asked.gives_up())?)
 }
 
@@ -163,7 +176,7 @@ fn open_url(url: &str, options: &OpenOptions, asked: &Asked, mut rules: Dictiona
 /// Cameras that send one JPEG after another without the headers that FFmpeg asks for between them: their own marks tell them
 /// apart. What holds none stays what it was taken for.
 fn bare_jpegs(url: &str, asked: &Asked, rules: Dictionary) -> Result<Context, ffmpeg::Error> {
-    asked.watch.arm();
+    asked.interrupt.arm();
     let context = asked.open(url, Some(c"mjpeg"), rules)?;
     if has_size(&context) { Ok(context) } else { Err(ffmpeg::Error::InvalidData) }
 }

@@ -2,10 +2,10 @@
 
 use super::demux::FAULTS_IN_A_ROW;
 use super::encode::to_ticks;
-use super::opening::{self, OpenFailure};
-use super::watch::Watch;
-use super::{Clock, OpenOptions, explain, initialise, raw};
-use crate::error::{Error, Result};
+use super::interrupt::Interrupt;
+use super::opening;
+use super::{Clock, OpenOptions, initialise, raw};
+use crate::error::Result;
 use crate::media::open::Input;
 use crate::units::MediaTime;
 use ffmpeg_next as ffmpeg;
@@ -35,13 +35,13 @@ pub(super) struct Piece {
 pub struct Sound {
     input: Context,
     tracks: Vec<Track>,
-    watch: Watch,
+    interrupt: Interrupt,
     /// Read, and not yet due.
     pending: Option<Piece>,
 }
 
 /// What a file has of sound.
-pub struct Heard {
+pub struct OpenedSound {
     /// What MP4 carries of it; `None`: nothing.
     pub sound: Option<Sound>,
     /// FFmpeg's names of the codecs of what it does not carry.
@@ -52,18 +52,13 @@ impl Sound {
     /// Opens the sound of a file whose pictures are read with `clock`; a sequence of pictures has none.
     ///
     /// # Errors
-    /// As for the pictures: [`Error::Input`], or [`Error::Stopped`].
-    pub fn open(input: &Input, options: &OpenOptions, clock: Clock) -> Result<Heard> {
-        let mut heard = Heard { sound: None, left_out: Vec::new() };
+    /// As for the pictures: [`crate::Error::Input`], or [`crate::Error::Stopped`].
+    pub fn open(input: &Input, options: &OpenOptions, clock: Clock) -> Result<OpenedSound> {
+        let mut heard = OpenedSound { sound: None, left_out: Vec::new() };
         let (Input::File(_), Some(zero)) = (input, clock.zero) else { return Ok(heard) };
         initialise();
-        let watch = Watch::new(options.stop.clone(), Some(options.timeout));
-        watch.arm();
-        let context = opening::open(input, options, &watch).map_err(|failure| match failure {
-            _ if watch.stopped() => Error::Stopped,
-            OpenFailure::Ours(reason) => Error::input(input.to_string(), reason),
-            OpenFailure::Ffmpeg(error) => explain::not_opened(input, error, options),
-        })?;
+        let interrupt = Interrupt::new(options.stop.clone(), Some(options.timeout));
+        let context = opening::open(input, options, &interrupt)?;
         let mut tracks = Vec::new();
         for stream in context.streams().filter(|s| s.parameters().medium() == ffmpeg::media::Type::Audio) {
             let (parameters, ticks) = (stream.parameters(), stream.time_base());
@@ -73,7 +68,7 @@ impl Sound {
                 heard.left_out.push(parameters.id().name());
             }
         }
-        heard.sound = (!tracks.is_empty()).then_some(Self { input: context, tracks, watch, pending: None });
+        heard.sound = (!tracks.is_empty()).then_some(Self { input: context, tracks, interrupt, pending: None });
         Ok(heard)
     }
 
@@ -98,9 +93,9 @@ impl Sound {
 
     fn read(&mut self) -> Option<Piece> {
         let mut faults = 0;
-        while !self.watch.stopped() && faults < FAULTS_IN_A_ROW {
+        while !self.interrupt.stopped() && faults < FAULTS_IN_A_ROW {
             let mut packet = Packet::empty();
-            self.watch.arm();
+            self.interrupt.arm();
             match packet.read(&mut self.input) {
                 Ok(()) => {}
                 // Damage; the pictures' reader passes over it too and says so.

@@ -1,6 +1,6 @@
 //! `bundle.toml` and the model card of a bundle that startle makes.
 
-use super::{AddOptions, Change};
+use super::{AddOptions, PrecisionChange};
 use crate::clip::ResizeRule;
 use crate::error::{Error, Result};
 use crate::model::bundle::{FORMAT, MANIFEST, sha256_file};
@@ -82,7 +82,7 @@ impl Draft {
     ///
     /// # Errors
     /// [`Error::Output`] when that fails.
-    pub fn write(&self, folder: &Path, surprise: f64, change: Option<&Change>) -> Result<()> {
+    pub fn write(&self, folder: &Path, surprise: f64, change: Option<&PrecisionChange>) -> Result<()> {
         let put = |name: &str, text: &str| {
             std::fs::write(folder.join(name), text).map_err(|error| Error::output(folder.join(name), error))
         };

@@ -9,7 +9,7 @@ mod manifest;
 mod precision;
 
 use self::manifest::Draft;
-pub use self::precision::Change;
+pub use self::precision::PrecisionChange;
 use super::bundle::{MANIFEST, ModelBundle};
 use super::checkpoint::Checkpoint;
 use super::manifest::Precision;
@@ -75,7 +75,7 @@ pub struct Added {
     /// The mask token.
     pub mask_token: Option<MaskToken>,
     /// What its precision does, where that is not float32.
-    pub change: Option<Change>,
+    pub change: Option<PrecisionChange>,
 }
 
 /// Makes a bundle.

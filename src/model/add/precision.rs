@@ -15,7 +15,7 @@ pub const WINDOWS: u32 = 16;
 
 /// What a precision does.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Change {
+pub struct PrecisionChange {
     /// The precision.
     pub precision: Precision,
     /// Largest difference of a window's surprise from float32's, as a part of the windows' mean.
@@ -26,7 +26,7 @@ pub struct Change {
     pub emulated: bool,
 }
 
-impl Change {
+impl PrecisionChange {
     /// In a sentence.
     pub fn describe(&self) -> String {
         let how = if self.emulated { ", rounded in float32: this device has no such products" } else { "" };
@@ -61,7 +61,7 @@ pub(super) fn compare(
     checkpoint: &Checkpoint,
     options: &AddOptions,
     runtime: &RuntimeOptions,
-) -> Result<Option<Change>> {
+) -> Result<Option<PrecisionChange>> {
     let Some(element) = half(options.precision) else { return Ok(None) };
     // The processor computes what is asked for in halves in float32, or not at all.
     let emulated = !runtime.device.is_gpu();
@@ -81,7 +81,7 @@ pub(super) fn compare(
             100.0 * limit
         )));
     }
-    Ok(Some(Change { precision: options.precision, surprise, tested: reduced[0], emulated }))
+    Ok(Some(PrecisionChange { precision: options.precision, surprise, tested: reduced[0], emulated }))
 }
 
 /// Numbers that are not finite are beyond the precision's range.

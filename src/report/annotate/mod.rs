@@ -9,7 +9,7 @@ mod text;
 
 use super::claim::ANNOTATED;
 use crate::error::{Error, Result};
-use crate::media::ffmpeg::{ENCODERS, FfmpegSource, Film, FilmOptions, FilmWriter, Heard, OpenOptions, Sound};
+use crate::media::ffmpeg::{ENCODERS, FfmpegSource, Film, FilmOptions, FilmWriter, OpenOptions, OpenedSound, Sound};
 use crate::media::open::Input;
 use crate::media::{FrameSource, GapReason, Picture, Step};
 use crate::record::{Annotated, Report};
@@ -115,7 +115,7 @@ fn sound(
     source: &FfmpegSource,
     notes: &mut Vec<String>,
 ) -> Result<Option<Sound>> {
-    let Heard { sound, left_out } = Sound::open(input, open, source.clock())?;
+    let OpenedSound { sound, left_out } = Sound::open(input, open, source.clock())?;
     notes.extend(left_out.iter().map(|codec| format!("a track of sound is left out: MP4 carries no {codec}")));
     if sound.is_some() && report.input.gaps.iter().any(|gap| gap.reason == GapReason::TimestampReset) {
         notes.push("the sound is left out: the video's clock is set anew in the middle".into());

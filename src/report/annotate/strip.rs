@@ -5,6 +5,7 @@ use super::text::Pen;
 use crate::error::Result;
 use crate::media::GapReason;
 use crate::record::{CurvePoint, Event, Report};
+use crate::report::palette::DARK;
 use crate::report::{axis, downsample, words};
 
 /// Seconds of the curve that are in sight.
@@ -12,13 +13,13 @@ const SIGHT_S: f64 = 20.0;
 /// Where the playhead stands while the curve runs past it, as a share of the width.
 const HEAD: f64 = 0.7;
 
-const GROUND: Rgb = [17, 21, 27];
-const PLOT: Rgb = [25, 31, 39];
-const INK: Rgb = [229, 233, 239];
-const MUTED: Rgb = [155, 167, 182];
-const CURVE: Rgb = [134, 181, 255];
-const EVENT: Rgb = [255, 128, 144];
-const THRESHOLD: Rgb = [227, 176, 90];
+const GROUND: Rgb = DARK.ground;
+const PLOT: Rgb = DARK.surface;
+const INK: Rgb = DARK.ink;
+const MUTED: Rgb = DARK.muted;
+const CURVE: Rgb = DARK.curve;
+const EVENT: Rgb = DARK.event;
+const THRESHOLD: Rgb = DARK.threshold;
 const BREAK: Rgb = [70, 80, 94];
 
 /// Draws the strip of one video.

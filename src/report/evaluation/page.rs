@@ -1,7 +1,7 @@
 //! `evaluation.html`: the evaluation as a page that stands alone, without a script.
 
 use super::super::html::text::{escape, fill};
-use super::super::{plot_evaluation as plot, words};
+use super::super::{palette, plot_evaluation as plot, words};
 use super::tables::{self, Table};
 use super::text::heading;
 use crate::error::Result;
@@ -21,7 +21,7 @@ pub fn page(evaluation: &Evaluation, cases: &[ScoredCase]) -> Result<String> {
     Ok(fill(
         include_str!("../assets/evaluation.html"),
         &[
-            ("css", include_str!("../assets/report.css")),
+            ("css", palette::CSS),
             ("plot_css", &plot::style()),
             ("version", &escape(&evaluation.startle_version)),
             ("title", &escape(&heading(evaluation))),

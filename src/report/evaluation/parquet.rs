@@ -42,7 +42,7 @@ const SCORES: [Statistic; 6] = [
 ];
 
 /// A row: the video, the scorer, what it says.
-type Row<'a> = (&'a ScoredCase, &'a str, &'a VideoScores);
+type ScoreRow<'a> = (&'a ScoredCase, &'a str, &'a VideoScores);
 
 /// `cases.parquet`'s bytes.
 ///
@@ -50,7 +50,7 @@ type Row<'a> = (&'a ScoredCase, &'a str, &'a VideoScores);
 /// [`Error::Internal`]: writing to memory fails only by a fault of ours.
 pub fn cases(evaluation: &Evaluation, cases: &[ScoredCase]) -> Result<Vec<u8>> {
     let of = |case| evaluation.scorers.iter().filter_map(move |s| row(case, s));
-    let rows: Vec<Row<'_>> = cases.iter().flat_map(of).collect();
+    let rows: Vec<ScoreRow<'_>> = cases.iter().flat_map(of).collect();
     let write = || -> Result<Vec<u8>, ParquetError> {
         let properties = WriterProperties::builder()
             .set_compression(Compression::SNAPPY)
@@ -67,7 +67,7 @@ pub fn cases(evaluation: &Evaluation, cases: &[ScoredCase]) -> Result<Vec<u8>> {
     write().map_err(|e| Error::Internal { stage: "parquet", reason: e.to_string() })
 }
 
-fn row<'a>(scored: &'a ScoredCase, scorer: &'a str) -> Option<Row<'a>> {
+fn row<'a>(scored: &'a ScoredCase, scorer: &'a str) -> Option<ScoreRow<'a>> {
     Some((scored, scorer, scored.scores.get(scorer)?))
 }
 
@@ -81,7 +81,7 @@ fn metadata(evaluation: &Evaluation) -> Vec<KeyValue> {
     ]
 }
 
-fn write_rows(group: &mut Group<'_>, rows: &[Row<'_>]) -> Result<(), ParquetError> {
+fn write_rows(group: &mut Group<'_>, rows: &[ScoreRow<'_>]) -> Result<(), ParquetError> {
     let texts: [fn(&Case) -> &str; 4] = [|c| &c.id, |c| &c.group, |c| &c.pair, |c| &c.kind];
     for text in texts {
         required::<ByteArrayType>(group, rows, |r| ByteArray::from(text(&r.0.case)))?;
@@ -98,8 +98,8 @@ fn write_rows(group: &mut Group<'_>, rows: &[Row<'_>]) -> Result<(), ParquetErro
 
 fn required<T: DataType>(
     group: &mut Group<'_>,
-    rows: &[Row<'_>],
-    value: impl Fn(&Row<'_>) -> T::T,
+    rows: &[ScoreRow<'_>],
+    value: impl Fn(&ScoreRow<'_>) -> T::T,
 ) -> Result<(), ParquetError> {
     let values: Vec<T::T> = rows.iter().map(value).collect();
     write_column::<T>(group, &values, None)
@@ -107,8 +107,8 @@ fn required<T: DataType>(
 
 fn optional(
     group: &mut Group<'_>,
-    rows: &[Row<'_>],
-    value: impl Fn(&Row<'_>) -> Option<f64>,
+    rows: &[ScoreRow<'_>],
+    value: impl Fn(&ScoreRow<'_>) -> Option<f64>,
 ) -> Result<(), ParquetError> {
     let all: Vec<Option<f64>> = rows.iter().map(value).collect();
     let levels: Vec<i16> = all.iter().map(|v| i16::from(v.is_some())).collect();

@@ -4,7 +4,7 @@
 
 use super::super::words;
 use crate::evaluate::metrics::Proportion;
-use crate::evaluate::{BestControl, Evaluation, MODEL, Row, Scope, ScorerRow};
+use crate::evaluate::{BestControl, Evaluation, MODEL, Scope, ScorerRow, ViolationRow};
 
 /// What stands where there is no number.
 const NONE: &str = "–";
@@ -30,7 +30,7 @@ pub fn accuracy(evaluation: &Evaluation) -> Table {
     let heads = ["violation", "pairs", "model", "95 %"].map(str::to_owned).into_iter();
     let columns =
         heads.chain(controls().map(|s| words::short_scorer(s).to_owned())).chain(["over best control".into()]);
-    let line = |row: &Row| {
+    let line = |row: &ViolationRow| {
         let model = row.headline(MODEL);
         let mut cells = vec![words::one_line(&row.name)];
         cells.push(model.map_or(NONE.into(), |m| m.n.to_string()));
@@ -55,7 +55,7 @@ pub fn accuracy(evaluation: &Evaluation) -> Table {
 }
 
 /// The row of all violations.
-pub fn all(evaluation: &Evaluation) -> Option<&Row> {
+pub fn all(evaluation: &Evaluation) -> Option<&ViolationRow> {
     evaluation.rows.iter().find(|r| r.scope == Scope::All)
 }
 
@@ -104,9 +104,9 @@ pub fn metrics(evaluation: &Evaluation) -> Table {
 }
 
 /// A row of a table from its name and what to show of each scorer.
-type Line<'a> = dyn Fn(&str, &dyn Fn(&ScorerRow) -> String) -> Vec<String> + 'a;
+type RowCells<'a> = dyn Fn(&str, &dyn Fn(&ScorerRow) -> String) -> Vec<String> + 'a;
 
-fn video_rows(line: &Line<'_>) -> Vec<Vec<String>> {
+fn video_rows(line: &RowCells<'_>) -> Vec<Vec<String>> {
     vec![
         line("one threshold, all videos", &|s| share(s.absolute.map(|a| a.accuracy))),
         line("one threshold, balanced", &|s| share(s.absolute.map(|a| a.balanced))),
@@ -115,7 +115,7 @@ fn video_rows(line: &Line<'_>) -> Vec<Vec<String>> {
     ]
 }
 
-fn slot_rows(line: &Line<'_>) -> Vec<Vec<String>> {
+fn slot_rows(line: &RowCells<'_>) -> Vec<Vec<String>> {
     vec![
         line("AUROC, slots", &|s| share(s.slot_auroc)),
         line("VUS-PR, slots", &|s| share(s.vus_pr)),
@@ -124,7 +124,7 @@ fn slot_rows(line: &Line<'_>) -> Vec<Vec<String>> {
     ]
 }
 
-fn event_rows(line: &Line<'_>) -> Vec<Vec<String>> {
+fn event_rows(line: &RowCells<'_>) -> Vec<Vec<String>> {
     let seconds = |v: Option<f64>| v.map_or(NONE.into(), |v| format!("{v:+.2}"));
     vec![
         line("events: F1, ±0.5 s", &|s| share(s.events.as_ref().and_then(|e| e.f1))),

@@ -5,8 +5,8 @@
 //! stays quick with a hundred thousand.
 
 use super::super::mini::{COLUMNS, Mini, TOP};
-use super::super::summary::Row;
-use super::super::words;
+use super::super::summary::InputRow;
+use super::super::{palette, words};
 use super::player::relative_link;
 use super::text::{escape, fill, href, script_text};
 use crate::error::{Error, Result};
@@ -18,7 +18,7 @@ use std::path::Path;
 const STATIC: usize = 100;
 
 /// The page; links to reports are relative to `root`.
-pub fn page(root: &Path, rows: &[Row]) -> String {
+pub fn page(root: &Path, rows: &[InputRow]) -> String {
     let events: usize = rows.iter().map(|r| r.events).sum();
     let hit = rows.iter().filter(|r| r.events > 0).count();
     let failed = rows.iter().filter(|r| r.error.is_some()).count();
@@ -35,7 +35,7 @@ pub fn page(root: &Path, rows: &[Row]) -> String {
     fill(
         include_str!("../assets/index.html"),
         &[
-            ("css", include_str!("../assets/report.css")),
+            ("css", palette::CSS),
             ("index_css", include_str!("../assets/index.css")),
             ("js", include_str!("../assets/index.js")),
             ("lead", &escape(&lead)),
@@ -48,7 +48,7 @@ pub fn page(root: &Path, rows: &[Row]) -> String {
 /// A line for the script: name, link, status, error, seconds, breaks, events, first onset, peak, score, kinds, model,
 /// miniature, place in the list.
 #[derive(Serialize)]
-struct Line<'a>(
+struct IndexLine<'a>(
     String,
     Option<String>,
     &'static str,
@@ -74,7 +74,7 @@ struct Small<'a>(&'a str, Option<u8>, &'a [[u8; 2]]);
 ///
 /// # Errors
 /// [`Error::Internal`] when a row can't be written as JSON.
-pub fn data(root: &Path, rows: &[Row]) -> Result<String> {
+pub fn data(root: &Path, rows: &[InputRow]) -> Result<String> {
     let mut models: Vec<&str> = Vec::new();
     let mut text = String::from("startleSummary({\"rows\":[\n");
     for (at, index) in worst_first(rows).into_iter().enumerate() {
@@ -84,7 +84,7 @@ pub fn data(root: &Path, rows: &[Row]) -> Result<String> {
             models.len() - 1
         });
         let mini = &row.mini;
-        let line = Line(
+        let line = IndexLine(
             words::one_line(&row.input),
             row.has_report().then(|| link(root, row)),
             row.status(),
@@ -120,33 +120,33 @@ fn round(value: f64) -> f64 {
 }
 
 /// Indices of the rows: the most surprising first, then those without events, those that failed, those to come.
-fn worst_first(rows: &[Row]) -> Vec<usize> {
+fn worst_first(rows: &[InputRow]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..rows.len()).collect();
-    let sort = |row: &Row| match (row.events > 0, row.error.is_some(), row.has_report()) {
+    let sort = |row: &InputRow| match (row.events > 0, row.error.is_some(), row.has_report()) {
         (true, ..) => 0,
         (_, false, true) => 1,
         (_, true, _) => 2,
         _ => 3,
     };
     // By bits, since floats have no order; scores are not negative.
-    let surprise = |row: &Row| row.score.or(row.peak_surprise).unwrap_or(0.0).max(0.0).to_bits();
+    let surprise = |row: &InputRow| row.score.or(row.peak_surprise).unwrap_or(0.0).max(0.0).to_bits();
     order.sort_by_key(|index| (sort(&rows[*index]), Reverse(surprise(&rows[*index]))));
     order
 }
 
 /// Why there is no report, without the input's name before it.
-fn reason<'a>(row: &Row, error: &'a str) -> &'a str {
+fn reason<'a>(row: &InputRow, error: &'a str) -> &'a str {
     error.strip_prefix(&format!("{}: ", row.input)).unwrap_or(error)
 }
 
-fn link(root: &Path, row: &Row) -> String {
+fn link(root: &Path, row: &InputRow) -> String {
     match row.folder.strip_prefix(root) {
         Ok(below) => href(&below.join("report.html").to_string_lossy()),
         Err(_) => relative_link(&row.folder.join("report.html"), root),
     }
 }
 
-fn line(root: &Path, row: &Row) -> String {
+fn line(root: &Path, row: &InputRow) -> String {
     let name = escape(&row.input);
     if let Some(error) = &row.error {
         return format!(

@@ -11,7 +11,7 @@ mod reproduce;
 mod sections;
 pub(super) mod text;
 
-use super::{OutputOptions, words};
+use super::{OutputOptions, palette, words};
 use crate::record::Report;
 use player::Player;
 use text::{escape, fill, script_json};
@@ -34,7 +34,7 @@ pub fn page(report: &Report, options: &OutputOptions) -> String {
     fill(
         include_str!("../assets/report.html"),
         &[
-            ("css", include_str!("../assets/report.css")),
+            ("css", palette::CSS),
             ("js", include_str!("../assets/report.js")),
             ("name", &escape(&words::one_line(&words::input_name(report)))),
             ("path", &escape(&report.input.path)),

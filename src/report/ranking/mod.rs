@@ -108,7 +108,7 @@ fn json(scenes: &[Scene]) -> Result<Vec<u8>> {
         ranking: &'a Ranking,
     }
     #[derive(Serialize)]
-    struct Line<'a> {
+    struct RankingLine<'a> {
         scene: &'a str,
         order: &'a [Vote],
         models: Vec<One<'a>>,
@@ -117,10 +117,10 @@ fn json(scenes: &[Scene]) -> Result<Vec<u8>> {
         by.reports.first().map_or_else(Default::default, |(r, _)| (r.model.sha256.clone(), words::surprise_unit(r)))
     };
     let heads: Vec<Vec<_>> = scenes.iter().map(|scene| scene.models.iter().map(one).collect()).collect();
-    let lines: Vec<Line<'_>> = scenes
+    let lines: Vec<RankingLine<'_>> = scenes
         .iter()
         .zip(&heads)
-        .map(|(scene, heads)| Line {
+        .map(|(scene, heads)| RankingLine {
             scene: &scene.name,
             order: &scene.votes,
             models: scene

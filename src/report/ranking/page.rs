@@ -2,7 +2,7 @@
 
 use super::super::html::player::{Player, relative_link};
 use super::super::html::text::{escape, fill, href, script_json};
-use super::super::{OutputOptions, words};
+use super::super::{OutputOptions, palette, words};
 use super::{ByModel, Scene, short, with_interval};
 use crate::rank::Ranked;
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ pub fn page(dir: &Path, scene: &Scene) -> String {
     fill(
         include_str!("../assets/ranking.html"),
         &[
-            ("css", include_str!("../assets/report.css")),
+            ("css", palette::CSS),
             ("ranking_css", include_str!("../assets/ranking.css")),
             ("js", include_str!("../assets/ranking.js")),
             ("title", &escape(&title)),
@@ -204,7 +204,7 @@ pub fn list(root: &Path, scenes: &[Scene], folders: &[PathBuf]) -> String {
     fill(
         include_str!("../assets/list.html"),
         &[
-            ("css", include_str!("../assets/report.css")),
+            ("css", palette::CSS),
             ("title", "Rankings"),
             ("lead", &escape(&format!("The most lawful of {}", words::count(scenes.len(), "scene")))),
             ("table", &table),
