@@ -30,6 +30,7 @@ use std::sync::Arc;
 /// How a picture is brought to the model's square.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum ResizeRule {
     /// The whole picture is squeezed to the square: nothing is lost at the sides, aspect is not kept.
     Squash,

@@ -86,6 +86,7 @@ pub struct VideoInfo {
 /// Why the run of frames is broken: no clip crosses such a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum GapReason {
     /// The pictures before and after have little in common: an edit.
     SceneCut,

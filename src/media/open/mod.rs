@@ -57,6 +57,7 @@ pub struct ImageSequence {
 
 /// Something to analyse. [`fmt::Display`] gives its name for people, without credentials.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Input {
     /// A file (or a named pipe).
     File(PathBuf),
@@ -141,6 +142,7 @@ pub struct Search {
 
 /// What the arguments name.
 #[derive(Debug, Default)]
+#[non_exhaustive]
 pub struct Found {
     /// The inputs, each once.
     pub inputs: Vec<Input>,
