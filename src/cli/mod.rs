@@ -21,11 +21,10 @@ mod progress;
 mod rank;
 mod report;
 mod resume;
+mod signals;
 
 use clap::{Parser, Subcommand};
 use exit::Outcome;
-use signal_hook::consts::{SIGHUP, SIGTERM};
-use signal_hook::flag::{register, register_conditional_shutdown};
 use startle::units::Stop;
 use std::error::Error as _;
 use std::sync::Arc;
@@ -69,7 +68,7 @@ pub fn main() -> Outcome {
         _ => "the report will hold what was analysed so far",
     };
     let hang_up = matches!(cli.command, Command::Monitor(_)).then(Arc::<AtomicBool>::default);
-    catch_interrupts(&stop, what, hang_up.clone());
+    signals::catch(&stop, what, hang_up.clone());
     let result = match &cli.command {
         Command::Analyze(args) => analyze::run(args, &stop),
         Command::Rank(args) => rank::run(args, &stop),
@@ -107,30 +106,5 @@ fn complain(error: &startle::Error) {
             eprintln!("  because: {}", plain(&text));
         }
         cause = inner.source();
-    }
-}
-
-/// The first Ctrl-C (or SIGTERM) ends the input and lets the report be written, the second ends the program now. A SIGHUP
-/// does the same, or raises `hang_up` where that is given.
-fn catch_interrupts(stop: &Stop, what: &'static str, hang_up: Option<Arc<AtomicBool>>) {
-    let flag = stop.flag();
-    let stop = stop.clone();
-    let handler = move || {
-        if stop.requested() {
-            std::process::exit(130);
-        }
-        eprintln!("\nstartle: stopping; {what} (again: quit now)");
-        stop.request();
-    };
-    if let Err(error) = ctrlc::set_handler(handler) {
-        eprintln!("startle: Ctrl-C will end the program without a report: {error}");
-    }
-    let ends = [Some(SIGTERM), hang_up.is_none().then_some(SIGHUP)];
-    let raised = ends.into_iter().flatten().flat_map(|signal| {
-        [register_conditional_shutdown(signal, 130, Arc::clone(&flag)), register(signal, Arc::clone(&flag))]
-    });
-    let reload = hang_up.map(|flag| register(SIGHUP, flag));
-    for error in raised.chain(reload).filter_map(Result::err) {
-        eprintln!("startle: a signal will end the program without a report: {error}");
     }
 }
