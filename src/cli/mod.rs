@@ -10,6 +10,7 @@ mod doctor;
 mod evaluate;
 mod exit;
 mod inputs;
+mod log;
 mod models;
 mod monitor;
 mod one;
@@ -25,8 +26,8 @@ mod signals;
 
 use clap::{Parser, Subcommand};
 use exit::Outcome;
+use log::complain;
 use startle::units::Stop;
-use std::error::Error as _;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -37,6 +38,8 @@ use std::sync::atomic::AtomicBool;
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100, after_help = EXIT_HELP)]
 struct Cli {
+    #[command(flatten)]
+    log: log::LogArgs,
     #[command(subcommand)]
     command: Command,
 }
@@ -62,6 +65,10 @@ enum Command {
 /// Parses the command line, runs the command and says what went wrong.
 pub fn main() -> Outcome {
     let cli = Cli::parse();
+    if let Err(error) = cli.log.start() {
+        complain(&error);
+        return Outcome::Failed;
+    }
     let stop = Stop::new();
     let what = match &cli.command {
         Command::Monitor(_) => "what waits is still told",
@@ -94,17 +101,4 @@ pub fn main() -> Outcome {
 /// A text for the terminal: names of files and words of servers can hold line breaks and escape sequences.
 fn plain(text: &str) -> String {
     startle::report::words::one_line(text)
-}
-
-/// Prints an error and its causes.
-fn complain(error: &startle::Error) {
-    eprintln!("startle: {}", plain(&error.to_string()));
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let text = inner.to_string();
-        if !error.to_string().contains(&text) {
-            eprintln!("  because: {}", plain(&text));
-        }
-        cause = inner.source();
-    }
 }

@@ -13,7 +13,7 @@ mod order;
 mod walk;
 
 pub(crate) use name::usable;
-pub use name::{Names, redacted, unique_slugs};
+pub use name::{Names, host_only, redacted, unique_slugs};
 pub use order::natural_order;
 
 use crate::error::{Error, Result};

@@ -83,6 +83,7 @@ struct Clock {
 impl Tender<'_, '_> {
     /// Until the end of the source (where it has one) or a stop.
     pub(super) fn run(mut self) {
+        let _told_of = tracing::info_span!("camera", id = self.id.stream()).entered();
         let (mut clock, mut health, mut failures) = (Clock::default(), Health::default(), 0);
         let mut ending = None;
         while !self.stop.requested() {
@@ -122,6 +123,7 @@ impl Tender<'_, '_> {
     }
 
     fn tell(&self, health: &mut Health, state: State, reason: Option<String>) {
+        tracing::info!(?state, reason, "camera");
         health.state = state;
         health.reason = reason;
         self.queues.put(self.id, Item::Health(health.clone()));
