@@ -12,7 +12,7 @@
 //! 9 serve
 //! 8 report │ dataset │ monitor │ engine
 //! 7 pipeline │ evaluate │ rank
-//! 6 media/{open,ffmpeg} │ model/{bundle,tensor,jepa,ort,persistence,…} │ record
+//! 6 media/{open,adapt,ffmpeg} │ model/{bundle,tensor,jepa,ort,persistence,…} │ record
 //! 5 model (trait) │ store │ folders
 //! 4 surprise
 //! 3 clip

@@ -33,8 +33,15 @@ fn product(text: &str) -> &str {
 
 /// Floor of a module path such as `media::open`; `None` for the crate's root.
 fn floor(module: &str) -> Option<u8> {
-    let adapters =
-        ["media::open", "media::ffmpeg", "media::capabilities", "model::bundle", "model::tensor", "model::jepa"];
+    let adapters = [
+        "media::adapt",
+        "media::open",
+        "media::ffmpeg",
+        "media::capabilities",
+        "model::bundle",
+        "model::tensor",
+        "model::jepa",
+    ];
     let adapters = adapters.into_iter().chain([
         "model::ort",
         "model::persistence",

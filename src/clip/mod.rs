@@ -1,7 +1,6 @@
 //! From decoded pictures to clips: the model's clock, its picture size, scene cuts and windows.
 
 mod cadence;
-mod counted;
 mod cut;
 mod freeze;
 mod plain;
@@ -12,7 +11,6 @@ mod thumbnail;
 mod window;
 
 pub use cadence::{Cadence, Pace};
-pub use counted::Counted;
 pub use cut::{Change, CutDetector};
 pub use freeze::FreezeWatch;
 pub use region::{Point, Region};

@@ -16,11 +16,11 @@ pub mod plan;
 mod stream;
 mod wishes;
 
+use crate::media::adapt::ByArrival;
 use crate::media::ffmpeg::{FfmpegSource, OpenOptions};
 use crate::media::open::Input;
 use crate::model::Scorer;
 use crate::model::bundle::{ModelBundle, sha256_file};
-use crate::pipeline::live::ByArrival;
 use crate::pipeline::{self, DetectionSettings, Job, Open};
 use crate::rank::{Ranking, rank_reports};
 use crate::record::{Report, RunConfig, Sink};

@@ -1,11 +1,12 @@
 //! One live stream, watched beside the caller.
 
 use super::{Choice, Model, baseline};
+use crate::media::adapt::ByArrival;
 use crate::media::ffmpeg::{FfmpegSource, OpenOptions};
 use crate::media::open::Input;
 use crate::model::bundle::ModelBundle;
 use crate::pipeline::DetectionSettings;
-use crate::pipeline::live::{Background, ByArrival, Camera, CameraId, Options, Pace};
+use crate::pipeline::live::{Background, Camera, CameraId, Options, Pace};
 use crate::surprise::Past;
 use crate::units::{MediaTime, Stop};
 use crate::{Error, Result};

@@ -3,6 +3,7 @@
 //! Invariant: everything here is pure data; the adapters that read the outside world are [`open`] (names of inputs) and
 //! [`ffmpeg`] (their frames).
 
+pub mod adapt;
 pub mod capabilities;
 pub mod ffmpeg;
 pub mod open;

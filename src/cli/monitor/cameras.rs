@@ -3,6 +3,7 @@
 use super::MonitorArgs;
 use startle::engine::{Model, baseline};
 use startle::folders;
+use startle::media::adapt::ByArrival;
 use startle::media::ffmpeg::{FfmpegSource, OpenOptions};
 use startle::media::open::{Input, expand};
 use startle::model::Scorer;
@@ -10,7 +11,7 @@ use startle::model::bundle::ModelBundle;
 use startle::monitor::evidence::Places;
 use startle::monitor::{Camera, Memory, MonitorConfig, Schedule, Threshold};
 use startle::pipeline::DetectionSettings;
-use startle::pipeline::live::{self, ByArrival, CameraId, News, OnDuty, Pace};
+use startle::pipeline::live::{self, CameraId, News, OnDuty, Pace};
 use startle::surprise::{Baseline, CurveKey, Past, WatchOptions};
 use startle::units::MediaTime;
 use startle::{Error, Result};

@@ -171,7 +171,7 @@ impl FfmpegSource {
     }
 
     /// Whether its pictures come from a network as they are taken, without times: the time of their arrival is the best that
-    /// is known (`ByArrival` of the pipeline).
+    /// is known (`adapt::ByArrival`).
     pub const fn is_pushed(&self) -> bool {
         self.pushed
     }

@@ -11,7 +11,6 @@
 //! camera is never held back: what the model can't keep up with is dropped as whole clips and told as a gap; only the
 //! model's own failure ends the whole.
 
-mod arrival;
 mod background;
 mod meters;
 mod queue;
@@ -28,7 +27,6 @@ use crate::model::Scorer;
 use crate::record::{CurvePoint, Event, Gap, HeatMap};
 use crate::surprise::{Baseline, Past};
 use crate::units::{MediaTime, Stop};
-pub use arrival::ByArrival;
 pub use background::{Background, Heard};
 use crossbeam_channel::bounded;
 pub use meters::{CameraMeters, Histogram, Meters};
