@@ -9,6 +9,9 @@ use std::path::PathBuf;
 /// What `startle` functions return.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// An error of another crate that made one of ours.
+pub type Cause = Box<dyn std::error::Error + Send + Sync>;
+
 /// Everything that can go wrong, by the part of the world that has to change.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -20,6 +23,8 @@ pub enum Error {
         path: String,
         /// What is wrong with it and what to do.
         reason: String,
+        /// What made it so, where that was an error itself; its words are in `reason`.
+        source: Option<Cause>,
     },
     /// Decoding broke part-way.
     #[error("{path}: decoding failed at {at_s:.3} s: {reason}")]
@@ -72,7 +77,16 @@ pub enum Error {
 impl Error {
     /// An [`Error::Input`].
     pub fn input(path: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self::Input { path: path.into(), reason: reason.into() }
+        Self::Input { path: path.into(), reason: reason.into(), source: None }
+    }
+
+    /// The same with what made it so.
+    #[must_use]
+    pub fn because(mut self, cause: impl Into<Cause>) -> Self {
+        if let Self::Input { source, .. } = &mut self {
+            *source = Some(cause.into());
+        }
+        self
     }
 
     /// An [`Error::Bundle`].
@@ -88,5 +102,20 @@ impl Error {
     /// Whether this is only the echo of a stop or of another stage's failure, not a cause.
     pub fn is_echo(&self) -> bool {
         matches!(self, Self::Stopped)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::error::Error as _;
+
+    #[test]
+    fn a_cause_stays_with_its_error() {
+        let gone = std::io::Error::from(std::io::ErrorKind::NotFound);
+        let error = Error::input("a.mp4", format!("can't be read: {gone}")).because(gone);
+        assert_eq!(error.to_string(), "a.mp4: can't be read: entity not found");
+        assert_eq!(error.source().map(ToString::to_string).as_deref(), Some("entity not found"));
+        assert!(Error::input("a.mp4", "no video").source().is_none());
     }
 }

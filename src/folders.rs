@@ -19,6 +19,25 @@ pub fn data() -> Option<PathBuf> {
 
 /// `startle` in the folder that `variable` names, else in `usual` of the home folder; `None` without either.
 fn of(variable: &str, usual: &str) -> Option<PathBuf> {
-    let set = std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
-    Some(set.or_else(|| std::env::home_dir().map(|home| home.join(usual)))?.join("startle"))
+    Some(base(std::env::var_os(variable).map(PathBuf::from), std::env::home_dir(), usual)?.join("startle"))
+}
+
+/// A base folder: the one that is set, else `usual` of the home folder. The specification says that a relative one is to
+/// be passed over.
+fn base(set: Option<PathBuf>, home: Option<PathBuf>, usual: &str) -> Option<PathBuf> {
+    set.filter(|folder| folder.is_absolute()).or_else(|| home.map(|home| home.join(usual)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_set_counts_if_it_is_absolute() {
+        let home = || Some(PathBuf::from("/home/ann"));
+        let at = |set: &str| base(Some(set.into()), home(), ".cache").unwrap();
+        assert_eq!(at("/big/cache"), PathBuf::from("/big/cache"));
+        assert_eq!((at(""), at("cache")), ("/home/ann/.cache".into(), "/home/ann/.cache".into()));
+        assert_eq!(base(None, None, ".cache"), None);
+    }
 }

@@ -13,8 +13,8 @@
 //! 9 report │ dataset │ watch │ engine
 //! 8 watch::engine
 //! 7 pipeline │ evaluate │ rank
-//! 6 media/{open,ffmpeg} │ model/{bundle,tensor,jepa,ort,persistence,…} │ record │ folders
-//! 5 model (trait) │ store
+//! 6 media/{open,adapt,ffmpeg} │ model/{bundle,tensor,jepa,ort,persistence,…} │ record
+//! 5 model (trait) │ store │ folders
 //! 4 surprise
 //! 3 clip
 //! 2 media (trait)
@@ -22,7 +22,7 @@
 //! 0 error
 //! ```
 //!
-//! Invariant: floors 0–5 but for [`store`] are pure: no I/O, threads, clocks or global state. Foreign crates stay in one room each:
+//! Invariant: floors 0–5 but for [`store`] and [`folders`] are pure: no I/O, threads, clocks or global state. Foreign crates stay in one room each:
 //! `ffmpeg_next` in [`media::ffmpeg`], `ort` in [`model::ort`], `plotters` in `report/plot*.rs`, threads and channels
 //! in [`pipeline`] and [`watch`], `axum` and `tokio` in `watch::web`, `clap` and printing in the binary's `cli`, `pyo3` in `python`.
 //!

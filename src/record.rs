@@ -20,6 +20,7 @@ pub const SCHEMA: &str = "startle.result/1";
 
 /// One point of the surprise curve: one predicted slot.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct CurvePoint {
     /// Middle of the predicted slot, seconds from the start of the container.
     pub t_s: f64,
@@ -47,6 +48,7 @@ pub struct CurvePoint {
 
 /// A place where the run of frames is broken; no clip crosses it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Gap {
     /// End of the last good frame, seconds from the start of the container.
     pub start_s: f64,
@@ -58,6 +60,7 @@ pub struct Gap {
 
 /// The surprise of every token of one slot.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct HeatMap {
     /// Tokens along each side.
     pub grid: u16,
@@ -69,6 +72,7 @@ pub struct HeatMap {
 
 /// A span of the curve above its threshold.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Event {
     /// 1, 2, … in order of time.
     pub id: u32,
@@ -109,6 +113,7 @@ pub struct Event {
 
 /// What an event is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct What {
     /// `missing`, `new`, `moved`, `size`, `colour` or `shape`.
     pub kind: PartKind,
@@ -124,6 +129,7 @@ pub struct What {
 
 /// A thing as a model of objects sees or expects it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Look {
     /// Its whole box (of what is half hidden, too), in pixels of the source picture.
     #[serde(rename = "box")]
@@ -143,6 +149,7 @@ const fn spike() -> EventKind {
 
 /// What was analysed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct InputReport {
     /// As the user named it (credentials removed from URLs).
     pub path: String,
@@ -194,6 +201,7 @@ impl InputReport {
 
 /// A slower rate of the same video: a curve and a detector of its own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct SlowerRate {
     /// Frames of the model's clock between its frames.
     pub frame_step: u32,
@@ -212,7 +220,19 @@ pub struct SlowerRate {
 }
 
 /// `result.json`.
+///
+/// ```
+/// let mut engine = startle::engine::Engine::open("startle-o1")?;
+/// let report = engine.analyze("samples/colour_0_impossible.mp4".as_ref())?;
+/// let (event, curve) = (&report.events[0], &report.curve);
+/// let peak = curve.iter().map(|point| point.surprise).fold(0.0, f32::max);
+/// assert!(event.onset_s <= event.peak_s && event.peak_s <= event.end_s && event.score == peak);
+/// let text = serde_json::to_string(&report).expect("finite numbers");
+/// assert_eq!(serde_json::from_str::<startle::record::Report>(&text).expect("what was written"), report);
+/// # Ok::<(), startle::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Report {
     /// [`SCHEMA`].
     pub schema: String,
@@ -258,6 +278,7 @@ pub struct Report {
 /// What a run tells while it goes on.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum RunEvent<'a> {
     /// The input is open and the model is loaded.
     Started {

@@ -1,8 +1,11 @@
 //! Alerts to real peers on this machine: an HTTP server, TLS, programs, an MQTT broker; and what they do wrong.
 
+#[path = "support/made.rs"]
+mod made;
 #[path = "support/peers.rs"]
 mod peers;
 
+use made::made;
 use peers::{Answer, Broker, Server, certificates, watch_topics};
 use startle::media::open::Input;
 use startle::record::{Event, HeatMap};
@@ -53,7 +56,7 @@ impl Desk {
     }
 
     fn alert(&mut self, id: u32, phase: Phase) {
-        let event = Event {
+        let event = made!(Event {
             id,
             kind: EventKind::Spike,
             onset_s: f64::from(id),
@@ -64,11 +67,11 @@ impl Desk {
             p_value: Some(0.001),
             per_hour: None,
             place: [1.0, 2.0, 3.0, 4.0],
-            heat: HeatMap { grid: 1, area: [0.0; 4], values: vec![1.0] },
+            heat: made!(HeatMap { grid: 1, area: [0.0; 4], values: vec![1.0] }),
             what: None,
             thumbnail: "/9j/2Q==".into(),
             around: Vec::new(),
-        };
+        });
         let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000 + u64::from(id));
         let wall = WallTimes { onset: at, peak: at, end: at };
         let news = News::Incident(Box::new(Incident { phase, event, wall }));

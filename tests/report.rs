@@ -3,6 +3,7 @@
 #[path = "report/fixture.rs"]
 mod fixture;
 
+use fixture::made::made;
 use fixture::{calm, hostile, small, spike};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::RowAccessor;
@@ -123,16 +124,18 @@ fn numbers_that_json_has_no_word_for_are_refused() {
 fn points() -> impl Strategy<Value = Vec<CurvePoint>> {
     let value = || -1.0e30f32..1.0e30;
     let point = (0.0..1.0e7f64, value(), prop::option::of(value()), prop::option::of(0.0..=1.0f32), 0.0..1.0f32)
-        .prop_map(|(t_s, surprise, z, p_value, motion)| CurvePoint {
-            t_s,
-            surprise,
-            unadjusted: surprise,
-            z,
-            p_value,
-            raw: surprise.abs().sqrt(),
-            motion,
-            peak_cell: [t_s as u16, 7],
-            peak_box: [motion, 0.1, 640.3, surprise],
+        .prop_map(|(t_s, surprise, z, p_value, motion)| {
+            made!(CurvePoint {
+                t_s,
+                surprise,
+                unadjusted: surprise,
+                z,
+                p_value,
+                raw: surprise.abs().sqrt(),
+                motion,
+                peak_cell: [t_s as u16, 7],
+                peak_box: [motion, 0.1, 640.3, surprise],
+            })
         });
     prop::collection::vec(point, 0..40)
 }
@@ -241,7 +244,7 @@ fn the_svg_names_events_threshold_and_reasons() {
     }
     let mut report = calm(20.0, 0.25);
     report.truncated = true;
-    report.input.gaps = vec![Gap { start_s: 5.0, end_s: 9.0, reason: GapReason::Corrupt }];
+    report.input.gaps = vec![made!(Gap { start_s: 5.0, end_s: 9.0, reason: GapReason::Corrupt })];
     let svg = plot::svg(&report).unwrap();
     assert!(svg.contains("no events") && svg.contains("run ended early") && svg.contains("be decoded"));
 }
@@ -353,9 +356,9 @@ fn gallery() {
     show("small", &small());
     let mut busy = calm(95.0, 0.25);
     busy.input.gaps = vec![
-        Gap { start_s: 20.0, end_s: 20.0, reason: GapReason::SceneCut },
-        Gap { start_s: 41.0, end_s: 48.0, reason: GapReason::Corrupt },
-        Gap { start_s: 70.0, end_s: 70.0, reason: GapReason::SceneCut },
+        made!(Gap { start_s: 20.0, end_s: 20.0, reason: GapReason::SceneCut }),
+        made!(Gap { start_s: 41.0, end_s: 48.0, reason: GapReason::Corrupt }),
+        made!(Gap { start_s: 70.0, end_s: 70.0, reason: GapReason::SceneCut }),
     ];
     busy.curve.retain(|p| ![20.0..21.5, 41.0..49.5, 70.0..71.5].iter().any(|r| r.contains(&p.t_s)));
     for (id, (t, score)) in
@@ -370,7 +373,7 @@ fn gallery() {
     show("hostile", &hostile());
     let mut long = calm(36_000.0, 0.25);
     long.input.gaps = (1..600)
-        .map(|k| Gap { start_s: f64::from(k) * 59.0, end_s: f64::from(k) * 59.0, reason: GapReason::SceneCut })
+        .map(|k| made!(Gap { start_s: f64::from(k) * 59.0, end_s: f64::from(k) * 59.0, reason: GapReason::SceneCut }))
         .collect();
     for (id, t) in [4000.125, 9000.125, 9300.125, 30_000.125].into_iter().enumerate() {
         let event = spike(&mut long, id as u32 + 1, t, 8.0 + id as f32);
@@ -384,7 +387,7 @@ fn gallery() {
 #[test]
 fn slower_rates_are_in_the_result_the_page_and_tables_of_their_own() {
     let mut report = small();
-    let rate = startle::record::SlowerRate {
+    let rate = made!(startle::record::SlowerRate {
         frame_step: 4,
         model_fps: 2.0,
         baseline: "self".into(),
@@ -392,7 +395,7 @@ fn slower_rates_are_in_the_result_the_page_and_tables_of_their_own() {
         curve: report.curve.iter().step_by(4).cloned().collect(),
         events: report.events[..1].to_vec(),
         video_surprise: report.video_surprise.clone(),
-    };
+    });
     report.slower = vec![rate];
     let dir = tempfile::tempdir().unwrap();
     report::write_all(&report, &OutputOptions::new(dir.path())).unwrap();

@@ -4,6 +4,7 @@
 mod fixture;
 mod support;
 
+use fixture::made::made;
 use fixture::{horizons, hostile, rich};
 use startle::record::Report;
 use startle::report::{self, OutputOptions};
@@ -51,7 +52,7 @@ fn hostile_names_stay_text() {
     }
     report.horizons = Some(map);
     for event in &mut report.events {
-        event.around = vec![startle::record::Still { t_s: 0.1, picture: "\"><script>alert(4)</script>".into() }];
+        event.around = vec![made!(startle::record::Still { t_s: 0.1, picture: "\"><script>alert(4)</script>".into() })];
     }
     look(&report, "hostile", report::EMBED_LIMIT);
 }

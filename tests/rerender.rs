@@ -4,6 +4,7 @@
 mod fixture;
 mod support;
 
+use fixture::made::made;
 use fixture::{hostile, rich, small};
 use startle::record::{CurvePoint, Report, SlowerRate};
 use startle::report::{self, OutputOptions, json};
@@ -31,7 +32,7 @@ fn same(one: &BTreeMap<String, Vec<u8>>, other: &BTreeMap<String, Vec<u8>>) {
 fn what_is_read_back_renders_to_the_same_bytes() {
     let mut slower = rich();
     let curve: Vec<CurvePoint> = slower.curve.iter().step_by(2).cloned().collect();
-    slower.slower = vec![SlowerRate {
+    slower.slower = vec![made!(SlowerRate {
         frame_step: 2,
         model_fps: 4.0,
         baseline: "self".into(),
@@ -39,7 +40,7 @@ fn what_is_read_back_renders_to_the_same_bytes() {
         curve,
         events: slower.events.clone(),
         video_surprise: slower.video_surprise.clone(),
-    }];
+    })];
     let mut odd = small();
     odd.curve[0].surprise = 0.1 + 0.2;
     odd.curve[1].surprise = f32::MIN_POSITIVE;

@@ -10,6 +10,7 @@ mod doctor;
 mod evaluate;
 mod exit;
 mod inputs;
+mod log;
 mod models;
 mod monitor;
 mod one;
@@ -21,13 +22,12 @@ mod progress;
 mod rank;
 mod report;
 mod resume;
+mod signals;
 
 use clap::{Parser, Subcommand};
 use exit::Outcome;
-use signal_hook::consts::{SIGHUP, SIGTERM};
-use signal_hook::flag::{register, register_conditional_shutdown};
+use log::complain;
 use startle::units::Stop;
-use std::error::Error as _;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -38,6 +38,8 @@ use std::sync::atomic::AtomicBool;
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100, after_help = EXIT_HELP)]
 struct Cli {
+    #[command(flatten)]
+    log: log::LogArgs,
     #[command(subcommand)]
     command: Command,
 }
@@ -63,13 +65,17 @@ enum Command {
 /// Parses the command line, runs the command and says what went wrong.
 pub fn main() -> Outcome {
     let cli = Cli::parse();
+    if let Err(error) = cli.log.start() {
+        complain(&error);
+        return Outcome::Failed;
+    }
     let stop = Stop::new();
     let what = match &cli.command {
         Command::Monitor(_) => "what waits is still told",
         _ => "the report will hold what was analysed so far",
     };
     let hang_up = matches!(cli.command, Command::Monitor(_)).then(Arc::<AtomicBool>::default);
-    catch_interrupts(&stop, what, hang_up.clone());
+    signals::catch(&stop, what, hang_up.clone());
     let result = match &cli.command {
         Command::Analyze(args) => analyze::run(args, &stop),
         Command::Rank(args) => rank::run(args, &stop),
@@ -95,42 +101,4 @@ pub fn main() -> Outcome {
 /// A text for the terminal: names of files and words of servers can hold line breaks and escape sequences.
 fn plain(text: &str) -> String {
     startle::report::words::one_line(text)
-}
-
-/// Prints an error and its causes.
-fn complain(error: &startle::Error) {
-    eprintln!("startle: {}", plain(&error.to_string()));
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let text = inner.to_string();
-        if !error.to_string().contains(&text) {
-            eprintln!("  because: {}", plain(&text));
-        }
-        cause = inner.source();
-    }
-}
-
-/// The first Ctrl-C (or SIGTERM) ends the input and lets the report be written, the second ends the program now. A SIGHUP
-/// does the same, or raises `hang_up` where that is given.
-fn catch_interrupts(stop: &Stop, what: &'static str, hang_up: Option<Arc<AtomicBool>>) {
-    let flag = stop.flag();
-    let stop = stop.clone();
-    let handler = move || {
-        if stop.requested() {
-            std::process::exit(130);
-        }
-        eprintln!("\nstartle: stopping; {what} (again: quit now)");
-        stop.request();
-    };
-    if let Err(error) = ctrlc::set_handler(handler) {
-        eprintln!("startle: Ctrl-C will end the program without a report: {error}");
-    }
-    let ends = [Some(SIGTERM), hang_up.is_none().then_some(SIGHUP)];
-    let raised = ends.into_iter().flatten().flat_map(|signal| {
-        [register_conditional_shutdown(signal, 130, Arc::clone(&flag)), register(signal, Arc::clone(&flag))]
-    });
-    let reload = hang_up.map(|flag| register(SIGHUP, flag));
-    for error in raised.chain(reload).filter_map(Result::err) {
-        eprintln!("startle: a signal will end the program without a report: {error}");
-    }
 }

@@ -47,8 +47,8 @@ impl Sink for ProgressSink {
                 self.bar.set_message(format!("{} {:.1} s, {speed:.1}× real time{found}", self.name, point.t_s));
             }
             RunEvent::Event(_) => self.events += 1,
-            RunEvent::Gap(_) => {}
             RunEvent::Finished(_) => self.bar.finish_and_clear(),
+            _ => {}
         }
         Ok(())
     }

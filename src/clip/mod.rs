@@ -1,7 +1,6 @@
 //! From decoded pictures to clips: the model's clock, its picture size, scene cuts and windows.
 
 mod cadence;
-mod counted;
 mod cut;
 mod freeze;
 mod plain;
@@ -12,7 +11,6 @@ mod thumbnail;
 mod window;
 
 pub use cadence::{Cadence, Tempo};
-pub use counted::Counted;
 pub use cut::{CutDetector, FrameChange};
 pub use freeze::FreezeWatch;
 pub use region::{Point, Region};
@@ -30,6 +28,7 @@ use std::sync::Arc;
 /// How a picture is brought to the model's square.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum ResizeRule {
     /// The whole picture is squeezed to the square: nothing is lost at the sides, aspect is not kept.
     Squash,

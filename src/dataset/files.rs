@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 /// What a folder holds, hidden entries left out, in natural order.
 pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
-    let fail = |e: std::io::Error| Error::input(folder.display().to_string(), format!("the folder can't be read: {e}"));
+    let fail = |e: std::io::Error| {
+        Error::input(folder.display().to_string(), format!("the folder can't be read: {e}")).because(e)
+    };
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(fail)? {
         let path = entry.map_err(fail)?.path();
@@ -41,7 +43,8 @@ pub(super) fn stem(path: &Path) -> String {
 
 /// The text of a file.
 pub(super) fn text(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path).map_err(|e| Error::input(path.display().to_string(), format!("can't be read: {e}")))
+    std::fs::read_to_string(path)
+        .map_err(|e| Error::input(path.display().to_string(), format!("can't be read: {e}")).because(e))
 }
 
 /// An error at a line of a file.

@@ -27,6 +27,7 @@ use std::str::FromStr;
 
 /// How a dataset lies on the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Layout {
     /// A list of videos with labels, JSON lines or CSV: startle's own.
     Pairs,

@@ -3,7 +3,7 @@
 //! Sources: Garrido et al., arXiv 2502.11831 (`intphys`, `grasp`, `inflevel`), Bordes et al., arXiv 2506.09849
 //! (`intphys2`), and the settings of their published code (`facebookresearch/jepa-intuitive-physics`,
 //! `facebookresearch/IntPhys2`). The reductions (avg, max, filtered, per context) are those of every evaluation.
-//! Invariant: frames are taken by counting, as the papers do; see [`crate::clip::Counted`].
+//! Invariant: frames are taken by counting, as the papers do; see [`crate::media::adapt::Counted`].
 
 use crate::clip::{ClipSpec, ResizeRule};
 use crate::error::{Error, Result};

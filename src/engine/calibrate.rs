@@ -24,6 +24,24 @@ impl Default for Learning {
 
 /// Learns from normal videos; `done` hears how many of them have been seen.
 ///
+/// ```
+/// use startle::engine::{Choice, Learning, Model, calibrate};
+/// use startle::media::ffmpeg::OpenOptions;
+/// use startle::media::open::Input;
+///
+/// let model = Model::choose(&Choice::of("persistence"), 1)?;
+/// let normal = [Input::File("samples/colour_0_possible.mp4".into())];
+/// let mut seen = 0;
+/// let baseline = calibrate(&model, &normal, &OpenOptions::default(), Learning::default(), &mut |count| {
+///     seen = count;
+///     Ok(())
+/// });
+/// // One short video teaches nothing: minutes of footage are needed.
+/// let refused = baseline.err().expect("too little footage");
+/// assert!(seen == 1 && refused.to_string().contains("give more videos"), "{refused}");
+/// # Ok::<(), startle::Error>(())
+/// ```
+///
 /// # Errors
 /// When a video can't be read, the model fails, there is too little footage, or `done` fails;
 /// [`crate::Error::Stopped`] when the stop of `options` was pulled.

@@ -1,11 +1,12 @@
 //! The wiring that the program and other programs share: a model, its baseline and a detector, from a name to a report.
 //!
-//! ```no_run
+//! ```
 //! let mut engine = startle::engine::Engine::open("startle-o1")?;
-//! let report = engine.analyze("clip.mp4".as_ref())?;
+//! let report = engine.analyze("samples/colour_0_impossible.mp4".as_ref())?;
 //! for event in &report.events {
 //!     println!("{:.2} s: surprise {:.1}", event.onset_s, event.score);
 //! }
+//! # assert_eq!(report.events.len(), 1);
 //! # Ok::<(), startle::Error>(())
 //! ```
 
@@ -15,6 +16,7 @@ pub mod plan;
 mod stream;
 mod wishes;
 
+use crate::media::adapt::ByArrival;
 use crate::media::ffmpeg::{FfmpegSource, OpenOptions};
 use crate::media::open::Input;
 use crate::model::Scorer;
@@ -25,7 +27,6 @@ use crate::record::{Report, RunConfig, Sink};
 use crate::store::hex;
 use crate::surprise::{Baseline, CurveKey, EventRules};
 use crate::units::Stop;
-use crate::watch::engine::ByArrival;
 use crate::{Error, Result};
 pub use calibrate::{Learning, calibrate};
 pub use model::{Choice, Model, runtime_options};
@@ -49,6 +50,16 @@ pub struct Engine {
 
 impl Engine {
     /// A bundle by its name or folder, with its own baseline and the settings of `startle analyze`.
+    ///
+    /// ```
+    /// use startle::engine::Engine;
+    ///
+    /// let engine = Engine::open("startle-o1")?;
+    /// assert_eq!(engine.model().spec().model_fps, 10.0);
+    /// let error = Engine::open("nobody-s").err().expect("there is no such model");
+    /// assert!(error.to_string().contains("nobody-s"));
+    /// # Ok::<(), startle::Error>(())
+    /// ```
     ///
     /// # Errors
     /// When there is no such model, it is damaged, or ONNX Runtime is missing.
@@ -74,6 +85,17 @@ impl Engine {
 
     /// Orders the versions of one scene that some of this engine's reports are about, the most lawful first.
     ///
+    /// ```
+    /// use startle::engine::Engine;
+    ///
+    /// let mut engine = Engine::open("startle-o1")?;
+    /// let odd = engine.analyze("samples/colour_0_impossible.mp4".as_ref())?;
+    /// let lawful = engine.analyze("samples/colour_0_possible.mp4".as_ref())?;
+    /// let ranking = engine.rank(&[&odd, &lawful])?;
+    /// assert!(ranking.versions[0].input.ends_with("colour_0_possible.mp4"));
+    /// # Ok::<(), startle::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// When there are fewer than two, or they have no moments in common.
     pub fn rank(&self, reports: &[&Report]) -> Result<Ranking> {
@@ -81,6 +103,14 @@ impl Engine {
     }
 
     /// Analyzes a file from its beginning to its end.
+    ///
+    /// ```
+    /// let mut engine = startle::engine::Engine::open("startle-o1")?;
+    /// let report = engine.analyze("samples/colour_0_impossible.mp4".as_ref())?;
+    /// let what = report.events[0].what.as_ref().expect("a model of objects says what happened");
+    /// assert!(what.sentence.contains("instead of green"), "{}", what.sentence);
+    /// # Ok::<(), startle::Error>(())
+    /// ```
     ///
     /// # Errors
     /// When it can't be opened or holds no video; a video that breaks in the middle gives a report up to there.
@@ -100,8 +130,10 @@ impl Engine {
     ) -> Result<Report> {
         let name = input.to_string();
         let file = input.path().filter(|path| path.is_file());
-        let sha256 =
-            file.map(sha256_file).transpose().map_err(|e| Error::input(&name, format!("can't be read: {e}")))?;
+        let sha256 = file
+            .map(sha256_file)
+            .transpose()
+            .map_err(|e| Error::input(&name, format!("can't be read: {e}")).because(e))?;
         let config = RunConfig { track: options.track, fps: options.fps, ..self.config()? };
         self.run((name, sha256), (opener(input, options.clone()), &options.stop), config, sinks)
     }
@@ -209,7 +241,8 @@ pub fn baseline(asked: &str, bundled: Option<PathBuf>, key: &CurveKey) -> Result
 /// # Errors
 /// [`Error::Input`] when it can't be read.
 pub fn read_text(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path).map_err(|e| Error::input(path.display().to_string(), format!("can't be read: {e}")))
+    std::fs::read_to_string(path)
+        .map_err(|e| Error::input(path.display().to_string(), format!("can't be read: {e}")).because(e))
 }
 
 /// Opens an input inside the thread that decodes it.

@@ -1,13 +1,14 @@
 //! One live stream, watched beside the caller.
 
 use super::{Choice, Model, baseline};
+use crate::media::adapt::ByArrival;
 use crate::media::ffmpeg::{FfmpegSource, OpenOptions};
 use crate::media::open::Input;
 use crate::model::bundle::ModelBundle;
 use crate::pipeline::DetectionSettings;
 use crate::surprise::Past;
 use crate::units::{MediaTime, Stop};
-use crate::watch::engine::{Background, ByArrival, Camera, CameraId, Options, Pace};
+use crate::watch::engine::{Background, Camera, CameraId, Options, Pace};
 use crate::{Error, Result};
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,6 +45,28 @@ impl Watching {
 }
 
 /// Watches a URL as it comes (connecting anew when it breaks), or a file as fast as the model can.
+///
+/// ```
+/// use startle::engine::{Choice, Watching, Wishes, stream};
+/// use startle::media::open::Input;
+/// use startle::pipeline::live::{Heard, News, Phase};
+/// use std::time::Duration;
+///
+/// let (detection, baseline) = (Wishes::default().settings()?, "bundle".to_owned());
+/// let watching = Watching { detection, baseline, warm_up_s: 0.0, stall_s: 10.0 };
+/// let film = Input::File("samples/colour_0_impossible.mp4".into());
+/// let mut background = stream(&Choice::of("startle-o1"), film, &watching)?;
+/// let mut begun = 0;
+/// loop {
+///     match background.next(Duration::from_secs(1))? {
+///         Heard::End => break,
+///         Heard::News(_, news) => begun += usize::from(matches!(*news, News::Incident(i) if i.phase == Phase::Begun)),
+///         Heard::Nothing => {}
+///     }
+/// }
+/// assert_eq!(begun, 1);
+/// # Ok::<(), startle::Error>(())
+/// ```
 ///
 /// # Errors
 /// When the model or the baseline can't be loaded; a source that is not there is told as its health.

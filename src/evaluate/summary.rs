@@ -19,6 +19,7 @@ const EXTREMES: usize = 3;
 
 /// `evaluation.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Evaluation {
     /// [`SCHEMA`].
     pub schema: String,
@@ -50,6 +51,7 @@ pub struct Evaluation {
 /// What a row of the evaluation is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Scope {
     /// One kind of violation, or block of the dataset.
     Kind,
@@ -63,6 +65,7 @@ pub enum Scope {
 
 /// The numbers of one kind or group of violations.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ViolationRow {
     /// What it is about.
     pub scope: Scope,
@@ -81,6 +84,7 @@ pub struct ViolationRow {
 
 /// The numbers of one scorer in one row.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ScorerRow {
     /// Pairwise accuracy by each statistic of a video; the first, `headline max`, is the headline.
     pub accuracy: Vec<Accuracy>,
@@ -109,6 +113,7 @@ pub struct ScorerRow {
 
 /// Pairwise accuracy by one statistic.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Accuracy {
     /// The number that videos are compared by ([`Statistic::name`]).
     pub statistic: String,
@@ -122,6 +127,7 @@ pub struct Accuracy {
 
 /// The control that the model has to beat.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct BestControl {
     /// Its name.
     pub scorer: String,
@@ -133,6 +139,7 @@ pub struct BestControl {
 
 /// A pair of videos and how clearly the model tells them apart.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct PairMargin {
     /// Id of the possible video.
     pub possible: String,
@@ -174,6 +181,7 @@ impl Evaluation {
 
 /// How one promised rate was kept on possible videos, which the baseline has not seen.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Reliability {
     /// Spikes an hour that were promised.
     pub promised_per_hour: f64,

@@ -7,6 +7,7 @@ use std::ffi::CStr;
 
 /// FFmpeg, as linked.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Capabilities {
     /// The release that the libraries say they are, for example `5.1.6-0+deb12u1`.
     pub release: String,
@@ -20,6 +21,7 @@ pub struct Capabilities {
 
 /// Something that FFmpeg may have been built with.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Feature {
     /// What people call it.
     pub name: &'static str,

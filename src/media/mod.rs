@@ -3,6 +3,7 @@
 //! Invariant: everything here is pure data; the adapters that read the outside world are [`open`] (names of inputs) and
 //! [`ffmpeg`] (their frames).
 
+pub mod adapt;
 pub mod capabilities;
 pub mod ffmpeg;
 pub mod open;
@@ -86,6 +87,7 @@ pub struct VideoInfo {
 /// Why the run of frames is broken: no clip crosses such a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum GapReason {
     /// The pictures before and after have little in common: an edit.
     SceneCut,

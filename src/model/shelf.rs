@@ -21,9 +21,7 @@ pub fn search_path() -> Vec<PathBuf> {
     if let Ok(program) = std::env::current_exe() {
         folders.extend(program.ancestors().skip(1).map(|folder| folder.join("models")));
     }
-    let data = std::env::var_os("XDG_DATA_HOME").filter(|value| !value.is_empty()).map(PathBuf::from);
-    let data = data.or_else(|| std::env::home_dir().map(|home| home.join(".local/share")));
-    folders.extend(data.map(|data| data.join("startle/models")));
+    folders.extend(crate::folders::data().map(|data| data.join("models")));
     folders
 }
 

@@ -28,6 +28,7 @@ pub const CONFIDENCE: f64 = 0.95;
 
 /// A version with its surprise.
 #[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Version {
     /// As the user named it.
     pub input: String,
@@ -39,6 +40,7 @@ pub struct Version {
 
 /// Versions of one scene, the most lawful first.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Ranking {
     /// The moments that all have: first and last, seconds.
     pub span_s: [f64; 2],
@@ -55,6 +57,7 @@ pub struct Ranking {
 
 /// A version in its place.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Ranked {
     /// 1 is the most lawful; equal energies share a place.
     pub place: usize,
@@ -78,6 +81,7 @@ pub struct Ranked {
 
 /// How much less lawful than the first.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Behind {
     /// Energy above that of the first.
     pub by: f64,
@@ -158,6 +162,7 @@ pub fn rank_reports(reports: &[&Report], slot_s: f64, baseline: Option<&Baseline
 
 /// How several models' rankings of the same versions come together.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Vote {
     /// As the user named it.
     pub input: String,

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// Where the time went.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Timings {
     /// From opening the input to the last score, seconds.
     pub wall_s: f64,

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// A picture beside an event.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Still {
     /// When it is on show, seconds.
     pub t_s: f64,
@@ -13,6 +14,7 @@ pub struct Still {
 
 /// The things that a model of objects sees at a moment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Sight {
     /// Middle of the slot, seconds from the first frame.
     pub t_s: f64,
@@ -23,6 +25,7 @@ pub struct Sight {
 /// How surprising each kind of prediction was, moment by moment: by how long before it was made or, for a model of objects,
 /// by what it was about.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Horizons {
     /// The kinds: the nearest horizon first, the parts of a model of objects in its own order.
     pub rows: Vec<Horizon>,
@@ -35,6 +38,7 @@ pub struct Horizons {
 
 /// A kind of prediction.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Horizon {
     /// The part of a model of objects; empty for a model of tokens.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -45,6 +49,7 @@ pub struct Horizon {
 
 /// `annotated.mp4`, as it was made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Annotated {
     /// Its name, beside `result.json`.
     pub file: String,

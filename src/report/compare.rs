@@ -21,6 +21,7 @@ const LINES: usize = 2000;
 
 /// An event, small enough to keep for every video of a run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Brief {
     /// Seconds from the start of the container.
     pub onset_s: f64,
@@ -34,6 +35,7 @@ pub struct Brief {
 
 /// A video of a run.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Video {
     /// As the user named it.
     pub input: String,
@@ -63,6 +65,7 @@ impl Video {
 /// What became of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Turn {
     /// In the second run only.
     Appeared,
@@ -88,6 +91,7 @@ impl Turn {
 
 /// An event that is not in both runs alike.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct EventChange {
     /// The video as the second run names it.
     pub input: String,
@@ -108,6 +112,7 @@ impl EventChange {
 
 /// Two runs side by side.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Comparison {
     /// Videos in both runs.
     pub videos: usize,

@@ -32,7 +32,7 @@ pub fn to_bytes(report: &Report) -> Result<Vec<u8>> {
 /// [`Error::Input`] when it can't be read, is not JSON, or is of another schema than [`SCHEMA`].
 pub fn read(path: &Path) -> Result<Report> {
     let shown = path.display().to_string();
-    let bytes = std::fs::read(path).map_err(|e| Error::input(&shown, e.to_string()))?;
+    let bytes = std::fs::read(path).map_err(|e| Error::input(&shown, e.to_string()).because(e))?;
     parse(&bytes).map_err(|reason| Error::input(shown, reason))
 }
 

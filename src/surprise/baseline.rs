@@ -42,6 +42,7 @@ pub struct NormalSlot {
 /// How a promise was kept on the half of the footage that was not learnt from.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Check {
     /// Events per hour that the threshold allows.
     pub promised_per_hour: f64,

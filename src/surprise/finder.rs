@@ -37,6 +37,7 @@ pub struct EventRules {
 /// What gave an event away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum EventKind {
     /// Surprise that reached the threshold at once.
     Spike,
@@ -46,6 +47,7 @@ pub enum EventKind {
 
 /// An event, and the slot that shows it best.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct FoundEvent {
     /// Onset, peak, end.
     pub detection: Detection,
@@ -61,6 +63,7 @@ pub struct FoundEvent {
 
 /// What a slot led to.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Judged {
     /// What its surprise means.
     pub verdict: Verdict,

@@ -30,6 +30,7 @@ pub struct Foot {
 /// The energies of a model of objects are brought to one scale by part: how rare so much of it is on lawful footage.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
+#[non_exhaustive]
 pub enum Footing {
     /// Of token errors, by context and horizon.
     Tokens(Vec<Foot>),

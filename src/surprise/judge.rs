@@ -4,6 +4,7 @@ use super::{Baseline, Past, Tail, location_scale};
 
 /// A surprise value and its meaning.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub struct Verdict {
     /// Robust standard deviations above normal; `None` while too little is known.
     pub z: Option<f32>,

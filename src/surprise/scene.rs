@@ -15,6 +15,7 @@ const SURE: f32 = 0.3;
 /// What a part of the energy is about, and so what an event that it gives away is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum PartKind {
     /// Something was expected and not seen.
     Missing,
@@ -50,6 +51,7 @@ impl PartKind {
 /// A part of the energy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Part {
     /// Its name; no other part has it.
     pub name: String,
@@ -59,6 +61,7 @@ pub struct Part {
 
 /// A thing, expected or seen. Lengths are shares of the picture that the model sees.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub struct Thing {
     /// Centre of its whole box: x, y. It may lie slightly outside.
     pub centre: [f32; 2],
@@ -94,6 +97,7 @@ impl Thing {
 
 /// What a model of objects says of one slot.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Scene {
     /// The parts of the energy.
     pub parts: Arc<[Part]>,

@@ -5,6 +5,7 @@ use super::{Baseline, Judge};
 
 /// Where events open (`high`) and close (`low`).
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub enum ThresholdRule {
     /// So many events an hour on normal footage.
     Rate {

@@ -1,6 +1,10 @@
 //! Reports made up by hand: a small one for snapshots, and larger ones to look at.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+#[path = "../support/made.rs"]
+pub mod made;
+
+use made::made;
 use startle::clip::jpeg_base64;
 use startle::media::{GapReason, Picture, VideoInfo};
 use startle::model::ModelInfo;
@@ -13,25 +17,25 @@ use std::collections::BTreeMap;
 /// Two events, one of them at the end, a scene cut between them and a p-value for each point.
 pub fn small() -> Report {
     let mut report = calm(4.0, 0.25);
-    report.input.gaps = vec![Gap { start_s: 2.0, end_s: 2.0, reason: GapReason::SceneCut }];
+    report.input.gaps = vec![made!(Gap { start_s: 2.0, end_s: 2.0, reason: GapReason::SceneCut })];
     report.curve.retain(|p| !(2.0..2.75).contains(&p.t_s));
     report.events = vec![spike(&mut report, 1, 1.125, 5.5), spike(&mut report, 2, 3.625, 4.25)];
     report.events[1].what = Some(jump());
     let boxes = vec![[240, 120, 320, 200], [0, 0, 40, 30]];
-    report.sights = vec![Sight { t_s: 0.125, boxes }, Sight { t_s: 0.375, boxes: Vec::new() }];
+    report.sights = vec![made!(Sight { t_s: 0.125, boxes }), made!(Sight { t_s: 0.375, boxes: Vec::new() })];
     report
 }
 
 /// What an event may be that a model of objects found.
 fn jump() -> What {
-    let look = |place, colour: &str, rgb| Look { place, colour: colour.into(), rgb, shape: "ball".into() };
-    What {
+    let look = |place, colour: &str, rgb| made!(Look { place, colour: colour.into(), rgb, shape: "ball".into() });
+    made!(What {
         kind: PartKind::Moved,
         part: "missing".into(),
         sentence: "A red ball expected at the left was at the right.".into(),
         expected: Some(look([40.0, 120.0, 120.0, 200.0], "red", [220, 40, 30])),
         seen: Some(look([240.0, 120.0, 320.0, 200.0], "red", [210, 50, 40])),
-    }
+    })
 }
 
 /// A quiet curve over `duration_s` seconds with a point every `slot_s`.
@@ -48,7 +52,7 @@ pub fn calm(duration_s: f64, slot_s: f64) -> Report {
     let mut input = InputReport::new("clips/ball.mp4".into(), Some("ab".repeat(32)), &info);
     input.duration_s = duration_s;
     input.frames_decoded = (duration_s * 30.0) as u64;
-    Report {
+    made!(Report {
         schema: SCHEMA.into(),
         startle_version: "0.1.0".into(),
         created: "2026-01-02T03:04:05Z".into(),
@@ -65,15 +69,15 @@ pub fn calm(duration_s: f64, slot_s: f64) -> Report {
         annotated: None,
         truncated: false,
         warnings: vec!["the calibration sample is small: 120 points".into()],
-        timings: Timings {
+        timings: made!(Timings {
             wall_s: 3.5,
             decode_s: 0.5,
             score_s: 3.0,
             inference_s: 2.9,
             realtime_factor: duration_s / 3.5,
             peak_rss_bytes: Some(512 << 20),
-        },
-    }
+        }),
+    })
 }
 
 fn model() -> ModelInfo {
@@ -129,7 +133,7 @@ fn noise(i: u32) -> f32 {
 fn quiet_point(i: u32, slot_s: f64) -> CurvePoint {
     let wave = ((f64::from(i) * slot_s * 0.9).sin() * 0.3 + 0.3) as f32;
     let surprise = 0.6 + wave + 0.5 * noise(i);
-    CurvePoint {
+    made!(CurvePoint {
         t_s: (f64::from(i) + 0.5) * slot_s,
         surprise,
         unadjusted: 2.0 * surprise,
@@ -139,7 +143,7 @@ fn quiet_point(i: u32, slot_s: f64) -> CurvePoint {
         motion: 0.01 + 0.02 * wave + 0.005 * noise(i + 77),
         peak_cell: [(i % 16) as u16, (i / 16 % 16) as u16],
         peak_box: [40.0, 22.5, 80.0, 45.0],
-    }
+    })
 }
 
 /// Raises the curve around `peak_s` to `score` and gives the event that this makes.
@@ -154,7 +158,7 @@ pub fn spike(report: &mut Report, id: u32, peak_s: f64, score: f32) -> Event {
         }
     }
     let place = [240.0, 120.0, 320.0, 200.0];
-    Event {
+    made!(Event {
         id,
         kind: EventKind::Spike,
         onset_s: peak_s - slot,
@@ -169,7 +173,7 @@ pub fn spike(report: &mut Report, id: u32, peak_s: f64, score: f32) -> Event {
         what: None,
         thumbnail: jpeg_base64(&scene(place)).expect("a small picture"),
         around: Vec::new(),
-    }
+    })
 }
 
 fn heat(grid: u16, place: [f32; 4]) -> HeatMap {
@@ -180,7 +184,7 @@ fn heat(grid: u16, place: [f32; 4]) -> HeatMap {
         0.5 + 0.3 * noise(i) + 5.0 * (-far * far * 40.0).exp()
     };
     let values = (0..u32::from(grid) * u32::from(grid)).map(value).map(|v| (v * 100.0).round() / 100.0).collect();
-    HeatMap { grid, area: [0.0, 0.0, 640.0, 360.0], values }
+    made!(HeatMap { grid, area: [0.0, 0.0, 640.0, 360.0], values })
 }
 
 /// A ball in a grey room.
@@ -225,11 +229,11 @@ pub fn hostile() -> Report {
 pub fn rich() -> Report {
     let mut report = small();
     report.strange = vec![[2.9, 3.2]];
-    report.input.gaps.push(Gap { start_s: 2.5, end_s: 2.7, reason: GapReason::Corrupt });
+    report.input.gaps.push(made!(Gap { start_s: 2.5, end_s: 2.7, reason: GapReason::Corrupt }));
     report.horizons = Some(horizons(&report));
     for event in &mut report.events {
         event.per_hour = Some(0.125);
-        let still = |t_s| Still { t_s, picture: event.thumbnail.clone() };
+        let still = |t_s| made!(Still { t_s, picture: event.thumbnail.clone() });
         event.around = vec![still(event.onset_s - 0.3), still(event.end_s + 0.3)];
     }
     report
@@ -238,13 +242,13 @@ pub fn rich() -> Report {
 /// Rows of near and far horizons: the nearest sees least.
 pub fn horizons(report: &Report) -> Horizons {
     let rows: Vec<Horizon> =
-        (0..4).map(|i| Horizon { part: String::new(), ahead_s: Some(0.125 + 0.25 * f64::from(i)) }).collect();
+        (0..4).map(|i| made!(Horizon { part: String::new(), ahead_s: Some(0.125 + 0.25 * f64::from(i)) })).collect();
     let values = |p: &CurvePoint| {
         (0..4).map(|i| if i == 3 && p.t_s < 1.0 { None } else { Some(p.surprise * (0.6 + 0.2 * i as f32)) }).collect()
     };
-    Horizons {
+    made!(Horizons {
         rows,
         t_s: report.curve.iter().map(|p| p.t_s).collect(),
         values: report.curve.iter().map(values).collect(),
-    }
+    })
 }

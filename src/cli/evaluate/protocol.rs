@@ -3,11 +3,12 @@
 use super::super::inputs::LimitArgs;
 use super::{input, open_options};
 use clap::Args;
-use startle::clip::{ClipSpec, Counted};
+use startle::clip::ClipSpec;
 use startle::dataset::{ModelFacts, Pixels, Protocol, differences};
 use startle::engine::{Model, opener};
 use startle::evaluate::{Case, TIES_WRONG};
 use startle::media::Step;
+use startle::media::adapt::Counted;
 use startle::media::ffmpeg::ColourRule;
 use startle::model::manifest::{Manifest, Precision};
 use startle::pipeline::Open;

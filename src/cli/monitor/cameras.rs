@@ -3,6 +3,7 @@
 use super::MonitorArgs;
 use startle::engine::{Model, baseline};
 use startle::folders;
+use startle::media::adapt::ByArrival;
 use startle::media::ffmpeg::{FfmpegSource, OpenOptions};
 use startle::media::open::{Input, expand};
 use startle::model::Scorer;
@@ -10,7 +11,7 @@ use startle::model::bundle::ModelBundle;
 use startle::pipeline::DetectionSettings;
 use startle::surprise::{Baseline, CurveKey, EventRules, Past};
 use startle::units::MediaTime;
-use startle::watch::engine::{self, ByArrival, CameraId, News, OnDuty, Pace};
+use startle::watch::engine::{self, CameraId, News, OnDuty, Pace};
 use startle::watch::evidence::Places;
 use startle::watch::{CameraConfig, Memory, MonitorConfig, Schedule, Threshold};
 use startle::{Error, Result};

@@ -26,7 +26,7 @@ impl Voice {
         let (tell_done, done) = sync_channel(1);
         let work = move || {
             for line in words {
-                eprintln!("{line}");
+                crate::cli::log::say(&line);
             }
             let _ = tell_done.send(());
         };

@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 /// Where a video is decoded: `cpu`, `nvdec`, `nvdec:1`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Decoding {
     /// By the processor.
     #[default]

@@ -17,6 +17,7 @@ mod device;
 mod encode;
 mod explain;
 mod interrupt;
+mod log;
 mod opening;
 mod options;
 mod pipe;
@@ -170,7 +171,7 @@ impl FfmpegSource {
     }
 
     /// Whether its pictures come from a network as they are taken, without times: the time of their arrival is the best that
-    /// is known (`ByArrival` of the pipeline).
+    /// is known (`adapt::ByArrival`).
     pub const fn is_pushed(&self) -> bool {
         self.pushed
     }
@@ -330,13 +331,12 @@ fn pixel_name(format: Pixel) -> &'static str {
     format.descriptor().map_or("unknown", |d| d.name())
 }
 
-/// Makes FFmpeg's error texts available and keeps it from writing to standard error: what it has to say is in our
-/// errors, gaps and notes.
+/// Makes FFmpeg's error texts available and keeps it from writing to standard error.
 fn initialise() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         // Fails only where FFmpeg's version is not the one that was built against; opening says so then.
         ffmpeg::init().ok();
-        ffmpeg::log::set_level(ffmpeg::log::Level::Quiet);
+        log::settle();
     });
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 /// How an RTSP camera's pictures travel.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum RtspTransport {
     /// Over TCP where the camera can: packets lost on UDP are smeared pictures, and smeared pictures are surprise.
     #[default]

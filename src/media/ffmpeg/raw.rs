@@ -1,6 +1,6 @@
 //! The few things that FFmpeg's C interface has and the safe wrapper lacks.
 //!
-//! Invariant: this is the only unsafe code of the crate's media floor; every function takes a wrapper that owns (or
+//! Invariant: with `log` this is the only unsafe code of the crate's media floor; every function takes a wrapper that owns (or
 //! borrows) a live object, reads or sets plain fields through it, and lets no pointer out.
 #![expect(unsafe_code, reason = "fields and functions of FFmpeg's C interface that ffmpeg-next does not wrap")]
 

@@ -13,7 +13,7 @@ mod order;
 mod walk;
 
 pub(crate) use name::usable;
-pub use name::{Names, redacted, unique_slugs};
+pub use name::{Names, host_only, redacted, unique_slugs};
 pub use order::natural_order;
 
 use crate::error::{Error, Result};
@@ -57,6 +57,7 @@ pub struct ImageSequence {
 
 /// Something to analyse. [`fmt::Display`] gives its name for people, without credentials.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Input {
     /// A file (or a named pipe).
     File(PathBuf),
@@ -141,6 +142,7 @@ pub struct Search {
 
 /// What the arguments name.
 #[derive(Debug, Default)]
+#[non_exhaustive]
 pub struct Found {
     /// The inputs, each once.
     pub inputs: Vec<Input>,

@@ -39,6 +39,12 @@ pub fn redacted(url: &str) -> String {
     format!("{scheme}://{user}{}{}", parts.join("/"), query.map_or(String::new(), |query| format!("?{query}")))
 }
 
+/// A text with the host alone of every URL in it.
+pub fn host_only(text: &str) -> String {
+    let parts = text.split_inclusive(|c: char| c.is_whitespace() || "\"'`".contains(c));
+    parts.map(|part| if part.contains("://") { origin(part) + " " } else { part.to_owned() }).collect()
+}
+
 /// Scheme and host of a URL: all of one that was kept out of the settings on purpose.
 pub(super) fn origin(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return HIDDEN.into() };
@@ -268,5 +274,12 @@ mod tests {
         let names = unique_slugs(&inputs, |_, _| false);
         assert_eq!(names.iter().collect::<HashSet<_>>().len(), 4, "{names:?}");
         assert!(names[0].starts_with("cam-live-") && names[2].starts_with("a-b.mp4-"), "{names:?}");
+    }
+
+    #[test]
+    fn of_a_url_in_a_text_the_host_alone_is_told() {
+        let text = "[hls] Opening 'http://u:word@host:8080/word/a.m3u8?token=word' for reading, rtsp://cam/word";
+        let told = host_only(text);
+        assert!(!told.contains("word") && told.contains("http://host ") && told.contains("rtsp://cam"), "{told}");
     }
 }

@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 /// Where inference runs: `auto`, `cpu`, `openvino`, `openvino-bf16`, `cuda`, `cuda:1`, `tensorrt`, `tensorrt:1`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Device {
     /// CUDA where it really works, else the CPU.
     #[default]

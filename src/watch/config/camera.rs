@@ -14,6 +14,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 use toml::Spanned;
+use toml::de::{DeString, DeTable, DeValue};
 
 /// What a camera that says nothing else gets.
 const DEFAULT_THRESHOLD: Threshold = Threshold::Rate(1.0 / 24.0);
@@ -104,7 +105,7 @@ pub(super) struct CameraSettings {
     region: Option<Vec<Polygon>>,
 }
 
-/// One `[[camera]]`. Serde can't flatten and refuse unknown keys at once, so the settings stand here again.
+/// One `[[camera]]` after [`fill_in`].
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WrittenCamera {
@@ -112,50 +113,39 @@ pub(super) struct WrittenCamera {
     url: Option<Spanned<String>>,
     url_env: Option<Spanned<String>>,
     url_file: Option<Spanned<String>>,
-    max_false_alarms: Option<Rate>,
-    p_value: Option<Share>,
-    z: Option<Positive>,
-    baseline: Option<String>,
-    fps: Option<Fps>,
-    schedule: Option<Week>,
-    warm_up_s: Option<Seconds>,
-    stall_s: Option<Seconds>,
-    rtsp_transport: Option<RtspTransport>,
-    follow_redirects: Option<bool>,
-    max_pixels: Option<Pixels>,
-    max_streams: Option<Streams>,
-    cool_down_s: Option<Seconds>,
-    merge_s: Option<Seconds>,
-    region: Option<Vec<Polygon>>,
+    pub(super) settings: CameraSettings,
 }
 
-impl WrittenCamera {
-    /// Its own settings where it has them, else the defaults; a threshold of any kind replaces the default one.
-    pub(super) fn settings(&self, defaults: &CameraSettings) -> CameraSettings {
-        let defaults = defaults.clone();
-        let own = self.max_false_alarms.is_some() || self.p_value.is_some() || self.z.is_some();
-        let (rate, p_value, z) = if own {
-            (self.max_false_alarms, self.p_value, self.z)
-        } else {
-            (defaults.max_false_alarms, defaults.p_value, defaults.z)
-        };
-        CameraSettings {
-            max_false_alarms: rate,
-            p_value,
-            z,
-            baseline: self.baseline.clone().or(defaults.baseline),
-            fps: self.fps.or(defaults.fps),
-            schedule: self.schedule.clone().or(defaults.schedule),
-            warm_up_s: self.warm_up_s.or(defaults.warm_up_s),
-            rtsp_transport: self.rtsp_transport.or(defaults.rtsp_transport),
-            follow_redirects: self.follow_redirects.or(defaults.follow_redirects),
-            max_pixels: self.max_pixels.or(defaults.max_pixels),
-            max_streams: self.max_streams.or(defaults.max_streams),
-            stall_s: self.stall_s.or(defaults.stall_s),
-            cool_down_s: self.cool_down_s.or(defaults.cool_down_s),
-            merge_s: self.merge_s.or(defaults.merge_s),
-            region: self.region.clone().or(defaults.region),
+/// Keys of a camera that no default can hold.
+const OWN: [&str; 4] = ["name", "url", "url_env", "url_file"];
+/// A threshold of any kind replaces the default one.
+const THRESHOLDS: [&str; 3] = ["max_false_alarms", "p_value", "z"];
+
+/// Brings the settings of each `[[camera]]` into a table `settings` of its own and puts the keys of `[defaults]` there that
+/// it does not have; every value keeps its place in the file.
+pub(super) fn fill_in(document: &mut DeTable<'_>) {
+    let defaults = match document.get("defaults").map(Spanned::get_ref) {
+        Some(DeValue::Table(defaults)) => defaults.clone(),
+        _ => DeTable::new(),
+    };
+    let Some(DeValue::Array(cameras)) = document.get_mut("camera").map(Spanned::get_mut) else { return };
+    for camera in cameras.iter_mut() {
+        let span = camera.span();
+        let DeValue::Table(table) = camera.get_mut() else { continue };
+        let is_own = |key: &Spanned<DeString<'_>>| OWN.contains(&key.get_ref().as_ref());
+        let (mut own, mut settings) = (DeTable::new(), DeTable::new());
+        for (key, value) in std::mem::take(table) {
+            if is_own(&key) { &mut own } else { &mut settings }.insert(key, value);
         }
+        let chosen = THRESHOLDS.iter().any(|key| settings.contains_key(*key));
+        for (key, value) in &defaults {
+            let name = key.get_ref().as_ref();
+            if !(settings.contains_key(name) || chosen && THRESHOLDS.contains(&name)) {
+                settings.insert(key.clone(), value.clone());
+            }
+        }
+        own.insert(Spanned::new(span.clone(), "settings".into()), Spanned::new(span, DeValue::Table(settings)));
+        *table = own;
     }
 }
 

@@ -29,7 +29,7 @@ pub use schedule::Schedule;
 use super::deliver::DeliverySettings;
 use super::evidence::{ClipSettings, JournalSettings};
 use crate::error::Result;
-use camera::{CameraSettings, WrittenCamera};
+use camera::{CameraSettings, WrittenCamera, fill_in};
 use dashboard::WrittenDashboard;
 use delivery::{Reader, WrittenCommand, WrittenMqtt, WrittenSpool, WrittenWebhook};
 use evidence::{WrittenClips, WrittenJournal};
@@ -37,6 +37,7 @@ use serde::Deserialize;
 use std::collections::HashMap;
 use std::path::Path;
 use toml::Spanned;
+use toml::de::DeTable;
 use toml_place::{TomlPlace, read};
 
 /// The cameras of a configuration, in its order; never empty, names unique.
@@ -91,7 +92,9 @@ impl MonitorConfig {
     /// As [`MonitorConfig::load`].
     pub fn from_toml(text: &str, file: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Self> {
         let place = TomlPlace { text, file };
-        let written: Written = toml::from_str(text).map_err(|e| place.of(&e))?;
+        let mut document = DeTable::parse(text).map_err(|e| place.of(&e))?;
+        fill_in(document.get_mut());
+        let written = Written::deserialize(toml::de::Deserializer::from(document)).map_err(|e| place.of(&e))?;
         if written.defaults.thresholds() > 1 {
             return Err(place.error(None, "[defaults] has several of max_false_alarms, p_value and z: keep one"));
         }
@@ -112,7 +115,7 @@ impl MonitorConfig {
                 return Err(place.error(Some(camera.name.span()), &words));
             }
             let input = camera.input(&place, span.clone(), env)?;
-            let settings = camera.settings(&written.defaults);
+            let settings = camera.settings;
             if settings.thresholds() > 1 {
                 let words = format!("camera \"{name}\" has several of max_false_alarms, p_value and z: keep one");
                 return Err(place.error(Some(span), &words));

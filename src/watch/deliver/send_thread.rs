@@ -58,7 +58,7 @@ impl SendThread {
                     continue;
                 }
                 Err(error) => {
-                    self.fail(&mut failures, 0, &error.to_string());
+                    self.fail(&mut failures, &error.to_string());
                     continue;
                 }
             };
@@ -71,7 +71,7 @@ impl SendThread {
                 }
                 Outcome::Later(_) if self.stop.requested() => {}
                 Outcome::Later(reason) => {
-                    self.fail(&mut failures, number as usize, &reason);
+                    self.fail(&mut failures, &reason);
                 }
                 Outcome::Never(reason) => {
                     failures = 0;
@@ -85,12 +85,12 @@ impl SendThread {
     }
 
     /// Nothing can be sent now: told once, then a longer and longer wait.
-    fn fail(&mut self, failures: &mut u32, seed: usize, reason: &str) {
+    fn fail(&mut self, failures: &mut u32, reason: &str) {
         self.spool.stick();
         if *failures == 0 {
             self.tell(&format!("takes no alerts now, they wait: {reason}"));
         }
-        self.sleep(Backoff::default().wait(*failures, seed));
+        self.sleep(Backoff::default().wait(*failures));
         *failures += 1;
     }
 

@@ -23,15 +23,9 @@ impl Default for Backoff {
 impl Backoff {
     /// The wait after so many failures in a row: doubled each time up to the longest, less up to a quarter, so that
     /// cameras behind one switch do not all come back at once.
-    pub(crate) fn wait(&self, failures: u32, camera: usize) -> Duration {
+    pub(crate) fn wait(&self, failures: u32) -> Duration {
         let full = self.first.saturating_mul(1 << failures.min(20)).min(self.longest);
-        // SplitMix64's last steps over camera, attempt and the clock.
-        let nanos = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.subsec_nanos());
-        let mut bits = (u64::from(nanos) << 32) ^ ((camera as u64) << 8) ^ u64::from(failures);
-        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        let share = (bits >> 40) as f64 / (1_u64 << 24) as f64;
-        full.mul_f64(1.0 - share / 4.0)
+        full.mul_f64(1.0 - fastrand::f64() / 4.0)
     }
 }
 
@@ -43,8 +37,8 @@ mod tests {
     fn waits_double_up_to_the_longest_with_jitter_below() {
         let backoff = Backoff::default();
         for (failures, full) in [(0, 1.0), (1, 2.0), (5, 32.0), (6, 60.0), (u32::MAX, 60.0)] {
-            for camera in 0..20 {
-                let wait = backoff.wait(failures, camera).as_secs_f64();
+            for _ in 0..20 {
+                let wait = backoff.wait(failures).as_secs_f64();
                 assert!((0.75 * full..=full).contains(&wait), "{failures}: {wait}");
             }
         }

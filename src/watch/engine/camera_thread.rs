@@ -24,6 +24,7 @@ pub(super) struct CameraThread<'a, 'b> {
 impl CameraThread<'_, '_> {
     /// Until the end of the source (where it has one) or a stop.
     pub(super) fn run(mut self) {
+        let _told_of = tracing::info_span!("camera", id = self.watched.id.stream()).entered();
         let (mut clock, mut health, mut failures) = (CameraClock::default(), Health::default(), 0);
         let mut ending = None;
         while !self.watched.stop.requested() {
@@ -51,7 +52,7 @@ impl CameraThread<'_, '_> {
             if health.state == CameraState::Watching && started.elapsed() >= self.options.backoff.steady {
                 failures = 0;
             }
-            let wait = self.options.backoff.wait(failures, self.watched.id.stream());
+            let wait = self.options.backoff.wait(failures);
             failures += 1;
             let reason = reason.unwrap_or_else(|| "the stream ended".into());
             self.tell(&mut health, CameraState::Waiting { seconds: wait.as_secs_f64() }, Some(reason));
@@ -63,6 +64,7 @@ impl CameraThread<'_, '_> {
     }
 
     fn tell(&self, health: &mut Health, state: CameraState, reason: Option<String>) {
+        tracing::info!(?state, reason, "camera");
         health.state = state;
         health.reason = reason;
         self.queues.put(self.watched.id, Notice::Health(health.clone()));

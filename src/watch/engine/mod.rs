@@ -11,7 +11,6 @@
 //! camera is never held back: what the model can't keep up with is dropped as whole clips and told as a gap; only the
 //! model's own failure ends the whole.
 
-mod arrival;
 mod background;
 mod backoff;
 mod camera;
@@ -29,7 +28,6 @@ use crate::error::Result;
 use crate::model::Scorer;
 use crate::pipeline::{join, root_cause, spawn};
 use crate::units::Stop;
-pub use arrival::ByArrival;
 pub use background::{Background, Waited};
 pub use backoff::Backoff;
 pub use camera::{Camera, CameraId, OnDuty, OpenAgain, Pace};

@@ -7,7 +7,6 @@
 use super::lock;
 use crate::error::{Error, Result};
 use crate::store::hex;
-use argon2::password_hash::SaltString;
 use argon2::{Argon2, PasswordHash, PasswordHasher, PasswordVerifier};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
@@ -79,8 +78,8 @@ pub fn hash_password(password: &str) -> Result<String> {
         return Err(Error::Config(format!("the password has {} bytes: 8 to {PASSWORD} are needed", password.len())));
     }
     let fail = |e: argon2::password_hash::Error| Error::Config(format!("the password can't be hashed: {e}"));
-    let salt = SaltString::encode_b64(&random::<16>()?).map_err(fail)?;
-    Ok(Argon2::default().hash_password(password.as_bytes(), &salt).map_err(fail)?.to_string())
+    let salt = random::<16>()?;
+    Ok(Argon2::default().hash_password_with_salt(password.as_bytes(), &salt).map_err(fail)?.to_string())
 }
 
 impl Auth {

@@ -3,8 +3,9 @@
 //! Pictures in a row over HTTP have no timestamps, and a guessed frame rate would make the model see slow or fast
 //! motion. Arrival is late by one frame and as even as the network is.
 
+use super::Adapter;
 use crate::error::Result;
-use crate::media::{FrameSource, GapReason, Picture, Step, VideoInfo};
+use crate::media::{FrameSource, GapReason, Step};
 use crate::units::MediaTime;
 use std::time::{Duration, Instant};
 
@@ -64,12 +65,16 @@ impl ByArrival {
     }
 }
 
-impl FrameSource for ByArrival {
-    fn info(&self) -> &VideoInfo {
-        self.inner.info()
+impl Adapter for ByArrival {
+    fn inner(&self) -> &dyn FrameSource {
+        &*self.inner
     }
 
-    fn next_step(&mut self) -> Result<Step> {
+    fn inner_mut(&mut self) -> &mut dyn FrameSource {
+        &mut *self.inner
+    }
+
+    fn next(&mut self) -> Result<Step> {
         if let Some(step) = self.held.take() {
             return Ok(step);
         }
@@ -87,27 +92,12 @@ impl FrameSource for ByArrival {
             }
         }
     }
-
-    fn picture(&mut self) -> Result<Picture> {
-        self.inner.picture()
-    }
-
-    fn key_frame(&self) -> bool {
-        self.inner.key_frame()
-    }
-
-    fn frames_decoded(&self) -> u64 {
-        self.inner.frames_decoded()
-    }
-
-    fn placed(&mut self, time: MediaTime) {
-        self.inner.placed(time);
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::media::{Picture, VideoInfo};
 
     /// Says that every frame lasts a second, whatever is true.
     struct Untimed(VideoInfo, u64);

@@ -3,9 +3,10 @@
 //! Startle's own clock goes by presentation time; the papers' code takes frames 0, n, 2n, … whatever their times are.
 //! Invariant: the frames that are given lie exactly on the ticks of the model's clock, one each.
 
-use super::ClipSpec;
+use super::Adapter;
+use crate::clip::ClipSpec;
 use crate::error::Result;
-use crate::media::{FrameSource, Picture, Step, VideoInfo};
+use crate::media::{FrameSource, Step};
 use crate::units::MediaTime;
 
 /// A source of which every `step`-th frame is on show until the next such frame.
@@ -39,12 +40,16 @@ impl Counted {
     }
 }
 
-impl FrameSource for Counted {
-    fn info(&self) -> &VideoInfo {
-        self.inner.info()
+impl Adapter for Counted {
+    fn inner(&self) -> &dyn FrameSource {
+        &*self.inner
     }
 
-    fn next_step(&mut self) -> Result<Step> {
+    fn inner_mut(&mut self) -> &mut dyn FrameSource {
+        &mut *self.inner
+    }
+
+    fn next(&mut self) -> Result<Step> {
         loop {
             if self.limit.is_some_and(|limit| self.given >= limit) {
                 return Ok(Step::End);
@@ -76,25 +81,13 @@ impl FrameSource for Counted {
             }
         }
     }
-
-    fn picture(&mut self) -> Result<Picture> {
-        self.inner.picture()
-    }
-
-    fn key_frame(&self) -> bool {
-        self.inner.key_frame()
-    }
-
-    fn frames_decoded(&self) -> u64 {
-        self.inner.frames_decoded()
-    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{spec_for_tests, ticks_shown};
     use super::*;
-    use crate::media::GapReason;
+    use crate::clip::{spec_for_tests, ticks_shown};
+    use crate::media::{GapReason, Picture, VideoInfo};
 
     /// Frames at odd times, a gap in the middle; the picture names the frame.
     struct Odd {
