@@ -49,7 +49,7 @@ impl Watching {
 /// ```
 /// use startle::engine::{Choice, Watching, Wishes, stream};
 /// use startle::media::open::Input;
-/// use startle::pipeline::live::{Heard, News, Phase};
+/// use startle::watch::engine::{News, Phase, Waited};
 /// use std::time::Duration;
 ///
 /// let (detection, baseline) = (Wishes::default().settings()?, "bundle".to_owned());
@@ -59,9 +59,9 @@ impl Watching {
 /// let mut begun = 0;
 /// loop {
 ///     match background.next(Duration::from_secs(1))? {
-///         Heard::End => break,
-///         Heard::News(_, news) => begun += usize::from(matches!(*news, News::Incident(i) if i.phase == Phase::Begun)),
-///         Heard::Nothing => {}
+///         Waited::End => break,
+///         Waited::News(_, news) => begun += usize::from(matches!(*news, News::Incident(i) if i.phase == Phase::Begun)),
+///         Waited::Nothing => {}
 ///     }
 /// }
 /// assert_eq!(begun, 1);
