@@ -34,8 +34,10 @@ pub fn find(name_or_dir: &str, search_path: &[PathBuf]) -> Result<PathBuf> {
     if is_bundle(named) {
         return Ok(named.to_owned());
     }
-    let by_name = search_path.iter().map(|folder| folder.join(name_or_dir));
-    by_name.into_iter().find(|folder| is_bundle(folder)).ok_or_else(|| {
+    // `./name` and `folder/name` are paths, and no path is looked for elsewhere
+    let is_name = named.components().count() == 1;
+    let mut by_name = search_path.iter().filter(|_| is_name).map(|folder| folder.join(name_or_dir));
+    by_name.find(|folder| is_bundle(folder)).ok_or_else(|| {
         if named.is_dir() {
             let add = if named.join("config.json").is_file() {
                 format!(" (a checkpoint? startle models add {name_or_dir} makes one)")
@@ -106,5 +108,6 @@ mod tests {
         assert_eq!(list(&path), [path[0].join("one"), path[1].join("two")]);
         std::fs::write(path[1].join("src").join(MANIFEST), "").unwrap();
         assert_eq!(find("src", &path).unwrap(), path[1].join("src"));
+        assert!(find("./src", &path).is_err());
     }
 }
