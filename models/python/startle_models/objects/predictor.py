@@ -91,9 +91,8 @@ class Predictor(nn.Module):
         parts = flat.reshape(-1, files, sum(per.values())).split(list(per.values()), 2)
         return dict(zip(per, parts)), birth.reshape(-1, BIRTH, BIRTH)
 
-    @staticmethod
-    def pack(parts, birth):
-        return torch.cat([torch.cat(list(parts.values()), 2).flatten(1), birth.flatten(1)], 1)
+    def pack(self, parts, birth):
+        return torch.cat([torch.cat([parts[k] for k in layout(self.d)], 2).flatten(1), birth.flatten(1)], 1)
 
     def forward(self, state, tokens, maps):
         parts, birth = self.unpack(state)
@@ -162,7 +161,7 @@ class Predictor(nn.Module):
         miss = (p["miss"] * MISS_KEEP + energy["missing"]) * (1 - m) * p["alive"]
         drift = p["drift"] * DRIFT_KEEP + energy["drift_now"]
         row = torch.where(m > 0, p["row"] + 1, 0.0) + new
-        slow, long = remember(p["slow"], p["long"], obs, m * (row > SETTLED).to(m.dtype))
+        slow, long = recall(p["slow"], p["long"], obs, m * (row > SETTLED).to(m.dtype))
         arrival = F.softplus(-coming) * fresh
         born = (begins @ arrival[..., None]) + p["born"] * (1 - new)
         hits = torch.where(new > 0, 1.0, (p["hits"] + m).clamp(max=8))
@@ -172,8 +171,8 @@ class Predictor(nn.Module):
         obs = obs + begins @ tokens
         after = self._remember(p, m, new, obs, maps, hits, miss, drift, born)
         first = torch.cat([obs[..., 7:10], torch.full_like(m, LEAST_SPREAD), obs[..., 10:14], torch.ones_like(m)], -1)
-        kept = {"row": row, "slow": torch.where(new > 0, first, slow), "long": long * (1 - new)}
-        return {k: kept[k] if k in kept else after[k] for k in layout(self.d)}, seen
+        known = {"row": row, "slow": torch.where(new > 0, first, slow), "long": long * (1 - new)}
+        return after | known, seen
 
     def _remember(self, p, m, new, obs, maps, hits, miss, drift, born):
         old = 1 - new
@@ -234,7 +233,7 @@ class Predictor(nn.Module):
         ], -1)
 
 
-def remember(slow, long, obs, look):
+def recall(slow, long, obs, look):
     """What is known of things [B,N,SLOW] after a look (1 or 0) [B,N,1] at obs, and what adds up against it [B,N,2]: nats
     of colour (Laplace, by the thing's own mean deviation) and of shape over what is expected."""
     colour, spread, shape, count = slow.split([3, 1, SHAPES, 1], -1)
