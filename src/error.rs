@@ -89,6 +89,11 @@ impl Error {
         self
     }
 
+    /// An [`Error::Input`] of what the system would not let be read.
+    pub fn unreadable(path: impl Into<String>, cause: std::io::Error) -> Self {
+        Self::input(path, format!("can't be read: {cause}")).because(cause)
+    }
+
     /// An [`Error::Bundle`].
     pub fn bundle(path: impl Into<PathBuf>, reason: impl Into<String>) -> Self {
         Self::Bundle { path: path.into(), reason: reason.into() }
@@ -113,7 +118,7 @@ mod tests {
     #[test]
     fn a_cause_stays_with_its_error() {
         let gone = std::io::Error::from(std::io::ErrorKind::NotFound);
-        let error = Error::input("a.mp4", format!("can't be read: {gone}")).because(gone);
+        let error = Error::unreadable("a.mp4", gone);
         assert_eq!(error.to_string(), "a.mp4: can't be read: entity not found");
         assert_eq!(error.source().map(ToString::to_string).as_deref(), Some("entity not found"));
         assert!(Error::input("a.mp4", "no video").source().is_none());

@@ -111,21 +111,8 @@ fn scores(curve: &[f32], first: f64) -> VideoScores {
 }
 
 fn case(id: &str, group: &str, kind: &str, possible: bool) -> Case {
-    Case {
-        id: id.into(),
-        input: format!("{id}.mp4").into(),
-        image_fps: None,
-        group: group.into(),
-        pair: String::new(),
-        kind: kind.into(),
-        possible,
-        hidden: None,
-        motion: None,
-        onset_s: None,
-        place: None,
-        what: None,
-        control: false,
-    }
+    let unlabelled = Case::unlabelled(id.into(), format!("{id}.mp4").into(), group.into());
+    Case { kind: kind.into(), possible, ..unlabelled }
 }
 
 fn scored(case: Case, model: f32) -> ScoredCase {

@@ -191,8 +191,7 @@ pub fn run(args: &AnalyzeArgs, stop: &Stop) -> Result<Outcome> {
 /// The inputs with those of a list, each once.
 fn listed(mut inputs: Vec<Input>, list: Option<&Path>) -> Result<Vec<Input>> {
     let Some(list) = list else { return Ok(inputs) };
-    let text = std::fs::read(list)
-        .map_err(|e| Error::input(list.display().to_string(), format!("can't be read: {e}")).because(e))?;
+    let text = std::fs::read(list).map_err(|e| Error::unreadable(list.display().to_string(), e))?;
     let mut seen: HashSet<Input> = inputs.iter().cloned().collect();
     let lines = text.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     let more = lines.filter(|line| !line.is_empty()).map(|line| Input::as_it_is(OsStr::from_bytes(line)));
@@ -228,8 +227,7 @@ pub(super) fn prepare<'a>(args: &'a AnalyzeArgs, jobs: usize, earlier: Earlier, 
 
 /// A table of actions in the result: its path and the start of its sha256, so that `--resume` knows another one.
 fn named(path: &Path) -> Result<String> {
-    let sha256 = sha256_file(path)
-        .map_err(|e| Error::input(path.display().to_string(), format!("can't be read: {e}")).because(e))?;
+    let sha256 = sha256_file(path).map_err(|e| Error::unreadable(path.display().to_string(), e))?;
     Ok(format!("{} (sha256 {})", path.display(), &sha256[..16]))
 }
 

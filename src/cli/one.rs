@@ -128,7 +128,7 @@ fn content(input: &Input, options: &OpenOptions) -> Result<Option<String>> {
     match input {
         Input::File(path) if path.is_file() => {
             let sha256 = sha256_file(path);
-            sha256.map(Some).map_err(|e| Error::input(input.to_string(), format!("can't be read: {e}")).because(e))
+            sha256.map(Some).map_err(|e| Error::unreadable(input.to_string(), e))
         }
         Input::Images(sequence) => {
             let mut all = Sha256::new();

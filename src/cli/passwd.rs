@@ -14,7 +14,7 @@ pub struct PasswdArgs {}
 
 /// Runs the command.
 pub fn run(_: &PasswdArgs) -> Result<()> {
-    let unread = |e: std::io::Error| Error::input("the password", format!("can't be read: {e}")).because(e);
+    let unread = |e: std::io::Error| Error::unreadable("the password", e);
     let password = if stdin().is_terminal() {
         let password = rpassword::prompt_password("Password: ").map_err(unread)?;
         let again = rpassword::prompt_password("Again: ").map_err(unread)?;

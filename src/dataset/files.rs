@@ -43,8 +43,7 @@ pub(super) fn stem(path: &Path) -> String {
 
 /// The text of a file.
 pub(super) fn text(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path)
-        .map_err(|e| Error::input(path.display().to_string(), format!("can't be read: {e}")).because(e))
+    std::fs::read_to_string(path).map_err(|e| Error::unreadable(path.display().to_string(), e))
 }
 
 /// An error at a line of a file.

@@ -130,10 +130,7 @@ impl Engine {
     ) -> Result<Report> {
         let name = input.to_string();
         let file = input.path().filter(|path| path.is_file());
-        let sha256 = file
-            .map(sha256_file)
-            .transpose()
-            .map_err(|e| Error::input(&name, format!("can't be read: {e}")).because(e))?;
+        let sha256 = file.map(sha256_file).transpose().map_err(|e| Error::unreadable(&name, e))?;
         let config = RunConfig { track: options.track, fps: options.fps, ..self.config()? };
         self.run((name, sha256), (opener(input, options.clone()), &options.stop), config, sinks)
     }
@@ -241,8 +238,7 @@ pub fn baseline(asked: &str, bundled: Option<PathBuf>, key: &CurveKey) -> Result
 /// # Errors
 /// [`Error::Input`] when it can't be read.
 pub fn read_text(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path)
-        .map_err(|e| Error::input(path.display().to_string(), format!("can't be read: {e}")).because(e))
+    std::fs::read_to_string(path).map_err(|e| Error::unreadable(path.display().to_string(), e))
 }
 
 /// Opens an input inside the thread that decodes it.

@@ -11,8 +11,7 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// [`Error::Input`] when `root` can't be read; [`Error::Stopped`].
 pub fn results(root: &Path, stop: &Stop) -> Result<Vec<PathBuf>> {
-    std::fs::read_dir(root)
-        .map_err(|e| Error::input(root.display().to_string(), format!("can't be read: {e}")).because(e))?;
+    std::fs::read_dir(root).map_err(|e| Error::unreadable(root.display().to_string(), e))?;
     let mut found = Vec::new();
     let mut waiting = vec![root.to_owned()];
     while let Some(folder) = waiting.pop() {

@@ -66,7 +66,7 @@ impl Marks {
         let text = match std::fs::read_to_string(file) {
             Ok(text) => text,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(here(format!("can't be read: {e}"))),
+            Err(e) => return Err(Error::unreadable(file.display().to_string(), e)),
         };
         let marks: Self =
             serde_json::from_str(&text).map_err(|e| here(format!("is no file of marks: {e}; move it away")))?;

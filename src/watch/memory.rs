@@ -54,7 +54,7 @@ impl Memory {
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Past::default()),
-            Err(e) => return Err(fail(format!("can't be read: {e}"))),
+            Err(e) => return Err(Error::unreadable(path.display().to_string(), e)),
         };
         let kept: MemoryFile<Past> =
             serde_json::from_str(&text).map_err(|e| fail(format!("is not what was written: {e}")))?;

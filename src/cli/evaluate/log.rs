@@ -92,7 +92,7 @@ fn read(path: &Path, key: &Key) -> Result<Option<(u64, Vec<ScoredCase>)>> {
     let bytes = match std::fs::read(path) {
         Ok(bytes) => bytes,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(Error::input(name.to_string(), format!("can't be read: {e}")).because(e)),
+        Err(e) => return Err(Error::unreadable(name.to_string(), e)),
     };
     let Some(end) = bytes.iter().rposition(|byte| *byte == b'\n') else { return Ok(None) };
     let mut lines = bytes[..end].split(|byte| *byte == b'\n').zip(1..);

@@ -212,7 +212,7 @@ fn footing_words(normal: &[Input]) -> Result<String> {
     for input in normal {
         hash.update(input.to_string());
         if let Some(file) = input.path().filter(|path| path.is_file()) {
-            let unreadable = |e| Error::input(input.to_string(), format!("can't be read: {e}")).because(e);
+            let unreadable = |e| Error::unreadable(input.to_string(), e);
             hash.update(sha256_file(file).map_err(unreadable)?);
         }
     }

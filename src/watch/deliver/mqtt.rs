@@ -235,8 +235,7 @@ fn options(settings: &MqttSettings) -> Result<MqttOptions> {
         options.set_transport(match &settings.ca_file {
             None => Transport::tls_with_default_config(),
             Some(path) => {
-                let pem = std::fs::read(path)
-                    .map_err(|e| Error::input(path.display().to_string(), format!("can't be read: {e}")))?;
+                let pem = std::fs::read(path).map_err(|e| Error::unreadable(path.display().to_string(), e))?;
                 Transport::tls(pem, None, None)
             }
         });

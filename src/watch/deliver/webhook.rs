@@ -30,14 +30,14 @@ impl Webhook {
         let roots = match &settings.ca_file {
             None => RootCerts::PlatformVerifier,
             Some(path) => {
-                let here = |e: String| Error::input(path.display().to_string(), e);
-                let pem = std::fs::read(path).map_err(|e| here(format!("can't be read: {e}")))?;
+                let name = || path.display().to_string();
+                let pem = std::fs::read(path).map_err(|e| Error::unreadable(name(), e))?;
                 let items = ureq::tls::parse_pem(&pem).filter_map(std::result::Result::ok);
                 let certificates: Vec<_> = items
                     .filter_map(|item| if let PemItem::Certificate(one) = item { Some(one) } else { None })
                     .collect();
                 if certificates.is_empty() {
-                    return Err(here("holds no certificate in PEM".into()));
+                    return Err(Error::input(name(), "holds no certificate in PEM"));
                 }
                 RootCerts::from(certificates)
             }

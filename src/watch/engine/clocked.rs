@@ -3,7 +3,8 @@
 use super::Pace;
 use super::camera::WatchedCamera;
 use crate::error::{Error, Result};
-use crate::media::{FrameSource, GapReason, Picture, Step, VideoInfo};
+use crate::media::adapt::Adapter;
+use crate::media::{FrameSource, GapReason, Step};
 use crate::units::{MediaTime, Stop};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -69,12 +70,16 @@ impl<'a> Clocked<'a> {
     }
 }
 
-impl FrameSource for Clocked<'_> {
-    fn info(&self) -> &VideoInfo {
-        self.inner.info()
+impl Adapter for Clocked<'_> {
+    fn inner(&self) -> &dyn FrameSource {
+        &*self.inner
     }
 
-    fn next_step(&mut self) -> Result<Step> {
+    fn inner_mut(&mut self) -> &mut dyn FrameSource {
+        &mut *self.inner
+    }
+
+    fn next(&mut self) -> Result<Step> {
         if let Some(step) = self.first_step.take() {
             return Ok(step);
         }
@@ -105,18 +110,6 @@ impl FrameSource for Clocked<'_> {
             }
             Step::End => Ok(Step::End),
         }
-    }
-
-    fn picture(&mut self) -> Result<Picture> {
-        self.inner.picture()
-    }
-
-    fn key_frame(&self) -> bool {
-        self.inner.key_frame()
-    }
-
-    fn frames_decoded(&self) -> u64 {
-        self.inner.frames_decoded()
     }
 }
 
