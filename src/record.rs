@@ -12,7 +12,7 @@ use crate::model::ModelInfo;
 pub use crate::surprise::{ContextSurprise, EventKind, PartKind, VideoSurprise};
 use crate::units::PixelBox;
 use serde::{Deserialize, Serialize};
-pub use settings::{RunConfig, Timings};
+pub use settings::{Asked, Resolved, RunConfig, Timings};
 pub use shown::{Annotated, Horizon, Horizons, Sight, Still};
 
 /// The schema's name and version in `result.json`.

@@ -9,11 +9,11 @@ use startle::clip::{ClipSpec, Resizer, ticks_shown};
 use startle::media::ffmpeg::{FfmpegSource, OpenOptions};
 use startle::media::open::parse;
 use startle::media::{FrameSource, Picture, Step};
-use startle::model::Scorer;
 use startle::model::bundle::ModelBundle;
 use startle::model::jepa::{Network, Question};
 use startle::model::ort::{self, OrtNetwork, RuntimeOptions};
 use startle::model::tensor::{PixelBatch, noise_frames};
+use startle::model::{FeatureScorer, Scorer};
 
 const BUNDLES: [&str; 2] = ["tiny-random", "tiny-target"];
 

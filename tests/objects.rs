@@ -244,7 +244,7 @@ fn the_curve_begins_after_the_warm_up_and_does_not_depend_on_the_batch() {
     let film = || Film::flying(0.0);
     let curve = |batch: usize| {
         let mut job = job(film(), 120);
-        job.config.batch = batch;
+        job.config.resolved.batch = batch;
         startle::pipeline::analyze(job, &mut model(), &mut []).unwrap()
     };
     let (one, many) = (curve(1), curve(16));

@@ -8,7 +8,7 @@ use startle::media::{FrameSource, GapReason, Picture, Step, VideoInfo};
 use startle::model::persistence::Persistence;
 use startle::model::{ModelInfo, Scorer, WindowErrors};
 use startle::pipeline::{DetectionSettings, Job, analyze};
-use startle::record::{Report, RunConfig, RunEvent, Sink};
+use startle::record::{Asked, Report, Resolved, RunConfig, RunEvent, Sink};
 use startle::surprise::{EventRules, ThresholdRule};
 use startle::units::{MediaTime, Stop};
 use startle::{Error, Result};
@@ -94,18 +94,17 @@ impl FrameSource for Painted {
 }
 
 fn job<'a>(source: Painted, stop: &Stop) -> Job<'a> {
-    let config = RunConfig {
-        device: "cpu".into(),
-        threads: 1,
-        batch: 3,
+    let asked = Asked {
         stride: 2,
         top_fraction: 0.06,
         scene_cuts: true,
         baseline: "self".into(),
-        asked: "z ≥ 8".into(),
+        threshold: "z ≥ 8".into(),
         merge_s: 0.5,
-        ..RunConfig::default()
+        ..Asked::default()
     };
+    let config =
+        RunConfig { asked, resolved: Resolved { device: "cpu".into(), threads: 1, batch: 3, ..Resolved::default() } };
     Job {
         path: "painted".into(),
         sha256: None,
@@ -177,7 +176,7 @@ fn the_same_video_gives_the_same_numbers_whatever_the_batch() {
     let curve = |batch| {
         let source = Painted::new(200, |f| ((f as u32 / 4) % 24, 8));
         let mut job = job(source, &Stop::new());
-        job.config.batch = batch;
+        job.config.resolved.batch = batch;
         analyze(job, &mut Persistence::new(spec()).unwrap(), &mut []).unwrap().curve
     };
     assert_eq!(curve(1), curve(7));
@@ -316,13 +315,13 @@ fn slower_rates_share_the_decode_and_give_what_a_run_of_their_own_gives() {
     let decoded = source();
     let counter = Arc::clone(&decoded.decoded);
     let mut shared = job(decoded, &Stop::new());
-    (shared.config.frame_steps, shared.config.scene_cuts) = (vec![2, 3], false);
+    (shared.config.asked.frame_steps, shared.config.asked.scene_cuts) = (vec![2, 3], false);
     let report = analyze(shared, &mut Persistence::new(spec()).unwrap(), &mut []).unwrap();
     assert_eq!(counter.load(Ordering::Relaxed), 400);
     assert_eq!(report.slower.iter().map(|rate| rate.frame_step).collect::<Vec<_>>(), [2, 3]);
     for rate in &report.slower {
         let mut own = job(source(), &Stop::new());
-        own.config.scene_cuts = false;
+        own.config.asked.scene_cuts = false;
         let own = analyze(own, &mut Persistence::new(spec().slower(rate.frame_step)).unwrap(), &mut []).unwrap();
         assert!(own.curve.len() > 20 && !own.events.is_empty(), "{} {}", own.curve.len(), own.events.len());
         assert_eq!(rate.curve, own.curve, "step {}", rate.frame_step);
@@ -330,7 +329,7 @@ fn slower_rates_share_the_decode_and_give_what_a_run_of_their_own_gives() {
         assert!((rate.model_fps * f64::from(rate.frame_step) - spec().model_fps).abs() < 1e-9);
     }
     let mut alone = job(source(), &Stop::new());
-    alone.config.scene_cuts = false;
+    alone.config.asked.scene_cuts = false;
     let alone = analyze(alone, &mut Persistence::new(spec()).unwrap(), &mut []).unwrap();
     assert_eq!((report.curve, report.events), (alone.curve, alone.events));
 }

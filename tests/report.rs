@@ -227,7 +227,7 @@ fn a_dense_curve_has_no_spikes_that_are_not_in_the_data() {
     for (i, point) in report.curve.iter_mut().enumerate() {
         point.surprise = if i % 3 == 0 { 2.0 } else { 1.0 };
     }
-    report.config.threshold = Some(4.0);
+    report.config.resolved.threshold = Some(4.0);
     let rows = blue_rows(&report);
     let (first, last) = (rows[0], rows[rows.len() - 1]);
     // The axis goes from 0 at row 688 to 4.4 at row 192: 2 lies at row 463, 1 at row 575.
@@ -295,8 +295,8 @@ fn the_page_says_plainly_what_is_not_there() {
     assert!(page(&quiet).contains("No event.") && page(&quiet).contains("an event needs 3.25"));
     assert!(!page(&quiet).contains("class=\"banner\""));
     let mut own = quiet.clone();
-    own.config.threshold = None;
-    own.config.threshold_rule = "opens at z ≥ 8".into();
+    own.config.resolved.threshold = None;
+    own.config.resolved.threshold_rule = "opens at z ≥ 8".into();
     assert!(page(&own).contains("An event opens at z ≥ 8. The largest z was 0."));
     let mut cut = quiet.clone();
     cut.truncated = true;

@@ -10,7 +10,7 @@ use startle::model::ort::{self, RuntimeOptions};
 use startle::model::persistence::Persistence;
 use startle::model::second_difference::SecondDifference;
 use startle::model::tensor::{Normalizer, PixelBatch};
-use startle::model::{FeatureControls, ModelInfo, Scorer, WindowErrors};
+use startle::model::{FeatureControls, FeatureScorer, ModelInfo, Scorer, WindowErrors};
 
 /// Frames of noise: 8 bits from an arbitrary generator.
 fn noise(spec: &ClipSpec, frames: usize) -> Frames {
@@ -102,10 +102,10 @@ fn the_first_window_of_a_video_is_predicted_from_the_opening_contexts_too() {
     let frames = noise(full.spec(), full.spec().frames_per_clip as usize + 2);
     let clips = [0, 2].map(|start| clip_of(full.spec(), &frames, start));
     let resident = RuntimeOptions { resident: Some(true), ..model_support::options() };
-    let scorers: [[Box<dyn Scorer>; 2]; 3] = [
+    let scorers: [[Box<dyn FeatureScorer>; 2]; 3] = [
         [Box::new(load(&full)), Box::new(load(&later))],
         [Box::new(load(&full)), Box::new(ort::open(&later, &resident).unwrap())],
-        [&full, &later].map(|b| Box::new(Persistence::new(b.spec().clone()).unwrap()) as Box<dyn Scorer>),
+        [&full, &later].map(|b| Box::new(Persistence::new(b.spec().clone()).unwrap()) as Box<dyn FeatureScorer>),
     ];
     for [mut full, mut later] in scorers {
         let (full, (later, copied)) = (full.score(&clips).unwrap(), later.score_with_controls(&clips).unwrap());

@@ -6,15 +6,15 @@ use super::inputs::InputArgs;
 use super::one::{self, Finished, Setup};
 use super::places::{self, Places};
 use super::plan::Plan;
-use super::resume::{Earlier, question};
+use super::resume::Earlier;
 use clap::{Args, ValueEnum};
 use indicatif::MultiProgress;
-use startle::engine::{Wishes, baseline, run_config};
+use startle::engine::{Wishes, baseline, question, run_config};
 use startle::media::ffmpeg::Decoding;
 use startle::media::open::Input;
 use startle::model::bundle::{ModelBundle, sha256_file};
 use startle::pipeline::{DetectionSettings, run_all};
-use startle::record::RunConfig;
+use startle::record::Asked;
 use startle::surprise::DEFAULT_TOP_FRACTION;
 use startle::units::{Stop, per_hour};
 use startle::{Error, Result};
@@ -209,19 +209,20 @@ pub(super) fn prepare<'a>(args: &'a AnalyzeArgs, jobs: usize, earlier: Earlier, 
     let key = model.curve_key(args.detection.top)?;
     let bundled = model.bundle().and_then(ModelBundle::baseline_path);
     let (baseline, origin) = baseline(&args.detection.baseline, bundled, &key)?;
-    let config = RunConfig {
+    let mut config = run_config(&model, &detection, baseline.as_ref(), &origin)?;
+    config.asked = Asked {
         frame_steps: slower_steps(&args.frame_steps),
         track: args.input.track,
         fps: args.input.fps,
         scene_cuts: !args.detection.no_scene_cuts,
         actions: args.actions.as_deref().map(named).transpose()?,
-        ..run_config(&model, &detection, baseline.as_ref(), &origin)?
+        ..config.asked
     };
     let bars = MultiProgress::new();
     if args.quiet {
         bars.set_draw_target(indicatif::ProgressDrawTarget::hidden());
     }
-    let question = question(&key, &config)?;
+    let question = question(&key, &config.asked)?;
     Ok(Setup { args, model, detection, key, baseline, config, question, earlier, bars, stop: stop.clone() })
 }
 

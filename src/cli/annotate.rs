@@ -53,7 +53,7 @@ impl<'a> Film<'a> {
         if report.input.sha256.as_ref() != Some(&sha256) {
             return Err(refused("and what lies there has another content than what was analyzed"));
         }
-        let (track, fps) = (report.config.track, report.config.fps);
+        let (track, fps) = (report.config.asked.track, report.config.asked.fps);
         let open = OpenOptions { stop: stop.child(), track, fps, ..OpenOptions::default() };
         Ok(Self { input: Input::File(path), open, bars, quiet: true })
     }

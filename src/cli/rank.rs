@@ -206,7 +206,12 @@ fn by_model(setup: &Setup<'_>, scene: &Named, places: &Places) -> Result<ByModel
     let ranking = rank_reports(&all, slot_s, setup.baseline.as_ref())?;
     let place = |report: &Report| ranking.versions.iter().position(|v| v.input == report.input.path);
     reports.sort_by_key(|(report, _)| place(report));
-    Ok(ByModel { model: reports[0].0.model.name.clone(), baseline: setup.config.baseline.clone(), ranking, reports })
+    Ok(ByModel {
+        model: reports[0].0.model.name.clone(),
+        baseline: setup.config.asked.baseline.clone(),
+        ranking,
+        reports,
+    })
 }
 
 /// Writes the rankings and tells the order.

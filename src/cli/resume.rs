@@ -3,16 +3,11 @@
 use super::exit::Outcome;
 use super::one::{Finished, Setup};
 use super::plan::Plan;
-use serde::Serialize;
-use sha2::{Digest, Sha256};
 use startle::media::GapReason;
-use startle::record::{Report, RunConfig};
+use startle::record::Report;
 use startle::report::claim::{ANNOTATED, OUTPUTS, Owner, owner};
 use startle::report::json;
 use startle::report::ledger::{Entry, Stamp};
-use startle::store::hex;
-use startle::surprise::CurveKey;
-use startle::{Error, Result};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -78,53 +73,16 @@ fn moved(root: &Path) -> HashMap<String, Vec<PathBuf>> {
     found
 }
 
-/// A mark of the model and of what was asked for that changes the numbers.
-pub fn question(key: &CurveKey, config: &RunConfig) -> Result<String> {
-    let fail = |e: serde_json::Error| Error::Internal { stage: "resume", reason: e.to_string() };
-    let text = serde_json::to_vec(&(&key.model_sha256, asked(config))).map_err(fail)?;
-    Ok(hex(&Sha256::digest(text)))
-}
-
 /// The report in `folder`, if it answers the same question to its end.
 fn finished_before(folder: &Path, sha256: &str, setup: &Setup<'_>) -> Option<Report> {
     let report = json::read(&folder.join("result.json")).ok()?;
     let same = report.input.sha256.as_deref() == Some(sha256)
         && report.model.sha256 == setup.key.model_sha256
-        && asked(&report.config) == asked(&setup.config);
+        && report.config.asked == setup.config.asked;
     (same && !was_interrupted(&report)).then_some(report)
 }
 
 /// Whether the run ended before its video did; a file that is itself cut off has been analyzed to its end.
 fn was_interrupted(report: &Report) -> bool {
     report.truncated && !report.input.gaps.iter().any(|gap| gap.reason == GapReason::Truncated)
-}
-
-/// What was asked for that changes the numbers: neither what a run works out from it, nor how fast it was to go.
-fn asked(config: &RunConfig) -> impl PartialEq + Serialize + use<'_> {
-    let RunConfig {
-        stride,
-        top_fraction,
-        scene_cuts,
-        frame_steps,
-        track,
-        fps,
-        baseline,
-        baseline_sha256,
-        actions,
-        asked,
-        merge_s,
-        min_duration_s,
-        cool_down_s,
-        device: _,
-        threads: _,
-        sessions: _,
-        batch: _,
-        promised_per_hour: _,
-        check: _,
-        threshold: _,
-        threshold_low: _,
-        threshold_rule: _,
-    } = config;
-    let detection = (asked, merge_s, min_duration_s, cool_down_s, top_fraction);
-    (stride, scene_cuts, (frame_steps, track, fps), (baseline, baseline_sha256), actions, detection)
 }

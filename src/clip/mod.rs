@@ -15,6 +15,7 @@ pub use cut::{CutDetector, FrameChange};
 pub use freeze::FreezeWatch;
 pub use region::{Point, Region};
 pub use resample::ticks_shown;
+pub(crate) use resize::Rescaler;
 pub use resize::Resizer;
 pub use thumbnail::jpeg_base64;
 pub use window::Windower;

@@ -7,22 +7,46 @@
 use super::{ClipSpec, ResizeRule, plain};
 use crate::error::{Error, Result};
 use crate::media::Picture;
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer as Engine};
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::U8x3;
+use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer as Engine};
 
 /// Largest width of a preview, pixels.
 const PREVIEW_WIDTH: u32 = 320;
 
+/// Pictures to other sizes; keeps its buffers between calls. By the pixels' type, so that the filters of the crate's thirty
+/// other types are not built in.
+#[derive(Default)]
+pub(crate) struct Rescaler(Engine);
+
+impl Rescaler {
+    /// Fills `rgb`, `width · height` pixels, with the picture, smaller or larger.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when the resizing crate refuses.
+    pub(crate) fn fill(&mut self, picture: &Picture, [width, height]: [u32; 2], rgb: &mut [u8]) -> Result<()> {
+        if (picture.width(), picture.height()) == (width, height) {
+            rgb.copy_from_slice(picture.rgb());
+            return Ok(());
+        }
+        let fail = |e: &dyn std::fmt::Display| Error::Internal { stage: "resize", reason: e.to_string() };
+        let source = TypedImageRef::<U8x3>::from_buffer(picture.width(), picture.height(), picture.rgb());
+        let mut target = TypedImage::<U8x3>::from_buffer(width, height, rgb).map_err(|e| fail(&e))?;
+        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
+        self.0.resize_typed(&source.map_err(|e| fail(&e))?, &mut target, &options).map_err(|e| fail(&e))
+    }
+}
+
 /// Brings pictures of any size to the model's square; keeps its buffers between calls.
 pub struct Resizer {
     spec: ClipSpec,
-    engine: Engine,
+    rescaler: Rescaler,
 }
 
 impl Resizer {
     /// For one model.
     pub fn new(spec: &ClipSpec) -> Self {
-        Self { spec: spec.clone(), engine: Engine::new() }
+        Self { spec: spec.clone(), rescaler: Rescaler::default() }
     }
 
     /// The `crop_size²` square that the model sees.
@@ -57,13 +81,9 @@ impl Resizer {
         if (picture.width(), picture.height()) == (width, height) {
             return Ok(picture.clone());
         }
-        let fail = |e: &dyn std::fmt::Display| Error::Internal { stage: "resize", reason: e.to_string() };
-        let source =
-            ImageRef::new(picture.width(), picture.height(), picture.rgb(), PixelType::U8x3).map_err(|e| fail(&e))?;
-        let mut target = Image::new(width, height, PixelType::U8x3);
-        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
-        self.engine.resize(&source, &mut target, &options).map_err(|e| fail(&e))?;
-        Ok(Picture::new(width, height, target.into_vec()))
+        let mut rgb = vec![0; width as usize * height as usize * 3];
+        self.rescaler.fill(picture, [width, height], &mut rgb)?;
+        Ok(Picture::new(width, height, rgb))
     }
 }
 

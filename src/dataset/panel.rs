@@ -11,7 +11,7 @@ use crate::evaluate::{
 use crate::model::motion::MotionEnergy;
 use crate::model::persistence::Persistence;
 use crate::model::second_difference::SecondDifference;
-use crate::model::{ModelInfo, Scorer, WindowErrors};
+use crate::model::{FeatureScorer, ModelInfo, Scorer, WindowErrors};
 use crate::pipeline::{Job, analyze};
 use crate::record::{Event, Report};
 use crate::surprise::{Assembler, Footing, NuisanceModel, Slot, VideoSurpriseBuilder};
@@ -24,7 +24,7 @@ pub type Footings = BTreeMap<&'static str, (Footing, NuisanceModel)>;
 
 /// The model and its controls. Owned by one thread.
 pub struct Panel {
-    model: Box<dyn Scorer + Send>,
+    model: Box<dyn FeatureScorer + Send>,
     controls: Vec<(&'static str, Box<dyn Scorer + Send>)>,
 }
 
@@ -33,7 +33,10 @@ impl Panel {
     ///
     /// # Errors
     /// [`Error::Config`] when one of those does not take the model's clips.
-    pub fn new(model: Box<dyn Scorer + Send>, others: Vec<(&'static str, Box<dyn Scorer + Send>)>) -> Result<Self> {
+    pub fn new(
+        model: Box<dyn FeatureScorer + Send>,
+        others: Vec<(&'static str, Box<dyn Scorer + Send>)>,
+    ) -> Result<Self> {
         let spec = model.spec().clone();
         let mut controls: Vec<(&'static str, Box<dyn Scorer + Send>)> = vec![
             (DIFFERENCE, Box::new(Persistence::new(spec.clone())?)),

@@ -23,7 +23,7 @@ use crate::model::Scorer;
 use crate::model::bundle::{ModelBundle, sha256_file};
 use crate::pipeline::{self, DetectionSettings, Job, Open};
 use crate::rank::{Ranking, rank_reports};
-use crate::record::{Report, RunConfig, Sink};
+use crate::record::{Asked, Report, Resolved, RunConfig, Sink};
 use crate::store::hex;
 use crate::surprise::{Baseline, CurveKey, EventRules};
 use crate::units::Stop;
@@ -131,7 +131,8 @@ impl Engine {
         let name = input.to_string();
         let file = input.path().filter(|path| path.is_file());
         let sha256 = file.map(sha256_file).transpose().map_err(|e| Error::unreadable(&name, e))?;
-        let config = RunConfig { track: options.track, fps: options.fps, ..self.config()? };
+        let mut config = self.config()?;
+        (config.asked.track, config.asked.fps) = (options.track, options.fps);
         self.run((name, sha256), (opener(input, options.clone()), &options.stop), config, sinks)
     }
 
@@ -172,13 +173,17 @@ impl Engine {
     /// # Errors
     /// [`Error::Internal`] when the baseline can't be written as JSON.
     pub fn question(&self) -> Result<String> {
-        let config = self.config()?;
-        let key = self.model.curve_key(self.detection.top_fraction)?;
-        let times = (config.merge_s, config.min_duration_s, config.cool_down_s);
-        let all = (key.model_sha256, config.stride, config.top_fraction, config.baseline_sha256, config.asked, times);
-        let fail = |e: serde_json::Error| Error::Internal { stage: "question", reason: e.to_string() };
-        Ok(hex(&Sha256::digest(serde_json::to_vec(&all).map_err(fail)?)))
+        question(&self.model.curve_key(self.detection.top_fraction)?, &self.config()?.asked)
     }
+}
+
+/// A mark of the model and of what was asked for: see [`Engine::question`].
+///
+/// # Errors
+/// [`Error::Internal`] when a setting can't be written as JSON.
+pub fn question(key: &CurveKey, asked: &Asked) -> Result<String> {
+    let fail = |e: serde_json::Error| Error::Internal { stage: "question", reason: e.to_string() };
+    Ok(hex(&Sha256::digest(serde_json::to_vec(&(&key.model_sha256, asked)).map_err(fail)?)))
 }
 
 /// What a result tells of how it was made, for a run without further wishes.
@@ -192,22 +197,26 @@ pub fn run_config(
     origin: &str,
 ) -> Result<RunConfig> {
     let EventRules { rule, merge, min_duration, cool_down } = &detection.rules;
-    Ok(RunConfig {
-        device: model.device().to_string(),
-        threads: model.plan().threads,
-        sessions: model.plan().sessions,
-        batch: model.batch(),
+    let asked = Asked {
         stride: model.spec().stride,
         top_fraction: detection.top_fraction,
         scene_cuts: true,
         baseline: origin.into(),
         baseline_sha256: baseline.map(fingerprint).transpose()?,
-        asked: asked(rule),
+        threshold: asked(rule),
         merge_s: merge.secs_f64(),
         min_duration_s: min_duration.secs_f64(),
         cool_down_s: cool_down.secs_f64(),
-        ..RunConfig::default()
-    })
+        ..Asked::default()
+    };
+    let resolved = Resolved {
+        device: model.device().to_string(),
+        threads: model.plan().threads,
+        sessions: model.plan().sessions,
+        batch: model.batch(),
+        ..Resolved::default()
+    };
+    Ok(RunConfig { asked, resolved })
 }
 
 /// Hash of what a calibration holds, however its file is laid out.

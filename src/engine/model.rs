@@ -1,15 +1,15 @@
 //! A model that is there and verified, and how it is run on this machine.
 
-use super::plan::{self, Asked, Plan, Tuned};
+use super::plan::{self, Plan, PlanHints, Tuned};
 use crate::clip::{ClipSpec, ResizeRule};
 use crate::folders;
-use crate::model::Scorer;
 use crate::model::bundle::ModelBundle;
 use crate::model::conditions::ActionTable;
 use crate::model::jepa::Jepa;
 use crate::model::ort::{self as runtime, Device, OrtNetwork, OrtObjects, RuntimeOptions, library};
 use crate::model::persistence::Persistence;
 use crate::model::shelf;
+use crate::model::{FeatureScorer, Scorer};
 use crate::pipeline::Copies;
 use crate::surprise::CurveKey;
 use crate::{Error, Result};
@@ -81,7 +81,7 @@ impl Model {
                 }
             }
         }
-        let asked = Asked { threads: choice.threads, sessions: choice.sessions, batch: choice.batch, jobs };
+        let asked = PlanHints { threads: choice.threads, sessions: choice.sessions, batch: choice.batch, jobs };
         let (device, plan) = match &source {
             Source::Bundle(bundle) => {
                 let device = choice.device.resolve(library::load(choice.ort.as_deref())?);
@@ -171,7 +171,7 @@ impl Model {
     }
 
     /// A scorer with sessions of its own.
-    pub fn scorer(&self) -> Result<Box<dyn Scorer + Send>> {
+    pub fn scorer(&self) -> Result<Box<dyn FeatureScorer + Send>> {
         let spec = match &self.source {
             Source::Bundle(bundle) if bundle.manifest().objects.is_some() => return self.objects(bundle),
             Source::Bundle(bundle) => return Ok(Box::new(Copies::new(self.plan.sessions, || self.open(bundle))?)),
@@ -183,7 +183,7 @@ impl Model {
         Ok(Box::new(Persistence::new(spec.clone())?))
     }
 
-    fn objects(&self, bundle: &ModelBundle) -> Result<Box<dyn Scorer + Send>> {
+    fn objects(&self, bundle: &ModelBundle) -> Result<Box<dyn FeatureScorer + Send>> {
         if self.actions.is_some() {
             let name = &bundle.manifest().name;
             return Err(Error::Config(format!("{name} takes no actions; leave out --actions")));

@@ -33,7 +33,7 @@ pub struct Plan {
 
 /// What the command line says; what it leaves open is filled in.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Asked {
+pub struct PlanHints {
     /// All threads; 0: one for each core.
     pub threads: usize,
     /// Copies of the model.
@@ -44,7 +44,7 @@ pub struct Asked {
     pub jobs: usize,
 }
 
-impl Asked {
+impl PlanHints {
     /// Without `jobs` or wishes the measured plan; else a copy for each thread if the model is small and alone, or one.
     pub fn plan(self, small: bool, tuned: Option<Plan>) -> Plan {
         let alone = self.jobs <= 1;
@@ -132,21 +132,21 @@ mod tests {
     #[test]
     fn a_wish_outranks_what_was_measured_and_that_the_rule() {
         let tuned = Some(plan(2, 8, 32));
-        let asked = Asked { jobs: 1, ..Asked::default() };
+        let asked = PlanHints { jobs: 1, ..PlanHints::default() };
         assert_eq!(asked.plan(true, tuned), plan(2, 8, 32));
-        assert_eq!(Asked { batch: Some(8), threads: 4, ..asked }.plan(true, tuned), plan(4, 1, 8));
-        assert_eq!(Asked { sessions: Some(3), threads: 6, ..asked }.plan(false, tuned), plan(3, 2, 12));
-        assert_eq!(Asked { sessions: Some(8), threads: 2, ..asked }.plan(true, None), plan(8, 1, 32));
+        assert_eq!(PlanHints { batch: Some(8), threads: 4, ..asked }.plan(true, tuned), plan(4, 1, 8));
+        assert_eq!(PlanHints { sessions: Some(3), threads: 6, ..asked }.plan(false, tuned), plan(3, 2, 12));
+        assert_eq!(PlanHints { sessions: Some(8), threads: 2, ..asked }.plan(true, None), plan(8, 1, 32));
     }
 
     #[test]
     fn small_models_get_a_copy_for_each_thread_unless_several_run_anyway() {
-        let asked = Asked { threads: 6, jobs: 1, ..Asked::default() };
+        let asked = PlanHints { threads: 6, jobs: 1, ..PlanHints::default() };
         assert_eq!(asked.plan(true, None), plan(6, 1, 24));
-        assert_eq!(Asked { threads: 64, ..asked }.plan(true, None), plan(8, 8, 32));
+        assert_eq!(PlanHints { threads: 64, ..asked }.plan(true, None), plan(8, 8, 32));
         assert_eq!(asked.plan(false, None), plan(1, 6, 4));
-        assert_eq!(Asked { jobs: 3, ..asked }.plan(true, None), plan(1, 6, 4));
-        let shared = Asked { threads: 0, jobs: 2 * cores(), ..asked };
+        assert_eq!(PlanHints { jobs: 3, ..asked }.plan(true, None), plan(1, 6, 4));
+        let shared = PlanHints { threads: 0, jobs: 2 * cores(), ..asked };
         assert_eq!(shared.plan(true, Some(plan(2, 2, 2))), plan(1, 1, 4));
     }
 

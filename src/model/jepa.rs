@@ -11,7 +11,7 @@ use super::network::internal;
 pub use super::network::{HeldQuestion, Network, Question, Widths};
 use super::networks::FRAMES;
 use super::tensor::{Normalizer, PixelBatch, leading_frames, noise_frames};
-use super::{ContextErrors, FeatureControls, ModelInfo, Scorer, Trajectories, WindowErrors};
+use super::{ContextErrors, FeatureControls, FeatureScorer, ModelInfo, Scorer, Trajectories, WindowErrors};
 use crate::clip::{Clip, ClipSpec};
 use crate::error::{Error, Result};
 use crate::units::Surprise;
@@ -287,6 +287,12 @@ impl<N: Network> Scorer for Jepa<N> {
         self.score_clips(clips, Tokens::Anywhere)
     }
 
+    fn inference_seconds(&self) -> f64 {
+        self.network.seconds()
+    }
+}
+
+impl<N: Network> FeatureScorer for Jepa<N> {
     fn score_with_controls(&mut self, clips: &[Clip]) -> Result<(Vec<WindowErrors>, Option<FeatureControls>)> {
         let scored = self.score_clips(clips, Tokens::Here)?;
         let copied = if clips.is_empty() { Vec::new() } else { self.copy_errors(clips)? };
@@ -295,10 +301,6 @@ impl<N: Network> Scorer for Jepa<N> {
             .then(|| Trajectories::of(clips, &self.spec, seen, self.widths.target))
             .transpose()?;
         Ok((scored, Some(FeatureControls { copied, path })))
-    }
-
-    fn inference_seconds(&self) -> f64 {
-        self.network.seconds()
     }
 }
 

@@ -87,19 +87,22 @@ pub trait Scorer {
     /// [`crate::Error::Inference`] when a graph fails or gives numbers that are not finite.
     fn score(&mut self, clips: &[Clip]) -> Result<Vec<WindowErrors>>;
 
-    /// As [`Scorer::score`], and beside it what the model's features say by themselves; `None` for models without features.
-    ///
-    /// # Errors
-    /// As [`Scorer::score`].
-    fn score_with_controls(&mut self, clips: &[Clip]) -> Result<(Vec<WindowErrors>, Option<FeatureControls>)> {
-        Ok((self.score(clips)?, None))
-    }
-
     /// Nothing follows from a stream, or what follows is not what would have come next: what is kept of it can go.
     fn forget(&mut self, _stream: usize) {}
 
     /// Seconds spent inside the inference runtime so far (0 for models that need none).
     fn inference_seconds(&self) -> f64 {
         0.0
+    }
+}
+
+/// A scorer as an evaluation asks it: also for what its features say without its predictor.
+pub trait FeatureScorer: Scorer {
+    /// As [`Scorer::score`], and beside it what the model's features say by themselves; `None` for models without features.
+    ///
+    /// # Errors
+    /// As [`Scorer::score`].
+    fn score_with_controls(&mut self, clips: &[Clip]) -> Result<(Vec<WindowErrors>, Option<FeatureControls>)> {
+        Ok((self.score(clips)?, None))
     }
 }

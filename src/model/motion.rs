@@ -3,7 +3,7 @@
 //! Surprise follows motion; a detector that is no better than this one has learnt nothing about physics.
 
 use super::persistence::{control_info, control_sha256, score_slots};
-use super::{ModelInfo, Scorer, WindowErrors};
+use super::{FeatureScorer, ModelInfo, Scorer, WindowErrors};
 use crate::clip::{Clip, ClipSpec};
 use crate::error::Result;
 use crate::units::Surprise;
@@ -47,6 +47,8 @@ impl Scorer for MotionEnergy {
         })
     }
 }
+
+impl FeatureScorer for MotionEnergy {}
 
 #[cfg(test)]
 mod tests {

@@ -4,7 +4,7 @@
 //! nothing else), and the stand-in that lets the rest of the program be tested without ONNX Runtime.
 
 use super::jepa::check_clip;
-use super::{ContextErrors, ModelInfo, Scorer, WindowErrors};
+use super::{ContextErrors, FeatureScorer, ModelInfo, Scorer, WindowErrors};
 use crate::clip::{Clip, ClipSpec};
 use crate::error::Result;
 use crate::units::Surprise;
@@ -126,6 +126,8 @@ impl Scorer for Persistence {
         })
     }
 }
+
+impl FeatureScorer for Persistence {}
 
 #[cfg(test)]
 mod tests {

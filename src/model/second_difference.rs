@@ -1,7 +1,7 @@
 //! A control that expects the last change of the pixels to go on: frame difference of second order.
 
 use super::persistence::{STD, control_info, control_sha256, score_slots};
-use super::{ModelInfo, Scorer, WindowErrors};
+use super::{FeatureScorer, ModelInfo, Scorer, WindowErrors};
 use crate::clip::{Clip, ClipSpec};
 use crate::error::Result;
 use crate::units::Surprise;
@@ -70,6 +70,8 @@ impl Scorer for SecondDifference {
         score_slots(&self.spec, clips, |clip, slot, seen, errors| self.slot_errors(clip, slot, seen, errors))
     }
 }
+
+impl FeatureScorer for SecondDifference {}
 
 #[cfg(test)]
 mod tests {

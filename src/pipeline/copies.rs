@@ -8,7 +8,7 @@
 use crate::clip::{Clip, ClipSpec};
 use crate::error::{Error, Result};
 use crate::model::objects::{ObjectNetwork, Percepts, Step};
-use crate::model::{FeatureControls, ModelInfo, Scorer, WindowErrors};
+use crate::model::{FeatureControls, FeatureScorer, ModelInfo, Scorer, WindowErrors};
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -125,6 +125,17 @@ impl<S: Scorer + Send> Scorer for Copies<S> {
             .collect())
     }
 
+    fn forget(&mut self, stream: usize) {
+        self.first.forget(stream);
+        self.others.iter_mut().for_each(|other| other.forget(stream));
+    }
+
+    fn inference_seconds(&self) -> f64 {
+        self.inference_s
+    }
+}
+
+impl<S: FeatureScorer + Send> FeatureScorer for Copies<S> {
     fn score_with_controls(&mut self, clips: &[Clip]) -> Result<(Vec<WindowErrors>, Option<FeatureControls>)> {
         let (scored, controls): (Vec<_>, Vec<_>) = self
             .share(clips.len(), S::inference_seconds, |scorer, run| scorer.score_with_controls(&clips[run]))?
@@ -135,15 +146,6 @@ impl<S: Scorer + Send> Scorer for Copies<S> {
             all
         });
         Ok((scored.into_iter().flatten().collect(), all))
-    }
-
-    fn forget(&mut self, stream: usize) {
-        self.first.forget(stream);
-        self.others.iter_mut().for_each(|other| other.forget(stream));
-    }
-
-    fn inference_seconds(&self) -> f64 {
-        self.inference_s
     }
 }
 

@@ -44,16 +44,16 @@ impl Recorder {
     ) -> Self {
         let track = Track::new(spec, settings, baseline);
         let thresholds = track.finder().thresholds().clone();
-        config.threshold = thresholds.in_surprise.then_some(thresholds.high);
-        config.threshold_low = thresholds.in_surprise.then_some(thresholds.low);
-        config.promised_per_hour = thresholds.promised_per_hour;
-        config.check = baseline.and_then(Baseline::check).copied();
-        config.threshold_rule = thresholds.words;
+        config.resolved.threshold = thresholds.in_surprise.then_some(thresholds.high);
+        config.resolved.threshold_low = thresholds.in_surprise.then_some(thresholds.low);
+        config.resolved.promised_per_hour = thresholds.promised_per_hour;
+        config.resolved.check = baseline.and_then(Baseline::check).copied();
+        config.resolved.threshold_rule = thresholds.words;
         let slower = |&step: &u32| (step, Track::slower(&spec.slower(step), settings));
         Self {
             spec: spec.clone(),
             model,
-            slower: config.frame_steps.iter().map(slower).collect(),
+            slower: config.asked.frame_steps.iter().map(slower).collect(),
             config,
             track,
             input: None,
@@ -122,7 +122,7 @@ impl Recorder {
         let Tracked { curve, events, sights, horizons, video_surprise } = self.track.finish();
         let mut config = self.config;
         if curve.is_empty() {
-            config.promised_per_hour = None;
+            config.resolved.promised_per_hour = None;
             let clip_s = self.spec.tick_time(u64::from(self.spec.frames_per_clip)).secs_f64();
             warnings.push(format!(
                 "nothing could be scored: no unbroken run of frames is as long as the model's clip ({clip_s:.2} s)"

@@ -111,8 +111,9 @@ pub fn analyze(job: Job<'_>, scorer: &mut (dyn Scorer + Send), sinks: &mut [&mut
     let model = scorer.info();
     let inference_before = scorer.inference_seconds();
     let Job { path, sha256, open, detection, baseline, config, stop } = job;
-    let steps = config.frame_steps.clone();
-    let stages = Stages { open, steps: &steps, batch: config.batch, scene_cuts: config.scene_cuts, stop: &stop };
+    let steps = config.asked.frame_steps.clone();
+    let stages =
+        Stages { open, steps: &steps, batch: config.resolved.batch, scene_cuts: config.asked.scene_cuts, stop: &stop };
     let mut recorder = judge::Recorder::new(&spec, model, &detection, baseline, config);
     stages.run(&spec, scorer, |scores| recorder.run(&path, sha256, scores, sinks))?;
     let mut report = recorder.finish()?;

@@ -21,18 +21,21 @@ pub struct Timings {
     pub peak_rss_bytes: Option<u64>,
 }
 
-/// Every effective setting of a run, for the result.
+/// Every effective setting of a run, for the result; one table in JSON.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct RunConfig {
-    /// Device that was asked for.
-    pub device: String,
-    /// Threads within an operator of each copy of the model.
-    pub threads: usize,
-    /// Copies of the model that share each batch; 0: reports made before there could be several.
-    #[serde(default)]
-    pub sessions: usize,
-    /// Windows scored at a time, by all copies together.
-    pub batch: usize,
+    /// What was asked for.
+    #[serde(flatten)]
+    pub asked: Asked,
+    /// How the run went about it.
+    #[serde(flatten)]
+    pub resolved: Resolved,
+}
+
+/// What was asked for that changes the numbers: two runs of one model with the same question give the same numbers of a
+/// video.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Asked {
     /// Frames between windows.
     pub stride: u32,
     /// Share of a slot's tokens whose mean is the slot's surprise.
@@ -57,8 +60,8 @@ pub struct RunConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actions: Option<String>,
     /// The threshold that was asked for, for example `p ≤ 0.001`.
-    #[serde(default)]
-    pub asked: String,
+    #[serde(default, rename = "asked")]
+    pub threshold: String,
     /// Spikes closer than this are one event, seconds.
     #[serde(default)]
     pub merge_s: f64,
@@ -68,6 +71,20 @@ pub struct RunConfig {
     /// After an event none opens for so long, seconds.
     #[serde(default)]
     pub cool_down_s: f64,
+}
+
+/// What a run was made with and worked out: neither changes the question.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Resolved {
+    /// Device that was asked for.
+    pub device: String,
+    /// Threads within an operator of each copy of the model.
+    pub threads: usize,
+    /// Copies of the model that share each batch; 0: reports made before there could be several.
+    #[serde(default)]
+    pub sessions: usize,
+    /// Windows scored at a time, by all copies together.
+    pub batch: usize,
     /// Events per hour that normal footage has at these thresholds; `None` when nothing can be promised.
     #[serde(default)]
     pub promised_per_hour: Option<f64>,

@@ -50,7 +50,7 @@ impl Video {
     pub fn of(report: &Report) -> Self {
         let brief = |event: &Event| Brief {
             onset_s: event.onset_s,
-            score: report.config.threshold.map(|threshold| event.score / threshold),
+            score: report.config.resolved.threshold.map(|threshold| event.score / threshold),
             kind: event.what.as_ref().map_or(words::kind(event.kind), |what| what.kind.name()),
             sentence: event.what.as_ref().map(|what| what.sentence.clone()).unwrap_or_default(),
         };

@@ -36,12 +36,12 @@ impl Mini {
         spread(&mut most);
         let values = || most.iter().copied().filter(|v| v.is_finite());
         let low = values().fold(0.0, f32::min);
-        let top = values().chain(report.config.threshold).fold(f32::MIN_POSITIVE, f32::max);
+        let top = values().chain(report.config.resolved.threshold).fold(f32::MIN_POSITIVE, f32::max);
         let level = |v: f32| (((v - low) / (top - low)) * f32::from(TOP)).round().clamp(0.0, f32::from(TOP)) as u8;
         let levels = most.iter().map(|v| if v.is_finite() { level(*v) } else { NONE });
         Self {
             levels: levels.map(|l| char::from(ALPHABET[usize::from(l)])).collect(),
-            threshold: report.config.threshold.map(level),
+            threshold: report.config.resolved.threshold.map(level),
             events: report.events.iter().map(|e| [column(e.onset_s) as u8, column(e.end_s) as u8]).collect(),
         }
     }

@@ -103,7 +103,7 @@ impl<B: DrawingBackend> Canvas<B> {
         let duration = ends.fold(report.input.duration_s.max(last), f64::max).max(0.1);
         let scores = report.events.iter().map(|e| e.score);
         let values = report.curve.iter().map(|p| p.surprise).chain(scores).map(f64::from);
-        let top = values.clone().chain(report.config.threshold.map(f64::from)).fold(0.0, f64::max);
+        let top = values.clone().chain(report.config.resolved.threshold.map(f64::from)).fold(0.0, f64::max);
         let low = values.fold(0.0, f64::min);
         let span = if top - low > 0.0 { top - low } else { 1.0 };
         let low = if low < 0.0 { low - 0.05 * span } else { 0.0 };
@@ -288,11 +288,11 @@ impl<B: DrawingBackend> Canvas<B> {
 
     fn thresholds(&self, report: &Report) -> Drawn<B> {
         let ends = |y: f64| ((AREA[0], y), (AREA[1], y));
-        if let Some(low) = report.config.threshold_low {
+        if let Some(low) = report.config.resolved.threshold_low {
             let (from, to) = ends(self.y(f64::from(low)));
             self.dashed(from, to, self.stroke(&THRESHOLD.mix(0.35), 1.0))?;
         }
-        let Some(threshold) = report.config.threshold else { return Ok(()) };
+        let Some(threshold) = report.config.resolved.threshold else { return Ok(()) };
         let y = self.y(f64::from(threshold));
         let (from, to) = ends(y);
         self.dashed(from, to, self.stroke(&THRESHOLD, 1.5))?;

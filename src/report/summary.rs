@@ -76,7 +76,7 @@ impl InputRow {
             surprise_avg: scored.then_some(report.video_surprise.avg),
             surprise_max: scored.then_some(report.video_surprise.max),
             model: report.model.name.clone(),
-            score: peak.zip(report.config.threshold).map(|(peak, threshold)| peak / threshold),
+            score: peak.zip(report.config.resolved.threshold).map(|(peak, threshold)| peak / threshold),
             kinds: kinds(report),
             mini: Mini::of(report),
         }

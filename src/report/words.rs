@@ -54,7 +54,8 @@ pub fn evidence(event: &Event, report: &Report) -> String {
     let before = report.curve.iter().rev().find(|p| p.t_s < event.onset_s).map(|p| f64::from(p.surprise));
     let score = f64::from(event.score);
     let rose = before.filter(|b| *b < score).map_or("was".to_owned(), |b| format!("rose from {} to", number(b)));
-    let threshold = report.config.threshold.map(f64::from).filter(|t| *t > 0.0 && event.kind == EventKind::Spike);
+    let threshold =
+        report.config.resolved.threshold.map(f64::from).filter(|t| *t > 0.0 && event.kind == EventKind::Spike);
     let times =
         threshold.map_or(String::new(), |t| format!(", {} times the threshold of {}", number(score / t), number(t)));
     let normal = match (event.per_hour, event.p_value) {
@@ -130,7 +131,7 @@ pub fn is_of_objects(report: &Report) -> bool {
 
 /// The unit of the headline surprise, which depends on the model and on whether a baseline was at hand.
 pub fn surprise_unit(report: &Report) -> &'static str {
-    match (is_of_objects(report), report.config.baseline.as_str()) {
+    match (is_of_objects(report), report.config.asked.baseline.as_str()) {
         (true, "self") => "powers of ten, by the model alone",
         (true, _) => "rarity, powers of ten",
         (false, "self") => "L1 error",

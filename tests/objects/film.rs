@@ -6,7 +6,7 @@ use startle::clip::{Clip, FrameChange, ModelFrame, Windower};
 use startle::media::{FrameSource, Picture, Step, VideoInfo};
 use startle::model::Scorer;
 use startle::pipeline::{DetectionSettings, Job, analyze};
-use startle::record::{Report, RunConfig};
+use startle::record::{Asked, Report, Resolved, RunConfig};
 use startle::surprise::{Baseline, EventRules, ThresholdRule};
 use startle::units::{MediaTime, Stop};
 use std::sync::Arc;
@@ -110,7 +110,10 @@ pub fn job<'a>(film: Film, frames: i64) -> Job<'a> {
             rules: EventRules { rule, merge, min_duration: zero, cool_down: zero },
         },
         baseline: None,
-        config: RunConfig { batch: 4, stride: 1, ..RunConfig::default() },
+        config: RunConfig {
+            asked: Asked { stride: 1, ..Asked::default() },
+            resolved: Resolved { batch: 4, ..Resolved::default() },
+        },
         stop: Stop::new(),
     }
 }

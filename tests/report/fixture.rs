@@ -9,8 +9,8 @@ use startle::clip::jpeg_base64;
 use startle::media::{GapReason, Picture, VideoInfo};
 use startle::model::ModelInfo;
 use startle::record::{
-    ContextSurprise, CurvePoint, Event, EventKind, Gap, HeatMap, Horizon, Horizons, InputReport, Look, PartKind,
-    Report, RunConfig, SCHEMA, Sight, Still, Timings, VideoSurprise, What,
+    Asked, ContextSurprise, CurvePoint, Event, EventKind, Gap, HeatMap, Horizon, Horizons, InputReport, Look, PartKind,
+    Report, Resolved, RunConfig, SCHEMA, Sight, Still, Timings, VideoSurprise, What,
 };
 use std::collections::BTreeMap;
 
@@ -95,22 +95,25 @@ fn model() -> ModelInfo {
 }
 
 fn config() -> RunConfig {
-    RunConfig {
-        device: "auto".into(),
-        threads: 0,
-        batch: 4,
+    let asked = Asked {
         stride: 2,
         top_fraction: 0.0625,
         scene_cuts: true,
         baseline: "bundle".into(),
-        asked: "p ≤ 0.01".into(),
+        threshold: "p ≤ 0.01".into(),
         merge_s: 0.5,
+        ..Asked::default()
+    };
+    let resolved = Resolved {
+        device: "auto".into(),
+        batch: 4,
         threshold: Some(3.25),
         threshold_low: Some(2.0),
         threshold_rule: "p ≤ 0.01 on the bundle's calibration sample".into(),
         promised_per_hour: Some(30.0),
-        ..RunConfig::default()
-    }
+        ..Resolved::default()
+    };
+    RunConfig { asked, resolved }
 }
 
 fn video_surprise() -> VideoSurprise {
@@ -214,7 +217,7 @@ pub fn hostile() -> Report {
     report.input.notes = vec![evil.into()];
     report.warnings = vec![evil.into()];
     report.model.name = evil.into();
-    report.config.threshold_rule = evil.into();
+    report.config.resolved.threshold_rule = evil.into();
     report.created = evil.into();
     report.startle_version = evil.into();
     if let Some(Look { colour, shape, .. }) = report.events[1].what.as_mut().and_then(|what| what.seen.as_mut()) {

@@ -7,13 +7,13 @@ use indicatif::ProgressBar;
 use sha2::{Digest, Sha256};
 use startle::clip::Clip;
 use startle::dataset::{Footings, Hearing, Panel, same_clips};
-use startle::engine::{Model, asked, opener};
+use startle::engine::{Model, asked, opener, run_config};
 use startle::evaluate::{COPY, Case, OTHER, RANDOM};
 use startle::media::ffmpeg::OpenOptions;
 use startle::media::open::{Input, expand};
-use startle::model::WindowErrors;
 use startle::model::bundle::{ModelBundle, sha256_file};
 use startle::model::shelf;
+use startle::model::{Scorer, WindowErrors};
 use startle::pipeline::{DetectionSettings, Open, score_windows};
 use startle::record::RunConfig;
 use startle::store::hex;
@@ -83,7 +83,8 @@ impl<'a> Setup<'a> {
         let mut settings: BTreeMap<String, String> = settings.map(|(name, value)| (name.to_owned(), value)).into();
         settings.extend(other_words);
         protocol::record(&args.paper, &model, &mut settings);
-        let config = config(args, &model, &detection, origin);
+        let mut config = run_config(&model, &detection, baseline.as_ref(), &origin)?;
+        config.asked.scene_cuts = scene_cuts(args);
         let out = args.out.clone().unwrap_or_else(|| default_out(&args.root));
         let (partners, stop) = (protocol::partners(&args.paper, cases), stop.clone());
         Ok(Self { args, jobs, out, detection, baseline, config, stop, model, others, partners, normal, settings })
@@ -126,7 +127,11 @@ impl<'a> Setup<'a> {
 
     /// The model and its controls, with sessions of their own.
     pub fn panel(&self) -> Result<Panel> {
-        let others = self.others.iter().map(|(name, chosen)| Ok((*name, chosen.scorer()?))).collect::<Result<_>>()?;
+        let others = self
+            .others
+            .iter()
+            .map(|(name, chosen)| Ok((*name, chosen.scorer()? as Box<dyn Scorer + Send>)))
+            .collect::<Result<_>>()?;
         Panel::new(self.model.scorer()?, others)
     }
 
@@ -222,22 +227,6 @@ fn footing_words(normal: &[Input]) -> Result<String> {
 /// The papers' videos are uncut, and their code looks for no cuts.
 const fn scene_cuts(args: &EvaluateArgs) -> bool {
     !args.detection.no_scene_cuts && args.paper.protocol.is_none()
-}
-
-fn config(args: &EvaluateArgs, model: &Model, detection: &DetectionSettings, baseline: String) -> RunConfig {
-    RunConfig {
-        device: args.model.device.to_string(),
-        threads: model.plan().threads,
-        sessions: model.plan().sessions,
-        batch: model.batch(),
-        stride: model.spec().stride,
-        top_fraction: detection.top_fraction,
-        scene_cuts: scene_cuts(args),
-        baseline,
-        asked: asked(&detection.rules.rule),
-        merge_s: detection.rules.merge.secs_f64(),
-        ..RunConfig::default()
-    }
 }
 
 /// `reports/evaluate-NAME`, after the dataset's folder or list.

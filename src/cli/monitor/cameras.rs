@@ -92,7 +92,7 @@ impl<'a> CameraBuilder<'a> {
     }
 
     pub(super) fn scorer(&self) -> Result<Box<dyn Scorer + Send>> {
-        self.model.scorer()
+        Ok(self.model.scorer()?)
     }
 
     /// Where the clip of an incident will be.

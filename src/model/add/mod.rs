@@ -15,7 +15,7 @@ use super::checkpoint::Checkpoint;
 use super::manifest::Precision;
 use super::mask_token::MaskToken;
 use super::network::internal;
-use super::networks::{self, Asked, Made, Numbers};
+use super::networks::{self, Made, NetworkOptions, Numbers};
 use super::ort::{RuntimeOptions, verify};
 use crate::clip::ResizeRule;
 use crate::error::{Error, Result};
@@ -55,9 +55,9 @@ pub struct AddOptions {
 }
 
 impl AddOptions {
-    fn asked(&self) -> Asked {
+    fn asked(&self) -> NetworkOptions {
         let numbers = precision::half(self.precision).map_or(Numbers::Fp32, Numbers::Half);
-        Asked { crop: self.crop, mask_token: self.mask_token, numbers }
+        NetworkOptions { crop: self.crop, mask_token: self.mask_token, numbers }
     }
 }
 

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::model::bundle::ModelBundle;
 use crate::model::checkpoint::Checkpoint;
 use crate::model::manifest::Precision;
-use crate::model::networks::{self, Asked, Numbers};
+use crate::model::networks::{self, NetworkOptions, Numbers};
 use crate::model::onnx::proto::Element;
 use crate::model::ort::{RuntimeOptions, open};
 
@@ -103,7 +103,7 @@ fn surprises(
 ) -> Result<Vec<f64>> {
     let fail = |error| Error::output(&options.into, error);
     let work = tempfile::Builder::new().prefix(".compared.").tempdir_in(&options.into).map_err(fail)?;
-    let made = networks::make(checkpoint, Asked { numbers, ..options.asked() })?;
+    let made = networks::make(checkpoint, NetworkOptions { numbers, ..options.asked() })?;
     put(&made, checkpoint, work.path())?;
     let precision = match numbers {
         Numbers::Fp32 | Numbers::Rounded(_) => Precision::Fp32,

@@ -4,7 +4,7 @@
 
 use super::image::{self, Counts, Pictures};
 use super::net::{Act, Net};
-use super::{Asked, Made, linear, norm, picture_config};
+use super::{Made, NetworkOptions, linear, norm, picture_config};
 use crate::error::Result;
 use crate::model::checkpoint::{Checkpoint, Shapes};
 use crate::model::onnx::proto;
@@ -60,7 +60,7 @@ impl Config {
 ///
 /// # Errors
 /// As [`super::make`].
-pub(super) fn make(checkpoint: &Checkpoint, asked: Asked) -> Result<Made> {
+pub(super) fn make(checkpoint: &Checkpoint, asked: NetworkOptions) -> Result<Made> {
     let config = Config::read(&checkpoint.config, defaults())?;
     config.act(&[Act::Gelu])?;
     let pictures = Pictures::of(checkpoint, asked.crop, (config.image_size, config.patch_size))?;

@@ -5,7 +5,7 @@
 
 use super::image::{self, Counts, Pictures};
 use super::net::{Act, Attended, Kind, Net};
-use super::{Asked, Made, linear, norm, picture_config};
+use super::{Made, NetworkOptions, linear, norm, picture_config};
 use crate::error::{Error, Result};
 use crate::model::checkpoint::{Checkpoint, Shapes};
 use crate::model::onnx::Value;
@@ -78,7 +78,7 @@ impl Config {
 ///
 /// # Errors
 /// As [`super::make`].
-pub(super) fn make(checkpoint: &Checkpoint, asked: Asked) -> Result<Made> {
+pub(super) fn make(checkpoint: &Checkpoint, asked: NetworkOptions) -> Result<Made> {
     let config = Config::read(&checkpoint.config, defaults())?;
     let act = config.act(if config.own.use_gated_mlp { &[Act::Gelu, Act::Silu] } else { &[Act::Gelu] })?;
     if !config.kind().head().is_multiple_of(4) {

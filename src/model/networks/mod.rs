@@ -48,7 +48,7 @@ impl Numbers {
 
 /// What is wanted otherwise than the checkpoint has it.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Asked {
+pub(super) struct NetworkOptions {
     /// Side of the picture, pixels.
     pub crop: Option<u32>,
     /// The mask token that the predictor asks with.
@@ -102,7 +102,7 @@ pub(super) struct Facts {
 /// # Errors
 /// [`Error::Config`] when it is of a kind that startle does not write, [`Error::Input`] when its tensors are not those
 /// that it promises.
-pub(super) fn make(checkpoint: &Checkpoint, asked: Asked) -> Result<Made> {
+pub(super) fn make(checkpoint: &Checkpoint, asked: NetworkOptions) -> Result<Made> {
     match checkpoint.model_type() {
         vjepa2::FAMILY => vjepa2::make(checkpoint, asked),
         dinov2::MODEL_TYPE | dinov3::MODEL_TYPE if asked.mask_token.is_some() => Err(Error::Config(format!(

@@ -6,7 +6,7 @@
 
 use super::net::{Attended, Kind, Net};
 use super::rotary::{Rotary, Table};
-use super::{Asked, Facts, Made, linear, norm};
+use super::{Facts, Made, NetworkOptions, linear, norm};
 use crate::error::{Error, Result};
 use crate::model::checkpoint::{Checkpoint, Shapes};
 use crate::model::mask_token::MaskToken;
@@ -160,7 +160,7 @@ impl Config {
 ///
 /// # Errors
 /// As [`super::make`]; also when the mask token was never trained.
-pub(super) fn make(checkpoint: &Checkpoint, asked: Asked) -> Result<Made> {
+pub(super) fn make(checkpoint: &Checkpoint, asked: NetworkOptions) -> Result<Made> {
     let config = Config::read(&checkpoint.config, asked.crop)?;
     let tensors = checkpoint.exactly(&expected(&config), rename)?;
     let values = checkpoint.values(&tensors[MASK_TOKENS])?;

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::model::jepa::check_clip;
 use crate::model::network::internal;
 use crate::model::tensor::{Normalizer, noise};
-use crate::model::{ContextErrors, ModelInfo, Scorer, WindowErrors};
+use crate::model::{ContextErrors, FeatureScorer, ModelInfo, Scorer, WindowErrors};
 use crate::surprise::{Part, Scene, THING, Thing};
 use crate::units::Surprise;
 use std::collections::HashMap;
@@ -245,6 +245,8 @@ impl<N: ObjectNetwork> Scorer for ObjectJepa<N> {
         self.network.seconds()
     }
 }
+
+impl<N: ObjectNetwork> FeatureScorer for ObjectJepa<N> {}
 
 fn part(all: &[f32], at: usize, size: usize) -> &[f32] {
     &all[at * size..(at + 1) * size]

@@ -8,6 +8,7 @@ mod strip;
 mod text;
 
 use super::claim::ANNOTATED;
+use crate::clip::Rescaler;
 use crate::error::{Error, Result};
 use crate::media::ffmpeg::{ENCODERS, FfmpegSource, Film, FilmOptions, FilmWriter, OpenOptions, OpenedSound, Sound};
 use crate::media::open::Input;
@@ -16,8 +17,6 @@ use crate::record::{Annotated, Report};
 use crate::store;
 use crate::units::MediaTime;
 use canvas::Canvas;
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 use overlay::Overlay;
 use std::io;
 use std::path::Path;
@@ -145,7 +144,7 @@ struct Painter<'a> {
     strip: Strip<'a>,
     /// Size of the picture within the film.
     size: [u32; 2],
-    resizer: Resizer,
+    rescaler: Rescaler,
 }
 
 impl<'a> Painter<'a> {
@@ -157,7 +156,7 @@ impl<'a> Painter<'a> {
             overlay: Overlay::new(report, width, height)?,
             strip: Strip::new(report, width, height)?,
             size,
-            resizer: Resizer::new(),
+            rescaler: Rescaler::default(),
         })
     }
 
@@ -180,17 +179,7 @@ impl<'a> Painter<'a> {
     /// Puts the picture on the canvas.
     fn place(&mut self, picture: &Picture) -> Result<()> {
         let [width, height] = self.size;
-        let rows = self.canvas.rows_mut(height as usize);
-        if (picture.width(), picture.height()) == (width, height) {
-            rows.copy_from_slice(picture.rgb());
-            return Ok(());
-        }
-        let fail = |e: String| Error::Internal { stage: "annotate", reason: e };
-        let from = ImageRef::new(picture.width(), picture.height(), picture.rgb(), PixelType::U8x3)
-            .map_err(|e| fail(e.to_string()))?;
-        let mut to = Image::from_slice_u8(width, height, rows, PixelType::U8x3).map_err(|e| fail(e.to_string()))?;
-        let how = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
-        self.resizer.resize(&from, &mut to, &how).map_err(|e| fail(e.to_string()))
+        self.rescaler.fill(picture, [width, height], self.canvas.rows_mut(height as usize))
     }
 }
 

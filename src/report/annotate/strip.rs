@@ -58,7 +58,7 @@ impl<'a> Strip<'a> {
         let font = font(width);
         let (top, bottom) = (picture_height as f32, (picture_height + height(width)) as f32);
         let values = || report.curve.iter().map(|p| f64::from(p.surprise));
-        let threshold = report.config.threshold.map_or(0.0, f64::from);
+        let threshold = report.config.resolved.threshold.map_or(0.0, f64::from);
         let high = report.events.iter().map(|e| f64::from(e.score)).chain(values()).fold(threshold, f64::max);
         let low = values().fold(0.0, f64::min);
         let last = report.curve.last().map_or(0.0, |p| p.t_s);
@@ -168,7 +168,7 @@ impl<'a> Strip<'a> {
     }
 
     fn threshold(&mut self, canvas: &mut Canvas) {
-        let Some(threshold) = self.report.config.threshold else { return };
+        let Some(threshold) = self.report.config.resolved.threshold else { return };
         let y = self.y(f64::from(threshold));
         let (thick, dash) = ((self.font / 12.0).max(1.0), self.font * 0.5);
         let mut x = 0.0;

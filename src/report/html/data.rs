@@ -21,8 +21,8 @@ pub fn data(report: &Report) -> Value {
         "width": report.input.width,
         "height": report.input.height,
         "slot": slot_length(report),
-        "threshold": report.config.threshold,
-        "thresholdLow": report.config.threshold_low,
+        "threshold": report.config.resolved.threshold,
+        "thresholdLow": report.config.resolved.threshold_low,
         "t": points().map(|p| round(p.t_s, 4)).collect::<Vec<_>>(),
         "surprise": points().map(|p| short(p.surprise)).collect::<Vec<_>>(),
         "z": points().map(|p| p.z.map(short)).collect::<Vec<_>>(),
@@ -66,7 +66,7 @@ fn event(event: &Event) -> Value {
 /// in the same unit, else the largest value.
 fn horizons(map: &Horizons, report: &Report) -> Value {
     let largest = map.values.iter().flatten().flatten().copied().fold(0.0, f32::max);
-    let threshold = report.config.threshold.filter(|_| words::is_of_objects(report));
+    let threshold = report.config.resolved.threshold.filter(|_| words::is_of_objects(report));
     json!({
         "rows": map.rows.iter().map(words::horizon).collect::<Vec<_>>(),
         "t": map.t_s,

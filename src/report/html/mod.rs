@@ -27,7 +27,7 @@ pub fn page(report: &Report, options: &OutputOptions) -> String {
         sections::fields("config", &report.config, &[]),
         sections::fields("timings", &report.timings, &[]),
     ];
-    let rule = match report.config.threshold_rule.as_str() {
+    let rule = match report.config.resolved.threshold_rule.as_str() {
         "" => String::new(),
         rule => format!(" Here: {}.", escape(rule)),
     };

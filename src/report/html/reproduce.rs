@@ -10,7 +10,7 @@ pub fn reproduce(report: &Report) -> String {
         let value = if value.is_empty() { "unknown" } else { value };
         format!("<div><dt>{name}</dt><dd><code>{}</code></dd></div>", escape(value))
     };
-    let baseline = match (&report.config.baseline_sha256, report.config.baseline.as_str()) {
+    let baseline = match (&report.config.asked.baseline_sha256, report.config.asked.baseline.as_str()) {
         (Some(sha256), _) => sha256.clone(),
         (None, "self") => "the video's own past".into(),
         (None, _) => String::new(),
@@ -36,46 +36,46 @@ pub fn command(report: &Report) -> String {
     let mut words = vec!["startle analyze".to_owned(), quoted(&report.input.path)];
     let mut say = |option: &str, value: &str| words.push(format!("--{option} {}", quoted(value)));
     say("model", &report.model.name);
-    if !matches!(config.device.as_str(), "" | "auto") {
-        say("device", &config.device);
+    if !matches!(config.resolved.device.as_str(), "" | "auto") {
+        say("device", &config.resolved.device);
     }
-    if config.stride > 0 {
-        say("stride", &config.stride.to_string());
+    if config.asked.stride > 0 {
+        say("stride", &config.asked.stride.to_string());
     }
-    if config.baseline != "bundle" && !config.baseline.is_empty() {
-        say("baseline", &config.baseline);
+    if config.asked.baseline != "bundle" && !config.asked.baseline.is_empty() {
+        say("baseline", &config.asked.baseline);
     }
-    if let Some((option, value)) = asked(&config.asked) {
+    if let Some((option, value)) = asked(&config.asked.threshold) {
         say(option, &value);
     }
     for (option, value, usual) in [
-        ("merge", config.merge_s, 0.5),
-        ("min-duration", config.min_duration_s, 0.0),
-        ("cool-down", config.cool_down_s, 0.0),
+        ("merge", config.asked.merge_s, 0.5),
+        ("min-duration", config.asked.min_duration_s, 0.0),
+        ("cool-down", config.asked.cool_down_s, 0.0),
     ] {
         if (value - usual).abs() > 1e-9 {
             say(option, &value.to_string());
         }
     }
-    say("top", &config.top_fraction.to_string());
-    if !config.frame_steps.is_empty() {
-        let steps: Vec<String> = config.frame_steps.iter().map(ToString::to_string).collect();
+    say("top", &config.asked.top_fraction.to_string());
+    if !config.asked.frame_steps.is_empty() {
+        let steps: Vec<String> = config.asked.frame_steps.iter().map(ToString::to_string).collect();
         say("frame-steps", &steps.join(","));
     }
-    if let Some(track) = config.track {
+    if let Some(track) = config.asked.track {
         say("track", &track.to_string());
     }
-    if let Some(fps) = config.fps {
+    if let Some(fps) = config.asked.fps {
         say("fps", &fps.to_string());
     }
     // Its file, without the hash behind it.
-    if let Some(actions) = &config.actions {
+    if let Some(actions) = &config.asked.actions {
         say("actions", actions.rsplit_once(" (sha256").map_or(actions.as_str(), |(file, _)| file));
     }
     if let Some(rate) = report.input.notes.iter().find_map(|note| image_rate(note)) {
         say("image-fps", rate);
     }
-    if !config.scene_cuts {
+    if !config.asked.scene_cuts {
         words.push("--no-scene-cuts".into());
     }
     words.join(" ")

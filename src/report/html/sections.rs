@@ -81,15 +81,15 @@ pub fn events(report: &Report) -> String {
 /// What an event would have needed, and how near the video came to it.
 fn why_none(report: &Report) -> String {
     let peak = report.curve.iter().map(|p| p.surprise).reduce(f32::max);
-    match (report.config.threshold, peak) {
+    match (report.config.resolved.threshold, peak) {
         (Some(threshold), Some(peak)) => {
             let (peak, threshold) = (words::number(f64::from(peak)), words::number(f64::from(threshold)));
             format!(" The largest surprise was {peak}; an event needs {threshold}.")
         }
-        (None, Some(_)) if !report.config.threshold_rule.is_empty() => {
+        (None, Some(_)) if !report.config.resolved.threshold_rule.is_empty() => {
             let z = report.curve.iter().filter_map(|p| p.z).reduce(f32::max);
             let z = z.map_or(String::new(), |z| format!(" The largest z was {}.", words::number(f64::from(z))));
-            format!(" An event {}.{z}", report.config.threshold_rule)
+            format!(" An event {}.{z}", report.config.resolved.threshold_rule)
         }
         _ => String::new(),
     }
