@@ -6,11 +6,13 @@ mod model_support;
 
 use assert_cmd::Command;
 use model_support::{bundle, clip_of, data, load, with_network};
+use ndarray::Array3;
+use startle::Result;
 use startle::model::Scorer;
 use startle::model::conditions::{ActionTable, Given};
 use startle::model::jepa::{Network, Question};
 use startle::model::self_test;
-use startle::model::tensor::PixelBatch;
+use startle::model::tensor::Pixels;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,24 +29,23 @@ fn self_tests_of_other_families_give_what_pytorch_gave() {
 
 /// Notes what the predictor is given; context tokens are zero and so is the prediction.
 #[derive(Default)]
-struct Notes(Vec<(usize, usize, Vec<f32>, Vec<f32>)>);
+struct Notes(Vec<[Array3<f32>; 2]>);
 
 impl Network for Notes {
-    fn encode(&mut self, pixels: PixelBatch<'_>, tokens: &mut Vec<f32>) -> startle::Result<()> {
-        let [windows, frames, ..] = pixels.shape();
-        *tokens = vec![0.0; windows * frames * 4 * 16];
-        Ok(())
+    fn encode(&mut self, pixels: Pixels<'_>) -> Result<Array3<f32>> {
+        let (windows, frames, ..) = pixels.dim();
+        Ok(Array3::zeros((windows, frames * 4, 16)))
     }
 
-    fn predict(&mut self, _: Question<'_>, _: &mut Vec<f32>) -> startle::Result<()> {
+    fn predict(&mut self, _: Question<'_>) -> Result<Array3<f32>> {
         unreachable!("a conditioned model was asked without its actions")
     }
 
-    fn predict_given(&mut self, given: Given<'_>, prediction: &mut Vec<f32>) -> startle::Result<()> {
-        assert_eq!((given.width, given.context.len()), (16, given.windows * given.frames * 4 * 16));
-        self.0.push((given.windows, given.frames, given.actions.to_vec(), given.states.to_vec()));
-        *prediction = vec![0.0; given.windows * 4 * 16];
-        Ok(())
+    fn predict_given(&mut self, given: Given<'_>) -> Result<Array3<f32>> {
+        let (windows, frames, _) = given.actions.dim();
+        assert_eq!(given.context.dim(), (windows, frames * 4, 16));
+        self.0.push([given.actions.to_owned(), given.states.to_owned()]);
+        Ok(Array3::zeros((windows, 4, 16)))
     }
 }
 
@@ -60,9 +61,8 @@ fn each_context_gets_the_rows_of_its_frames() {
     let table = |text| Arc::new(ActionTable::parse("a.csv", text).unwrap());
     model.set_actions(table("time,state_0,state_1,action_0,action_1\n0,1,2,3,4\n9,0,0,0,0\n")).unwrap();
     model.score(&clips).unwrap();
-    let (actions, states) = ([3.0, 4.0], [1.0, 2.0]);
-    let expected: Vec<_> = [1, 3].map(|c| (2, c, actions.repeat(2 * c), states.repeat(2 * c))).into();
-    assert_eq!(model.network().0, expected);
+    let of = |row: [f32; 2], frames| Array3::from_shape_fn((2, frames, 2), |(_, _, at)| row[at]);
+    assert_eq!(model.network().0, [1, 3].map(|frames| [of([3.0, 4.0], frames), of([1.0, 2.0], frames)]));
     let other = model.set_actions(table("time,state_0,action_0\n0,1,2\n")).unwrap_err().to_string();
     assert!(other.contains("has 1 numbers of action a row, the model takes 2"), "{other}");
     let plain = &mut with_network(&bundle, Notes::default());

@@ -5,6 +5,7 @@
 mod model_support;
 
 use model_support::{Frames, bundle, clip_of, data, golden, load, network, npy_f32, npy_u8, options};
+use ndarray::{Array2, Array3, ArrayView};
 use startle::clip::{ClipSpec, Resizer, ticks_shown};
 use startle::media::ffmpeg::{FfmpegSource, OpenOptions};
 use startle::media::open::parse;
@@ -12,7 +13,7 @@ use startle::media::{FrameSource, Picture, Step};
 use startle::model::bundle::ModelBundle;
 use startle::model::jepa::{Network, Question};
 use startle::model::ort::{self, OrtNetwork, RuntimeOptions};
-use startle::model::tensor::{PixelBatch, noise_frames};
+use startle::model::tensor::{Pixels, noise_frames};
 use startle::model::{FeatureScorer, Scorer};
 
 const BUNDLES: [&str; 2] = ["tiny-random", "tiny-target"];
@@ -24,6 +25,10 @@ fn relative(found: &[f32], expected: &[f32]) -> f64 {
     let scale = expected.iter().map(|v| f64::from(v.abs())).fold(0.0, f64::max);
     let worst = found.iter().zip(expected).map(|(f, e)| f64::from((f - e).abs())).fold(0.0, f64::max);
     worst / scale
+}
+
+fn flat(errors: &Array2<f32>) -> Vec<f32> {
+    errors.iter().copied().collect()
 }
 
 fn assert_close(what: &str, found: &[f32], expected: &[f32], tolerance: f64) {
@@ -42,14 +47,13 @@ fn input(bundle: &ModelBundle, frames: &Frames) -> Vec<f32> {
     pixels
 }
 
-fn batch<'a>(spec: &ClipSpec, pixels: &'a [f32], frames: u32) -> PixelBatch<'a> {
-    let side = spec.crop_size as usize;
-    let frames = frames as usize;
-    PixelBatch { data: &pixels[..frames * 3 * side * side], windows: 1, frames, side }
+fn batch<'a>(spec: &ClipSpec, pixels: &'a [f32], frames: u32) -> Pixels<'a> {
+    let (frames, side) = (frames as usize, spec.crop_size as usize);
+    ArrayView::from_shape((1, frames, 3, side, side), &pixels[..frames * 3 * side * side]).unwrap()
 }
 
-fn range(range: std::ops::Range<usize>) -> Vec<i64> {
-    range.map(|position| i64::try_from(position).unwrap()).collect()
+fn range(range: std::ops::Range<usize>) -> Array2<i64> {
+    Array2::from_shape_fn((1, range.len()), |(_, token)| i64::try_from(range.start + token).unwrap())
 }
 
 #[test]
@@ -71,24 +75,19 @@ fn every_stage_equals_the_reference() {
         let context = golden.stage_context;
         let file = |stage: &str| npy_f32(&format!("golden/{name}/{stage}.npy"));
 
-        let mut tokens = Vec::new();
-        network.encode_target(batch(spec, &pixels, spec.frames_per_clip), &mut tokens).unwrap();
-        assert_close(&format!("{name}: tokens of the whole window"), &tokens, &file("whole_tokens"), 1e-5);
-        network.encode(batch(spec, &pixels, context), &mut tokens).unwrap();
-        assert_close(&format!("{name}: tokens of the context"), &tokens, &file(&format!("context_c{context}")), 1e-5);
+        let flat = |array: &Array3<f32>| array.iter().copied().collect::<Vec<f32>>();
+        let whole = network.encode_target(batch(spec, &pixels, spec.frames_per_clip)).unwrap();
+        assert_close(&format!("{name}: tokens of the whole window"), &flat(&whole), &file("whole_tokens"), 1e-5);
+        let tokens = network.encode(batch(spec, &pixels, context)).unwrap();
+        let expected = file(&format!("context_c{context}"));
+        assert_close(&format!("{name}: tokens of the context"), &flat(&tokens), &expected, 1e-5);
 
         let (slots, area) = (spec.target_slots(context), spec.tokens_per_slot());
-        let question = Question {
-            windows: 1,
-            dim: bundle.manifest().widths().unwrap().target,
-            context: &tokens,
-            context_pos: &range(0..slots.start * area),
-            target_pos: &range(slots.start * area..slots.end * area),
-        };
-        let mut prediction = Vec::new();
-        network.predict(question, &mut prediction).unwrap();
+        let (seen, wanted) = (range(0..slots.start * area), range(slots.start * area..slots.end * area));
+        let question = Question { context: tokens.view(), context_pos: seen.view(), target_pos: wanted.view() };
+        let prediction = network.predict(question).unwrap();
         let expected = file(&format!("prediction_c{context}"));
-        assert_close(&format!("{name}: prediction"), &prediction, &expected, 1e-5);
+        assert_close(&format!("{name}: prediction"), &flat(&prediction), &expected, 1e-5);
     }
 }
 
@@ -159,7 +158,7 @@ fn a_batch_equals_its_windows_one_by_one() {
         for (clip, together) in clips.iter().zip(&together) {
             let alone = model.score(std::slice::from_ref(clip)).unwrap().remove(0);
             for (alone, together) in alone.contexts.iter().zip(&together.contexts) {
-                assert_close(&format!("{name}: batch"), &together.errors, &alone.errors, 1e-6);
+                assert_close(&format!("{name}: batch"), &flat(&together.errors), &flat(&alone.errors), 1e-6);
             }
         }
     }
@@ -179,7 +178,12 @@ fn tokens_that_stay_with_the_network_give_the_same_errors() {
             let (here, there) = (here.score(clips).unwrap(), there.score(clips).unwrap());
             for (here, there) in here.iter().zip(&there).flat_map(|(h, t)| h.contexts.iter().zip(&t.contexts)) {
                 assert_eq!((here.context, here.first_slot), (there.context, there.first_slot));
-                assert_close(&format!("{name}, context {}", here.context), &there.errors, &here.errors, 1e-5);
+                assert_close(
+                    &format!("{name}, context {}", here.context),
+                    &flat(&there.errors),
+                    &flat(&here.errors),
+                    1e-5,
+                );
             }
         }
         assert!(there.inference_seconds() > 0.0);

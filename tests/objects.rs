@@ -11,6 +11,7 @@ mod painted;
 
 use film::{Film, clips, job, run};
 use model_support::{bundle, npy_f32, options};
+use ndarray::{Array, Array2, Array3, ArrayView, ArrayView2, ArrayView4, Axis, Dimension};
 use startle::Result;
 use startle::clip::Clip;
 use startle::media::FrameSource;
@@ -35,7 +36,7 @@ fn model() -> ObjectJepa<OrtObjects> {
     open_objects(&bundle("tiny-object"), &options()).unwrap()
 }
 
-fn close(what: &str, found: &[f32], expected: &[f32]) {
+fn close<D: Dimension>(what: &str, found: &Array<f32, D>, expected: &[f32]) {
     assert_eq!(found.len(), expected.len(), "{what}");
     let scale = expected.iter().map(|v| v.abs()).fold(1e-9, f32::max);
     let worst = found.iter().zip(expected).map(|(f, e)| (f - e).abs()).fold(0.0, f32::max) / scale;
@@ -52,20 +53,21 @@ fn every_stage_equals_pytorch() {
         bundle.normalizer().append(&rgb, &mut pixels);
     }
     let golden = |name: &str| npy_f32(&format!("golden/tiny-object/{name}.npy"));
-    let seen = network.see(&pixels, count).unwrap();
+    let side = bundle.spec().crop_size as usize;
+    let seen = network.see(ArrayView::from_shape((count, 3, side, side), &pixels).unwrap()).unwrap();
     close("tokens", &seen.tokens, &golden("tokens"));
     close("maps", &seen.maps, &golden("maps"));
-    let (mut state, mut all) = (vec![0.0; objects.state], Step::default());
-    let of = |all: &[f32], at: usize| all[at * all.len() / count..(at + 1) * all.len() / count].to_vec();
+    let (mut state, mut steps) = (Array2::zeros((1, objects.state)), Vec::new());
     for at in 0..count {
-        let percepts = Percepts { tokens: of(&seen.tokens, at), maps: of(&seen.maps, at) };
-        let step = network.step(&state, &percepts).unwrap();
-        all.next_state.extend(&step.next_state);
-        all.energy.extend(step.energy);
-        all.expected.extend(step.expected);
-        all.seen.extend(step.seen);
-        state = step.next_state;
+        let of_picture = |tokens: &Percepts| Percepts {
+            tokens: tokens.tokens.select(Axis(0), &[at]),
+            maps: tokens.maps.select(Axis(0), &[at]),
+        };
+        let step = network.step(state.view(), &of_picture(&seen)).unwrap();
+        state.clone_from(&step.next_state);
+        steps.push(step);
     }
+    let all = Step::join(steps).unwrap();
     close("states", &all.next_state, &golden("next_state"));
     close("energies", &all.energy, &golden("energy"));
     close("expected things", &all.expected, &golden("expected"));
@@ -116,11 +118,11 @@ fn numbers_do_not_depend_on_who_shares_a_call() {
 struct Counting(OrtObjects, Arc<AtomicUsize>, Arc<AtomicUsize>);
 
 impl ObjectNetwork for Counting {
-    fn see(&mut self, pictures: &[f32], count: usize) -> Result<Percepts> {
-        self.1.fetch_add(count, Ordering::Relaxed);
-        self.0.see(pictures, count)
+    fn see(&mut self, pictures: ArrayView4<'_, f32>) -> Result<Percepts> {
+        self.1.fetch_add(pictures.dim().0, Ordering::Relaxed);
+        self.0.see(pictures)
     }
-    fn step(&mut self, states: &[f32], percepts: &Percepts) -> Result<Step> {
+    fn step(&mut self, states: ArrayView2<'_, f32>, percepts: &Percepts) -> Result<Step> {
         self.2.fetch_add(1, Ordering::Relaxed);
         self.0.step(states, percepts)
     }
@@ -169,10 +171,10 @@ struct Broken(OrtObjects, Fault);
 type Fault = fn(&mut Step);
 
 impl ObjectNetwork for Broken {
-    fn see(&mut self, pictures: &[f32], count: usize) -> Result<Percepts> {
-        self.0.see(pictures, count)
+    fn see(&mut self, pictures: ArrayView4<'_, f32>) -> Result<Percepts> {
+        self.0.see(pictures)
     }
-    fn step(&mut self, states: &[f32], percepts: &Percepts) -> Result<Step> {
+    fn step(&mut self, states: ArrayView2<'_, f32>, percepts: &Percepts) -> Result<Step> {
         let mut step = self.0.step(states, percepts)?;
         (self.1)(&mut step);
         Ok(step)
@@ -183,10 +185,10 @@ impl ObjectNetwork for Broken {
 fn numbers_that_can_not_be_stop_at_the_gate() {
     let film = clips(&Film::flying(0.0), 9, 0);
     let faults: [(Fault, &str); 4] = [
-        (|step| step.energy[3] = f32::NAN, "NaN"),
-        (|step| step.energy[3] = -1.0, "-1"),
-        (|step| step.seen[1] = f32::INFINITY, "not finite"),
-        (|step| step.expected.truncate(5), "5 values where 104 were due"),
+        (|step| step.energy[[0, 0, 3]] = f32::NAN, "NaN"),
+        (|step| step.energy[[0, 0, 3]] = -1.0, "-1"),
+        (|step| step.seen[[0, 0, 1]] = f32::INFINITY, "not finite"),
+        (|step| step.expected = Array3::zeros((1, 5, 13)), "[1, 5, 13] where [1, 8, 13] was due"),
     ];
     for (fault, words) in faults {
         let mut model = objects_on(&bundle("tiny-object"), Broken(network(), fault)).unwrap();

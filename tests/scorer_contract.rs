@@ -3,13 +3,14 @@
 mod model_support;
 
 use model_support::{Frames, bundle, clip_of, load};
+use ndarray::{Array2, Array3, array, s};
 use startle::Error;
 use startle::clip::{Clip, ClipSpec, ResizeRule};
 use startle::model::jepa::{Jepa, Network, Question, Widths};
 use startle::model::ort::{self, RuntimeOptions};
 use startle::model::persistence::Persistence;
 use startle::model::second_difference::SecondDifference;
-use startle::model::tensor::{Normalizer, PixelBatch};
+use startle::model::tensor::{Normalizer, Pixels};
 use startle::model::{FeatureControls, FeatureScorer, ModelInfo, Scorer, WindowErrors};
 
 /// Frames of noise: 8 bits from an arbitrary generator.
@@ -168,39 +169,29 @@ struct Signs {
     /// `[windows, frames]` of every encode.
     encoded: Vec<[usize; 2]>,
     /// Context and target positions of every prediction.
-    asked: Vec<(Vec<i64>, Vec<i64>)>,
+    asked: Vec<(Array2<i64>, Array2<i64>)>,
 }
 
 impl Network for Signs {
-    fn encode(&mut self, pixels: PixelBatch<'_>, tokens: &mut Vec<f32>) -> startle::Result<()> {
-        let [windows, frames, channels, side, _] = pixels.shape();
+    fn encode(&mut self, pixels: Pixels<'_>) -> startle::Result<Array3<f32>> {
+        let (windows, frames, ..) = pixels.dim();
         self.encoded.push([windows, frames]);
-        tokens.clear();
-        let frame_len = channels * side * side;
-        for slot in pixels.data.chunks_exact(2 * frame_len) {
-            for (row, col) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
-                let inside = |i: usize| (i % (side * side) / side / 4, i % side / 4) == (row, col);
-                let patch: Vec<f32> = slot.iter().enumerate().filter(|(i, _)| inside(*i)).map(|(_, v)| *v).collect();
-                let mean = patch.iter().sum::<f32>() / patch.len() as f32;
-                tokens.extend([mean, -mean]);
-            }
-        }
-        Ok(())
+        Ok(Array3::from_shape_fn((windows, frames / 2 * 4, 2), |(window, token, feature)| {
+            let (slot, row, col) = (token / 4, token % 4 / 2, token % 2);
+            let (frames, rows, columns) = (2 * slot..2 * slot + 2, 4 * row..4 * row + 4, 4 * col..4 * col + 4);
+            let mean = pixels.slice(s![window, frames, .., rows, columns]).mean().unwrap();
+            [mean, -mean][feature]
+        }))
     }
 
-    fn predict(&mut self, question: Question<'_>, prediction: &mut Vec<f32>) -> startle::Result<()> {
-        self.asked.push((question.context_pos.to_vec(), question.target_pos.to_vec()));
-        prediction.clear();
-        let tokens = question.context_pos.len() / question.windows;
-        let targets = question.target_pos.len() / question.windows;
-        for (window, positions) in question.target_pos.chunks_exact(targets).enumerate() {
-            for &position in positions {
-                let last = window * tokens + tokens - 4 + position as usize % 4;
-                let sign = question.context[2 * last].signum();
-                prediction.extend([sign, -sign]);
-            }
-        }
-        Ok(())
+    fn predict(&mut self, question: Question<'_>) -> startle::Result<Array3<f32>> {
+        self.asked.push((question.context_pos.to_owned(), question.target_pos.to_owned()));
+        let (windows, tokens, _) = question.context.dim();
+        Ok(Array3::from_shape_fn((windows, question.target_pos.ncols(), 2), |(window, target, feature)| {
+            let last = tokens - 4 + question.target_pos[[window, target]] as usize % 4;
+            let sign = question.context[[window, last, 0]].signum();
+            [sign, -sign][feature]
+        }))
     }
 }
 
@@ -209,23 +200,19 @@ impl Network for Signs {
 struct Depths;
 
 impl Network for Depths {
-    fn encode(&mut self, pixels: PixelBatch<'_>, tokens: &mut Vec<f32>) -> startle::Result<()> {
-        Signs::default().encode(pixels, tokens)?;
-        *tokens = tokens.chunks_exact(2).map(|token| token[0]).collect();
-        Ok(())
+    fn encode(&mut self, pixels: Pixels<'_>) -> startle::Result<Array3<f32>> {
+        Ok(Signs::default().encode(pixels)?.slice(s![.., .., ..1]).to_owned())
     }
 
-    fn encode_target(&mut self, pixels: PixelBatch<'_>, tokens: &mut Vec<f32>) -> startle::Result<()> {
-        self.encode(pixels, tokens)?;
-        *tokens = tokens.iter().flat_map(|m| [*m, -m, 10.0 * m, 30.0 * m]).collect();
-        Ok(())
+    fn encode_target(&mut self, pixels: Pixels<'_>) -> startle::Result<Array3<f32>> {
+        Ok(self.encode(pixels)? * array![1.0, -1.0, 10.0, 30.0])
     }
 
-    fn predict(&mut self, question: Question<'_>, prediction: &mut Vec<f32>) -> startle::Result<()> {
-        assert_eq!((question.dim, question.context.len()), (1, question.context_pos.len()));
+    fn predict(&mut self, question: Question<'_>) -> startle::Result<Array3<f32>> {
+        let (windows, targets) = question.target_pos.dim();
+        assert_eq!(question.context.dim(), (windows, question.context_pos.ncols(), 1));
         // Right in the first depth, and without a guess in the second.
-        *prediction = question.target_pos.iter().flat_map(|_| [-1.0, 1.0, 0.0, 0.0]).collect();
-        Ok(())
+        Ok(Array3::zeros((windows, targets, 4)) + array![-1.0, 1.0, 0.0, 0.0])
     }
 }
 
@@ -269,8 +256,8 @@ fn the_protocol_on_a_network_with_known_answers() {
     let [two, four] = &scored[1].contexts[..] else { panic!("two context lengths") };
     // Predicted slots 1, 2, 3 and 2, 3; the blink is in slot 2, token 2 of 4; black is −1, white 1: |−1 − 1| = 2.
     let expected = |slots: usize, blink: usize| {
-        let mut errors = vec![0.0_f32; 4 * slots];
-        errors[blink * 4 + 2] = 2.0;
+        let mut errors = Array2::<f32>::zeros((slots, 4));
+        errors[[blink, 2]] = 2.0;
         errors
     };
     for (found, expected) in [(two, expected(3, 1)), (four, expected(2, 0))] {
@@ -308,13 +295,15 @@ fn a_context_is_encoded_alone_and_the_target_once() {
     model.score(&[clip.clone(), clip]).unwrap();
     let network = model.network();
     assert_eq!(network.encoded, [[2, 8], [2, 2], [2, 4]], "the whole windows, then each context alone");
-    let twice = |range: std::ops::Range<i64>| range.clone().chain(range).collect::<Vec<i64>>();
+    let twice = |range: std::ops::Range<i64>| {
+        Array2::from_shape_fn((2, range.clone().count()), |(_, at)| range.start + at as i64)
+    };
     assert_eq!(network.asked[0], (twice(0..4), twice(4..16)));
     assert_eq!(network.asked[1], (twice(0..8), twice(8..16)));
 }
 
-/// So many values that were due → what is given instead.
-type Answer = fn(usize) -> Vec<f32>;
+/// What is given where an array of such a shape was due.
+type Answer = fn([usize; 3]) -> Array3<f32>;
 
 /// Gives what it is told, whatever it is asked.
 struct Broken {
@@ -323,14 +312,14 @@ struct Broken {
 }
 
 impl Network for Broken {
-    fn encode(&mut self, pixels: PixelBatch<'_>, tokens: &mut Vec<f32>) -> startle::Result<()> {
-        *tokens = vec![1.0; pixels.windows * pixels.frames / 2 * self.tokens_per_frame_pair * 2];
-        Ok(())
+    fn encode(&mut self, pixels: Pixels<'_>) -> startle::Result<Array3<f32>> {
+        let (windows, frames, ..) = pixels.dim();
+        Ok(Array3::ones((windows, frames / 2 * self.tokens_per_frame_pair, 2)))
     }
 
-    fn predict(&mut self, question: Question<'_>, prediction: &mut Vec<f32>) -> startle::Result<()> {
-        *prediction = (self.prediction)(question.target_pos.len() * 2);
-        Ok(())
+    fn predict(&mut self, question: Question<'_>) -> startle::Result<Array3<f32>> {
+        let (windows, targets) = question.target_pos.dim();
+        Ok((self.prediction)([windows, targets, 2]))
     }
 }
 
@@ -338,9 +327,13 @@ impl Network for Broken {
 fn numbers_that_can_not_be_are_errors_that_name_the_graph() {
     let clip = clip_of(&spec(), &blink(), 0);
     let cases: [(usize, Answer, &str); 3] = [
-        (4, |n| vec![f32::NAN; n], "a surprise of NaN"),
-        (4, |n| vec![0.0; n - 1], "the predictor gave 23 values where 12 tokens of 2 features were due"),
-        (3, |n| vec![0.0; n], "the target encoder gave 24 values where 16 tokens"),
+        (4, |due| Array3::from_elem(due, f32::NAN), "a surprise of NaN"),
+        (
+            4,
+            |[b, n, d]| Array3::zeros((b, n - 1, d)),
+            "the predictor gave an array of [1, 11, 2] where [1, 12, 2] was due",
+        ),
+        (3, |due| Array3::zeros(due), "the target encoder gave an array of [1, 12, 2] where [1, 16, 2] was due"),
     ];
     for (tokens_per_frame_pair, prediction, text) in cases {
         let error = jepa(Broken { tokens_per_frame_pair, prediction }).score(std::slice::from_ref(&clip)).unwrap_err();

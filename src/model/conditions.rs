@@ -5,6 +5,7 @@
 
 use crate::clip::Clip;
 use crate::error::{Error, Result};
+use ndarray::{Array3, ArrayView3, aview1, s};
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -107,24 +108,15 @@ fn rows_of_csv(text: &str) -> Result<Vec<ActionRow>, String> {
     reader.records().enumerate().map(parse).collect()
 }
 
-/// What a predictor is given beside the context's tokens. With B windows, S frames and A numbers: `context` is
-/// `[B, S · grid², D]`, `actions` and `states` are `[B, S, A]`, all in C order.
+/// What a predictor is given beside the context's tokens, of B windows of S frames, A numbers each.
 #[derive(Debug, Clone, Copy)]
 pub struct Given<'a> {
-    /// Windows, B.
-    pub windows: usize,
-    /// Context frames, S.
-    pub frames: usize,
-    /// Numbers of an action and of a state, A.
-    pub dim: usize,
-    /// Features of a context token, D.
-    pub width: usize,
-    /// Context tokens.
-    pub context: &'a [f32],
-    /// What was done from each frame to the next.
-    pub actions: &'a [f32],
-    /// How the robot stood at each frame.
-    pub states: &'a [f32],
+    /// Context tokens, `[B, S · grid², D]`.
+    pub context: ArrayView3<'a, f32>,
+    /// What was done from each frame to the next, `[B, S, A]`.
+    pub actions: ArrayView3<'a, f32>,
+    /// How the robot stood at each frame, `[B, S, A]`.
+    pub states: ArrayView3<'a, f32>,
 }
 
 /// The actions and states of the windows that are scored.
@@ -132,15 +124,14 @@ pub struct Given<'a> {
 pub(super) struct Conditioning {
     dim: usize,
     table: Option<Arc<ActionTable>>,
-    frames: usize,
-    /// Of whole windows, and of their leading frames.
-    actions: [Vec<f32>; 2],
-    states: [Vec<f32>; 2],
+    /// Of whole windows, `[B, frames, A]`.
+    actions: Array3<f32>,
+    states: Array3<f32>,
 }
 
 impl Conditioning {
     pub(super) fn new(dim: usize) -> Self {
-        Self { dim, table: None, frames: 0, actions: [Vec::new(), Vec::new()], states: [Vec::new(), Vec::new()] }
+        Self { dim, table: None, actions: Array3::default((0, 0, dim)), states: Array3::default((0, 0, dim)) }
     }
 
     pub(super) fn set(&mut self, table: Arc<ActionTable>) -> Result<()> {
@@ -160,48 +151,39 @@ impl Conditioning {
                     .into(),
             )
         })?;
-        self.frames = clips.first().map_or(0, |clip| clip.frames.len());
-        self.actions[0].clear();
-        self.states[0].clear();
-        for frame in clips.iter().flat_map(|clip| &clip.frames) {
+        let shape = (clips.len(), clips.first().map_or(0, |clip| clip.frames.len()), self.dim);
+        let (mut actions, mut states) = (Array3::zeros(shape), Array3::zeros(shape));
+        let rows = actions.rows_mut().into_iter().zip(states.rows_mut());
+        for ((mut action, mut state), frame) in rows.zip(clips.iter().flat_map(|clip| &clip.frames)) {
             let row = table.at(frame.time.secs_f64(), 0.5 / model_fps)?;
-            self.actions[0].extend_from_slice(&row.action);
-            self.states[0].extend_from_slice(&row.state);
+            action.assign(&aview1(&row.action));
+            state.assign(&aview1(&row.state));
         }
+        (self.actions, self.states) = (actions, states);
         Ok(())
     }
 
-    /// Those of the self-test clip; `startle_models.reference.lcg_conditions` in numbers.
-    pub(super) fn noise(&mut self, seed: u32, frames: usize) {
+    /// Those of the self-test clip, for each of `windows` windows; `startle_models.reference.lcg_conditions` in numbers.
+    pub(super) fn noise(&mut self, seed: u32, windows: usize, frames: usize) {
         let mut state = seed.wrapping_add(1);
         let mut next = || {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             ((f64::from(state >> 24) - 128.0) / 640.0) as f32
         };
-        self.frames = frames;
-        self.actions[0] = (0..frames * self.dim).map(|_| next()).collect();
-        self.states[0] = (0..frames * self.dim).map(|_| next()).collect();
+        self.actions = Array3::from_shape_simple_fn((windows, frames, self.dim), &mut next);
+        self.states = Array3::from_shape_simple_fn((windows, frames, self.dim), &mut next);
     }
 
-    /// What was done and was in the first `frames` frames of each of `windows` windows.
-    pub(super) fn given<'a>(
-        &'a mut self,
-        windows: usize,
-        frames: usize,
-        (width, context): (usize, &'a [f32]),
-    ) -> Given<'a> {
-        let (whole, wanted) = (self.frames * self.dim, frames * self.dim);
-        for [all, leading] in [&mut self.actions, &mut self.states] {
-            leading.clear();
-            all.chunks_exact(whole).for_each(|window| leading.extend_from_slice(&window[..wanted]));
-        }
-        Given { windows, frames, dim: self.dim, width, context, actions: &self.actions[1], states: &self.states[1] }
+    /// What was done and was in the first `frames` frames of each window: actions and states.
+    pub(super) fn leading(&self, frames: usize) -> [Array3<f32>; 2] {
+        [&self.actions, &self.states].map(|whole| whole.slice(s![.., ..frames, ..]).to_owned())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ndarray::array;
 
     const CSV: &str = "time, state_0, state_1, action_0, action_1\n0.0, 1, 2, 3, 4\n0.25, 5, 6, 7, 8\n";
 
@@ -238,20 +220,19 @@ mod tests {
     #[test]
     fn leading_frames_are_taken_from_each_window() {
         let mut conditioning = Conditioning::new(1);
-        conditioning.frames = 3;
-        conditioning.actions[0] = vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
-        conditioning.states[0] = vec![-1.0, -2.0, -3.0, -4.0, -5.0, -6.0];
-        let given = conditioning.given(2, 2, (1, &[]));
-        assert_eq!((given.actions, given.states), (&[1.0, 2.0, 4.0, 5.0][..], &[-1.0, -2.0, -4.0, -5.0][..]));
+        conditioning.actions = array![[[1.0], [2.0], [3.0]], [[4.0], [5.0], [6.0]]];
+        conditioning.states = -&conditioning.actions;
+        let actions = array![[[1.0], [2.0]], [[4.0], [5.0]]];
+        assert_eq!(conditioning.leading(2), [actions.clone(), -actions]);
     }
 
     #[test]
     fn the_self_test_has_the_exporters_numbers() {
         // startle_models.reference.lcg_conditions(1, 2, 2)
         let mut conditioning = Conditioning::new(2);
-        conditioning.noise(1, 2);
+        conditioning.noise(1, 1, 2);
         let expected: [f32; 8] = [-68.0, -11.0, -80.0, 61.0, 55.0, -98.0, -76.0, -8.0];
-        for (found, expected) in conditioning.actions[0].iter().chain(&conditioning.states[0]).zip(expected) {
+        for (found, expected) in conditioning.actions.iter().chain(&conditioning.states).zip(expected) {
             assert!((found - expected / 640.0).abs() < 1e-7, "{found} is not {expected}");
         }
     }

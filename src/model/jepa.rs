@@ -5,16 +5,17 @@
 //! window, so nothing of the future can reach it; the target is one encode of the whole window, shared by all
 //! context lengths; every number leaves through [`Surprise::new`].
 
-use super::conditions::{ActionTable, Conditioning};
-use super::distance::{layer_norm, mean_distance};
+use super::conditions::{ActionTable, Conditioning, Given};
+use super::distance::{layer_norm, mean_distances};
 use super::network::internal;
 pub use super::network::{HeldQuestion, Network, Question, Widths};
 use super::networks::FRAMES;
-use super::tensor::{Normalizer, PixelBatch, leading_frames, noise_frames};
+use super::tensor::{Normalizer, Pixels, leading_frames, noise_frames};
 use super::{ContextErrors, FeatureControls, FeatureScorer, ModelInfo, Scorer, Trajectories, WindowErrors};
 use crate::clip::{Clip, ClipSpec};
 use crate::error::{Error, Result};
 use crate::units::Surprise;
+use ndarray::{Array, Array1, Array2, Array3, ArrayView, Dimension, IntoDimension, s};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -26,7 +27,10 @@ pub struct Jepa<N> {
     conditioning: Option<Conditioning>,
     info: ModelInfo,
     network: N,
-    buffers: Buffers,
+    /// Of the batch's windows; the memory is used again by the next batch.
+    pixels: Vec<f32>,
+    /// What their targets are, layer-normed, `[windows, slots · tokens, features]`.
+    target: Array3<f32>,
 }
 
 /// Where a batch's tokens may stay.
@@ -34,28 +38,8 @@ pub struct Jepa<N> {
 enum Tokens {
     /// Where the network computes them.
     Anywhere,
-    /// In the buffers: more than the errors is needed of them.
+    /// Here: more than the errors is needed of them.
     Here,
-}
-
-/// Memory that is used again by the next batch.
-#[derive(Debug, Default)]
-struct Buffers {
-    pixels: Vec<f32>,
-    context_pixels: Vec<f32>,
-    target: Vec<f32>,
-    context: Vec<f32>,
-    prediction: Vec<f32>,
-    context_pos: Vec<i64>,
-    target_pos: Vec<i64>,
-}
-
-impl Buffers {
-    /// The places of `windows` contexts and of what follows them: the target `slots`, of `area` tokens each.
-    fn stand(&mut self, slots: &Range<usize>, area: usize, windows: usize) {
-        positions(0..slots.start * area, windows, &mut self.context_pos);
-        positions(slots.start * area..slots.end * area, windows, &mut self.target_pos);
-    }
 }
 
 impl<N: Network> Jepa<N> {
@@ -73,7 +57,8 @@ impl<N: Network> Jepa<N> {
         spec.check()?;
         let widths = widths.into();
         widths.check().map_err(Error::Config)?;
-        Ok(Self { spec, normalizer, widths, conditioning: None, info, network, buffers: Buffers::default() })
+        let (pixels, target) = (Vec::new(), Array3::default((0, 0, widths.target)));
+        Ok(Self { spec, normalizer, widths, conditioning: None, info, network, pixels, target })
     }
 
     /// The same model with a predictor that takes `dim` numbers of action and of state for each frame.
@@ -103,15 +88,8 @@ impl<N: Network> Jepa<N> {
     /// # Errors
     /// As [`Scorer::score`].
     pub fn score_noise(&mut self, seed: u32) -> Result<WindowErrors> {
-        self.buffers.pixels.clear();
-        for frame in noise_frames(&self.spec, seed) {
-            self.normalizer.append(&frame, &mut self.buffers.pixels);
-        }
-        if let Some(conditioning) = &mut self.conditioning {
-            conditioning.noise(seed, self.spec.frames_per_clip as usize);
-        }
-        let mut windows = self.score_pixels(1, Tokens::Anywhere)?;
-        windows.pop().ok_or_else(|| internal("no window was scored".into()))
+        self.noise(seed..seed + 1);
+        self.score_pixels(1, Tokens::Anywhere)?.pop().ok_or_else(|| internal("no window was scored".into()))
     }
 
     /// As [`Jepa::score_noise`], of a clip that is cut as `spec` says: other frames and contexts of the same pictures.
@@ -130,27 +108,30 @@ impl<N: Network> Jepa<N> {
     /// # Errors
     /// As [`Scorer::score`].
     pub fn score_noises(&mut self, windows: usize) -> Result<Vec<WindowErrors>> {
-        self.buffers.pixels.clear();
-        for seed in 0..windows {
-            for frame in noise_frames(&self.spec, seed as u32) {
-                self.normalizer.append(&frame, &mut self.buffers.pixels);
-            }
+        self.noise(0..windows as u32);
+        self.score_pixels(windows, Tokens::Anywhere)
+    }
+
+    /// Windows of noise, one of each seed.
+    fn noise(&mut self, seeds: Range<u32>) {
+        self.pixels.clear();
+        for frame in seeds.clone().flat_map(|seed| noise_frames(&self.spec, seed)) {
+            self.normalizer.append(&frame, &mut self.pixels);
         }
         if let Some(conditioning) = &mut self.conditioning {
-            (0..windows).for_each(|seed| conditioning.noise(seed as u32, self.spec.frames_per_clip as usize));
+            conditioning.noise(seeds.start, seeds.len(), self.spec.frames_per_clip as usize);
         }
-        self.score_pixels(windows, Tokens::Anywhere)
     }
 
     fn score_clips(&mut self, clips: &[Clip], tokens: Tokens) -> Result<Vec<WindowErrors>> {
         if clips.is_empty() {
             return Ok(Vec::new());
         }
-        self.buffers.pixels.clear();
+        self.pixels.clear();
         for clip in clips {
             check_clip(clip, &self.spec)?;
             for frame in &clip.frames {
-                self.normalizer.append_picture(&frame.square, &mut self.buffers.pixels);
+                self.normalizer.append_picture(&frame.square, &mut self.pixels);
             }
         }
         if let Some(conditioning) = &mut self.conditioning {
@@ -160,115 +141,90 @@ impl<N: Network> Jepa<N> {
         let mut scored = self.score_pixels(clips.len(), if opens { Tokens::Here } else { tokens })?;
         for index in 0..if opens { self.spec.opening_contexts.len() } else { 0 } {
             let context = self.spec.opening_contexts[index];
-            self.predict_from(context, 1)?;
-            self.compare(context, &mut scored[..1])?;
+            let prediction = self.predict_from(context, 1)?;
+            self.compare(context, &prediction, &mut scored[..1])?;
         }
         Ok(scored)
     }
 
-    /// Scores the `windows` windows whose pixels are in the buffer.
+    /// Scores the `windows` windows whose pixels are there.
     fn score_pixels(&mut self, windows: usize, tokens: Tokens) -> Result<Vec<WindowErrors>> {
-        let Self { spec, network, buffers, .. } = self;
-        let whole = whole(spec, &buffers.pixels, windows);
+        let Self { spec, network, .. } = self;
+        let whole = whole(spec, &self.pixels, windows)?;
         if tokens == Tokens::Anywhere && network.hold_target(whole)? {
             return self.compare_held(windows);
         }
-        network.encode_target(whole, &mut buffers.target)?;
-        expect_tokens(
-            "target encoder",
-            buffers.target.len(),
-            windows * spec.slots() * spec.tokens_per_slot(),
-            self.widths.target,
-        )?;
-        layer_norm(&mut buffers.target, self.widths.target / self.widths.levels);
+        let mut target = network.encode_target(whole)?;
+        expect_tokens("target encoder", &target, (windows, spec.slots() * spec.tokens_per_slot(), self.widths.target))?;
+        layer_norm(&mut target, self.widths.target / self.widths.levels);
+        self.target = target;
         let mut scored = no_errors(spec, windows);
         for index in 0..self.spec.context_lengths.len() {
             let context = self.spec.context_lengths[index];
-            self.predict_from(context, windows)?;
-            self.compare(context, &mut scored)?;
+            let prediction = self.predict_from(context, windows)?;
+            self.compare(context, &prediction, &mut scored)?;
         }
         Ok(scored)
     }
 
     /// The errors of the windows whose targets the network holds.
     fn compare_held(&mut self, windows: usize) -> Result<Vec<WindowErrors>> {
-        let Self { spec, network, buffers, .. } = self;
-        let (area, mut scored) = (spec.tokens_per_slot(), no_errors(spec, windows));
+        let Self { spec, network, .. } = self;
+        let (whole, mut scored) = (whole(spec, &self.pixels, windows)?, no_errors(spec, windows));
         for &context in &spec.context_lengths {
-            let slots = spec.target_slots(context);
-            buffers.stand(&slots, area, windows);
-            let pixels =
-                leading_frames(whole(spec, &buffers.pixels, windows), context as usize, &mut buffers.context_pixels);
-            let question = HeldQuestion { pixels, context_pos: &buffers.context_pos, target_pos: &buffers.target_pos };
-            network.errors_to_held(question, &mut buffers.prediction)?;
-            expect_tokens("comparison", buffers.prediction.len(), windows * slots.len() * area, 1)?;
-            for (window, errors) in scored.iter_mut().zip(buffers.prediction.chunks_exact(slots.len() * area)) {
-                let errors = checked(errors.iter().copied())?;
-                window.contexts.push(ContextErrors { context, first_slot: slots.start, errors });
+            let [context_pos, target_pos] = positions(spec, context, windows);
+            let pixels = leading_frames(whole, context as usize);
+            let (context_pos, target_pos) = (context_pos.view(), target_pos.view());
+            let errors = network.errors_to_held(HeldQuestion { pixels: pixels.view(), context_pos, target_pos })?;
+            expect_tokens("comparison", &errors, target_pos.dim())?;
+            for (window, errors) in scored.iter_mut().zip(errors.outer_iter()) {
+                window.contexts.push(of_slots(spec, context, errors.to_owned())?);
             }
         }
         Ok(scored)
     }
 
-    /// The errors of expecting the target features of the last context slot to stay, for the `windows` windows whose
-    /// normalised targets are in the buffer.
+    /// The errors of expecting the target features of the last context slot to stay.
     fn copy_errors(&self, clips: &[Clip]) -> Result<Vec<WindowErrors>> {
-        let dim = self.widths.target;
-        let slot = self.spec.tokens_per_slot() * dim;
-        let mut scored = no_errors(&self.spec, clips.len());
-        let targets = self.buffers.target.chunks_exact(self.spec.slots() * slot);
-        for ((window, target), clip) in scored.iter_mut().zip(targets).zip(clips) {
-            for context in self.spec.contexts_of(clip) {
-                let slots = self.spec.target_slots(context);
-                let last = &target[(slots.start - 1) * slot..slots.start * slot];
-                let errors = target[slots.start * slot..slots.end * slot]
-                    .chunks_exact(slot)
-                    .flat_map(|now| now.chunks_exact(dim).zip(last.chunks_exact(dim)))
-                    .map(|(now, then)| mean_distance(now, then));
-                window.contexts.push(ContextErrors { context, first_slot: slots.start, errors: checked(errors)? });
+        let (spec, area) = (&self.spec, self.spec.tokens_per_slot());
+        let mut scored = no_errors(spec, clips.len());
+        for ((window, target), clip) in scored.iter_mut().zip(self.target.outer_iter()).zip(clips) {
+            let of_slot = |slot: usize| target.slice(s![slot * area..(slot + 1) * area, ..]);
+            for context in spec.contexts_of(clip) {
+                let slots = spec.target_slots(context);
+                let last = slots.start - 1;
+                let errors = slots.flat_map(|slot| mean_distances(of_slot(slot), of_slot(last)));
+                window.contexts.push(of_slots(spec, context, errors.collect())?);
             }
         }
         Ok(scored)
     }
 
-    /// Encodes the first `context` frames alone and predicts what follows, into the buffers.
-    fn predict_from(&mut self, context: u32, windows: usize) -> Result<()> {
-        let Self { spec, widths, conditioning, network, buffers, .. } = self;
-        let area = spec.tokens_per_slot();
-        let slots = spec.target_slots(context);
-        let seen = leading_frames(whole(spec, &buffers.pixels, windows), context as usize, &mut buffers.context_pixels);
-        network.encode(seen, &mut buffers.context)?;
-        expect_tokens("encoder", buffers.context.len(), windows * slots.start * area, widths.context)?;
-        if let Some(conditioning) = conditioning {
-            let given = conditioning.given(windows, context as usize, (widths.context, &buffers.context));
-            network.predict_given(given, &mut buffers.prediction)?;
+    /// Encodes the first `context` frames alone and predicts what follows.
+    fn predict_from(&mut self, context: u32, windows: usize) -> Result<Array3<f32>> {
+        let Self { spec, widths, network, .. } = self;
+        let [context_pos, target_pos] = positions(spec, context, windows);
+        let seen = leading_frames(whole(spec, &self.pixels, windows)?, context as usize);
+        let tokens = network.encode(seen.view())?;
+        expect_tokens("encoder", &tokens, (windows, context_pos.ncols(), widths.context))?;
+        let prediction = if let Some(conditioning) = &self.conditioning {
+            let [actions, states] = conditioning.leading(context as usize);
+            network.predict_given(Given { context: tokens.view(), actions: actions.view(), states: states.view() })?
         } else {
-            buffers.stand(&slots, area, windows);
-            let question = Question {
-                windows,
-                dim: widths.context,
-                context: &buffers.context,
-                context_pos: &buffers.context_pos,
-                target_pos: &buffers.target_pos,
-            };
-            network.predict(question, &mut buffers.prediction)?;
-        }
-        expect_tokens("predictor", buffers.prediction.len(), windows * slots.len() * area, widths.target)
+            let (context_pos, target_pos) = (context_pos.view(), target_pos.view());
+            network.predict(Question { context: tokens.view(), context_pos, target_pos })?
+        };
+        expect_tokens("predictor", &prediction, (windows, target_pos.ncols(), widths.target))?;
+        Ok(prediction)
     }
 
     /// Adds the errors for `context` to each window: mean |prediction − target| over the features of each token.
-    fn compare(&self, context: u32, scored: &mut [WindowErrors]) -> Result<()> {
-        let (dim, area) = (self.widths.target, self.spec.tokens_per_slot());
-        let slots = self.spec.target_slots(context);
-        let predictions = self.buffers.prediction.chunks_exact(slots.len() * area * dim);
-        let targets = self.buffers.target.chunks_exact(self.spec.slots() * area * dim);
-        for ((window, prediction), target) in scored.iter_mut().zip(predictions).zip(targets) {
-            let target = &target[slots.start * area * dim..slots.end * area * dim];
-            let errors = prediction
-                .chunks_exact(dim)
-                .zip(target.chunks_exact(dim))
-                .map(|(prediction, target)| mean_distance(prediction, target));
-            window.contexts.push(ContextErrors { context, first_slot: slots.start, errors: checked(errors)? });
+    fn compare(&self, context: u32, predictions: &Array3<f32>, scored: &mut [WindowErrors]) -> Result<()> {
+        let (slots, area) = (self.spec.target_slots(context), self.spec.tokens_per_slot());
+        let targets = self.target.slice(s![.., slots.start * area..slots.end * area, ..]);
+        for ((window, prediction), target) in scored.iter_mut().zip(predictions.outer_iter()).zip(targets.outer_iter())
+        {
+            window.contexts.push(of_slots(&self.spec, context, mean_distances(prediction, target))?);
         }
         Ok(())
     }
@@ -296,17 +252,17 @@ impl<N: Network> FeatureScorer for Jepa<N> {
     fn score_with_controls(&mut self, clips: &[Clip]) -> Result<(Vec<WindowErrors>, Option<FeatureControls>)> {
         let scored = self.score_clips(clips, Tokens::Here)?;
         let copied = if clips.is_empty() { Vec::new() } else { self.copy_errors(clips)? };
-        let seen = if clips.is_empty() { &[][..] } else { &self.buffers.target };
         let path = (self.info.family == FRAMES)
-            .then(|| Trajectories::of(clips, &self.spec, seen, self.widths.target))
+            .then(|| Trajectories::of(clips, &self.spec, self.target.view()))
             .transpose()?;
         Ok((scored, Some(FeatureControls { copied, path })))
     }
 }
 
 /// The pixels of `windows` whole windows.
-const fn whole<'a>(spec: &ClipSpec, data: &'a [f32], windows: usize) -> PixelBatch<'a> {
-    PixelBatch { data, windows, frames: spec.frames_per_clip as usize, side: spec.crop_size as usize }
+fn whole<'a>(spec: &ClipSpec, pixels: &'a [f32], windows: usize) -> Result<Pixels<'a>> {
+    let (frames, side) = (spec.frames_per_clip as usize, spec.crop_size as usize);
+    ArrayView::from_shape((windows, frames, 3, side, side), pixels).map_err(|error| internal(error.to_string()))
 }
 
 /// A window of errors for each of `windows` windows, still without contexts.
@@ -332,27 +288,38 @@ pub(super) fn check_clip(clip: &Clip, spec: &ClipSpec) -> Result<()> {
     }
 }
 
-fn expect_tokens(graph: &str, values: usize, tokens: usize, dim: usize) -> Result<()> {
-    if values == tokens * dim {
+/// Refuses an output that has another shape.
+pub(super) fn expect_tokens<D: Dimension>(
+    what: &str,
+    found: &Array<f32, D>,
+    due: impl IntoDimension<Dim = D>,
+) -> Result<()> {
+    let due = due.into_dimension();
+    if found.raw_dim() == due {
         return Ok(());
     }
     Err(Error::Inference(format!(
-        "the {graph} gave {values} values where {tokens} tokens of {dim} features were due; \
-         the graph does not fit its manifest (try `startle models verify`)"
+        "the {what} gave an array of {:?} where {:?} was due; the graph does not fit its manifest (try `startle models \
+         verify`)",
+        found.shape(),
+        due.slice()
     )))
 }
 
-/// The errors, each finite and not negative.
-fn checked(errors: impl Iterator<Item = f32>) -> Result<Vec<f32>> {
-    errors.map(|error| Surprise::new(error).map(Surprise::get)).collect()
+/// The errors of the slots that follow a context, each finite and not negative.
+pub(super) fn of_slots(spec: &ClipSpec, context: u32, errors: Array1<f32>) -> Result<ContextErrors> {
+    errors.iter().try_for_each(|error| Surprise::new(*error).map(drop))?;
+    let slots = spec.target_slots(context);
+    let shape = (slots.len(), spec.tokens_per_slot());
+    let errors = errors.into_shape_with_order(shape).map_err(|error| internal(error.to_string()))?;
+    Ok(ContextErrors { context, first_slot: slots.start, errors })
 }
 
-/// The same run of positions for each window.
-fn positions(range: Range<usize>, windows: usize, out: &mut Vec<i64>) {
-    out.clear();
-    for _ in 0..windows {
-        out.extend(range.clone().map(|position| position as i64));
-    }
+/// Where the tokens of a context and those that follow it stand, the same in each window.
+fn positions(spec: &ClipSpec, context: u32, windows: usize) -> [Array2<i64>; 2] {
+    let (slots, area) = (spec.target_slots(context), spec.tokens_per_slot());
+    [0..slots.start * area, slots.start * area..slots.end * area]
+        .map(|run| Array2::from_shape_fn((windows, run.len()), |(_, token)| (run.start + token) as i64))
 }
 
 #[cfg(test)]
@@ -361,8 +328,13 @@ mod tests {
 
     #[test]
     fn positions_repeat_for_each_window() {
-        let mut out = vec![7];
-        positions(2..4, 2, &mut out);
-        assert_eq!(out, [2, 3, 2, 3]);
+        let spec = crate::clip::spec_for_tests();
+        let [context, target] = positions(&spec, 4, 2);
+        let (begins, last) = (i64::from(4 / spec.tubelet_size) * 16, target.ncols() as i64);
+        assert_eq!(context, Array2::from_shape_fn((2, begins as usize), |(_, token)| token as i64));
+        assert_eq!(
+            (target[[0, 0]], target[[1, 0]], target[[1, target.ncols() - 1]]),
+            (begins, begins, begins + last - 1)
+        );
     }
 }

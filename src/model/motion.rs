@@ -6,7 +6,6 @@ use super::persistence::{control_info, control_sha256, score_slots};
 use super::{FeatureScorer, ModelInfo, Scorer, WindowErrors};
 use crate::clip::{Clip, ClipSpec};
 use crate::error::Result;
-use crate::units::Surprise;
 
 /// The error of every token of a slot is the mean absolute luma change of the slot's frames, 0..1: one value a slot.
 #[derive(Debug, Clone)]
@@ -38,12 +37,10 @@ impl Scorer for MotionEnergy {
 
     fn score(&mut self, clips: &[Clip]) -> Result<Vec<WindowErrors>> {
         let tubelet = self.spec.tubelet_size as usize;
-        score_slots(&self.spec, clips, |clip, slot, _, errors| {
+        score_slots(&self.spec, clips, |clip, slot, _| {
             let frames = &clip.frames[slot * tubelet..(slot + 1) * tubelet];
             let mean = frames.iter().map(|frame| frame.change.motion).sum::<f32>() / frames.len() as f32;
-            let tokens = errors.len() + self.spec.tokens_per_slot();
-            errors.resize(tokens, Surprise::new(mean)?.get());
-            Ok(())
+            vec![mean; self.spec.tokens_per_slot()]
         })
     }
 }
@@ -69,7 +66,7 @@ mod tests {
         let scored = MotionEnergy::new(spec_for_tests()).unwrap().score(&[clip]).unwrap();
         let [first, second] = &scored[0].contexts[..] else { panic!("two context lengths") };
         assert_eq!((first.errors.len(), second.errors.len()), (32, 16));
-        assert!(first.errors[..16].iter().all(|e| (e - 0.45).abs() < 1e-6));
+        assert!(first.errors.row(0).iter().all(|e| (e - 0.45).abs() < 1e-6));
         assert!(second.errors.iter().all(|e| (e - 0.65).abs() < 1e-6));
     }
 }

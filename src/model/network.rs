@@ -1,36 +1,33 @@
 //! What the surprise protocol asks of a JEPA's graphs.
 
 use super::conditions::Given;
-use super::tensor::PixelBatch;
+use super::tensor::Pixels;
 use crate::error::{Error, Result};
+use ndarray::{Array2, Array3, ArrayView2, ArrayView3};
 
 /// What the predictor is asked: tokens that stand at positions, and the positions to predict.
 ///
-/// With B windows, Nc context and Nt target tokens, and contexts of width D: `context` is `[B, Nc, D]`, `context_pos` `[B, Nc]` and
-/// `target_pos` `[B, Nt]`, all in C order. A position is `slot · grid² + row · grid + column` within the window.
+/// With B windows, Nc context and Nt target tokens, and contexts of width D; all in C order. A position is
+/// `slot · grid² + row · grid + column` within the window.
 #[derive(Debug, Clone, Copy)]
 pub struct Question<'a> {
-    /// Windows, B.
-    pub windows: usize,
-    /// Width of a context token, D.
-    pub dim: usize,
-    /// Context tokens.
-    pub context: &'a [f32],
-    /// Where they stand.
-    pub context_pos: &'a [i64],
-    /// Where to predict.
-    pub target_pos: &'a [i64],
+    /// Context tokens, `[B, Nc, D]`.
+    pub context: ArrayView3<'a, f32>,
+    /// Where they stand, `[B, Nc]`.
+    pub context_pos: ArrayView2<'a, i64>,
+    /// Where to predict, `[B, Nt]`.
+    pub target_pos: ArrayView2<'a, i64>,
 }
 
 /// As [`Question`], of contexts that are still pixels, about targets that the network holds.
 #[derive(Debug, Clone, Copy)]
 pub struct HeldQuestion<'a> {
     /// The context's frames, of B windows.
-    pub pixels: PixelBatch<'a>,
+    pub pixels: Pixels<'a>,
     /// Where the context's tokens stand, `[B, Nc]`.
-    pub context_pos: &'a [i64],
+    pub context_pos: ArrayView2<'a, i64>,
     /// Where to predict, `[B, Nt]`: the same run of positions for each window.
-    pub target_pos: &'a [i64],
+    pub target_pos: ArrayView2<'a, i64>,
 }
 
 /// Widths of tokens. A plain number stands for contexts and targets of that width, normed as a whole.
@@ -63,34 +60,32 @@ impl Widths {
 }
 
 /// The graphs of a JEPA. Implemented by ONNX Runtime and by fakes with exactly known answers.
-///
-/// Each method replaces the contents of its last argument.
 pub trait Network {
     /// Pixels `[B, T, 3, H, W]` → tokens `[B, T/tubelet · grid², D]`.
     ///
     /// # Errors
     /// [`Error::Inference`] when the graph fails, [`Error::Stopped`] when it was interrupted.
-    fn encode(&mut self, pixels: PixelBatch<'_>, tokens: &mut Vec<f32>) -> Result<()>;
+    fn encode(&mut self, pixels: Pixels<'_>) -> Result<Array3<f32>>;
 
     /// As [`Network::encode`], by the encoder that gives the targets (the same one, unless the bundle has two).
     ///
     /// # Errors
     /// As [`Network::encode`].
-    fn encode_target(&mut self, pixels: PixelBatch<'_>, tokens: &mut Vec<f32>) -> Result<()> {
-        self.encode(pixels, tokens)
+    fn encode_target(&mut self, pixels: Pixels<'_>) -> Result<Array3<f32>> {
+        self.encode(pixels)
     }
 
     /// The predicted tokens, `[B, Nt, D]`.
     ///
     /// # Errors
     /// As [`Network::encode`].
-    fn predict(&mut self, question: Question<'_>, prediction: &mut Vec<f32>) -> Result<()>;
+    fn predict(&mut self, question: Question<'_>) -> Result<Array3<f32>>;
 
     /// As [`Network::predict`], of the one slot after the context, by a predictor that takes actions and states.
     ///
     /// # Errors
     /// As [`Network::encode`]; [`Error::Internal`] from a network whose predictor takes none.
-    fn predict_given(&mut self, _given: Given<'_>, _prediction: &mut Vec<f32>) -> Result<()> {
+    fn predict_given(&mut self, _given: Given<'_>) -> Result<Array3<f32>> {
         Err(internal("this predictor takes no actions".into()))
     }
 
@@ -100,7 +95,7 @@ pub trait Network {
     ///
     /// # Errors
     /// As [`Network::encode`].
-    fn hold_target(&mut self, _pixels: PixelBatch<'_>) -> Result<bool> {
+    fn hold_target(&mut self, _pixels: Pixels<'_>) -> Result<bool> {
         Ok(false)
     }
 
@@ -109,7 +104,7 @@ pub trait Network {
     ///
     /// # Errors
     /// As [`Network::encode`]; [`Error::Internal`] from a network that holds nothing.
-    fn errors_to_held(&mut self, _question: HeldQuestion<'_>, _errors: &mut Vec<f32>) -> Result<()> {
+    fn errors_to_held(&mut self, _question: HeldQuestion<'_>) -> Result<Array2<f32>> {
         Err(internal("this network holds no targets".into()))
     }
 

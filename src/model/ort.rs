@@ -26,10 +26,11 @@ use super::manifest::Precision;
 use super::network::internal;
 use super::objects::ObjectNetwork;
 use super::self_test::{self, Outcome};
-use super::tensor::PixelBatch;
+use super::tensor::Pixels;
 use crate::error::{Error, Result};
 use ::ort::session::RunOptions;
-use ::ort::value::TensorRef;
+use ::ort::value::{PrimitiveTensorElementType, TensorArrayData, TensorRef};
+use ndarray::{Array2, Array3};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -187,48 +188,43 @@ impl OrtNetwork {
 }
 
 impl Network for OrtNetwork {
-    fn encode(&mut self, pixels: PixelBatch<'_>, tokens: &mut Vec<f32>) -> Result<()> {
-        encode_with(&mut self.encoder, &self.interrupt, pixels, tokens)
+    fn encode(&mut self, pixels: Pixels<'_>) -> Result<Array3<f32>> {
+        encode_with(&mut self.encoder, &self.interrupt, pixels)
     }
 
-    fn encode_target(&mut self, pixels: PixelBatch<'_>, tokens: &mut Vec<f32>) -> Result<()> {
+    fn encode_target(&mut self, pixels: Pixels<'_>) -> Result<Array3<f32>> {
         let encoder = self.target_encoder.as_mut().unwrap_or(&mut self.encoder);
-        encode_with(encoder, &self.interrupt, pixels, tokens)
+        encode_with(encoder, &self.interrupt, pixels)
     }
 
-    fn predict(&mut self, question: Question<'_>, prediction: &mut Vec<f32>) -> Result<()> {
-        let Question { windows, dim, .. } = question;
-        let tokens = question.context_pos.len() / windows;
-        let targets = question.target_pos.len() / windows;
+    fn predict(&mut self, question: Question<'_>) -> Result<Array3<f32>> {
         let inputs = ::ort::inputs![
-            "context" => tensor([windows, tokens, dim], question.context)?,
-            "context_pos" => tensor([windows, tokens], question.context_pos)?,
-            "target_pos" => tensor([windows, targets], question.target_pos)?,
+            "context" => tensor(question.context)?,
+            "context_pos" => tensor(question.context_pos)?,
+            "target_pos" => tensor(question.target_pos)?,
         ];
-        self.predictor.run(inputs, &self.interrupt, prediction)
+        self.predictor.run(inputs, &self.interrupt)?.array("prediction")
     }
 
-    fn predict_given(&mut self, given: Given<'_>, prediction: &mut Vec<f32>) -> Result<()> {
-        let Given { windows, frames, dim, width, .. } = given;
-        let tokens = given.context.len() / (windows * width).max(1);
+    fn predict_given(&mut self, given: Given<'_>) -> Result<Array3<f32>> {
         let inputs = ::ort::inputs![
-            "context" => tensor([windows, tokens, width], given.context)?,
-            "actions" => tensor([windows, frames, dim], given.actions)?,
-            "states" => tensor([windows, frames, dim], given.states)?,
+            "context" => tensor(given.context)?,
+            "actions" => tensor(given.actions)?,
+            "states" => tensor(given.states)?,
         ];
-        self.predictor.run(inputs, &self.interrupt, prediction)
+        self.predictor.run(inputs, &self.interrupt)?.array("prediction")
     }
 
-    fn hold_target(&mut self, pixels: PixelBatch<'_>) -> Result<bool> {
+    fn hold_target(&mut self, pixels: Pixels<'_>) -> Result<bool> {
         let Some(resident) = &mut self.resident else { return Ok(false) };
         let encoder = self.target_encoder.as_mut().unwrap_or(&mut self.encoder);
         resident.hold(encoder, pixels, &self.interrupt)?;
         Ok(true)
     }
 
-    fn errors_to_held(&mut self, question: HeldQuestion<'_>, errors: &mut Vec<f32>) -> Result<()> {
+    fn errors_to_held(&mut self, question: HeldQuestion<'_>) -> Result<Array2<f32>> {
         let resident = self.resident.as_mut().ok_or_else(|| internal("this network holds no targets".into()))?;
-        resident.errors((&mut self.encoder, &mut self.predictor), question, &self.interrupt, errors)
+        resident.errors((&mut self.encoder, &mut self.predictor), question, &self.interrupt)
     }
 
     fn provider(&self) -> String {
@@ -253,14 +249,13 @@ fn engines(cache: &Path, bundle: &ModelBundle) -> Result<PathBuf> {
     Ok(folder)
 }
 
-fn encode_with(graph: &mut Graph, stop: &Interrupt, pixels: PixelBatch<'_>, tokens: &mut Vec<f32>) -> Result<()> {
-    let inputs = ::ort::inputs!["pixel_values" => tensor(pixels.shape(), pixels.data)?];
-    graph.run(inputs, stop, tokens)
+fn encode_with(graph: &mut Graph, stop: &Interrupt, pixels: Pixels<'_>) -> Result<Array3<f32>> {
+    graph.run(::ort::inputs!["pixel_values" => tensor(pixels)?], stop)?.array("tokens")
 }
 
-fn tensor<T, const N: usize>(shape: [usize; N], data: &[T]) -> Result<TensorRef<'_, T>>
-where
-    T: ::ort::value::PrimitiveTensorElementType + std::fmt::Debug + Clone + 'static,
-{
-    TensorRef::from_array_view((shape, data)).map_err(|error| Error::Inference(words::of_run(&error.to_string())))
+/// An array as an input; it lies in C order.
+fn tensor<'a, T: PrimitiveTensorElementType + std::fmt::Debug>(
+    array: impl TensorArrayData<T> + 'a,
+) -> Result<TensorRef<'a, T>> {
+    TensorRef::from_array_view(array).map_err(|error| Error::Inference(words::of_run(&error.to_string())))
 }

@@ -3,11 +3,10 @@
 //! It is the control that every evaluation prints beside the real model (surprise follows motion; this is motion and
 //! nothing else), and the stand-in that lets the rest of the program be tested without ONNX Runtime.
 
-use super::jepa::check_clip;
-use super::{ContextErrors, FeatureScorer, ModelInfo, Scorer, WindowErrors};
+use super::jepa::{check_clip, of_slots};
+use super::{FeatureScorer, ModelInfo, Scorer, WindowErrors};
 use crate::clip::{Clip, ClipSpec};
 use crate::error::Result;
-use crate::units::Surprise;
 use sha2::{Digest, Sha256};
 use std::ops::Range;
 
@@ -45,17 +44,16 @@ impl Persistence {
         scaled.sum::<f64>() / (3 * patch * patch) as f64
     }
 
-    fn slot_errors(&self, clip: &Clip, frames: &Range<usize>, last: usize, out: &mut Vec<f32>) -> Result<()> {
+    fn slot_errors(&self, clip: &Clip, frames: &Range<usize>, last: usize) -> Vec<f32> {
         let grid = self.spec.grid();
-        for cell in 0..grid * grid {
+        let error = |cell| {
             let errors = frames.clone().enumerate().map(|(index, frame)| {
                 let (now, then) = (&clip.frames[frame].square, &clip.frames[last + index].square);
                 self.patch_error(now.rgb(), then.rgb(), (cell / grid, cell % grid))
             });
-            let mean = errors.sum::<f64>() / frames.len() as f64;
-            out.push(Surprise::new(mean as f32)?.get());
-        }
-        Ok(())
+            (errors.sum::<f64>() / frames.len() as f64) as f32
+        };
+        (0..grid * grid).map(error).collect()
     }
 }
 
@@ -79,23 +77,20 @@ pub(super) fn control_sha256(name: &str, spec: &ClipSpec) -> String {
     crate::store::hex(&Sha256::digest(format!("startle.{name}/1 {spec:?}")))
 }
 
-/// The errors of a control for each clip: `slot_errors` appends the errors of the tokens of one predicted slot, given
+/// The errors of a control for each clip: `slot_errors` gives the errors of the tokens of one predicted slot, given
 /// the clip, the slot and the number of slots in the context.
 pub(super) fn score_slots(
     spec: &ClipSpec,
     clips: &[Clip],
-    slot_errors: impl Fn(&Clip, usize, usize, &mut Vec<f32>) -> Result<()>,
+    slot_errors: impl Fn(&Clip, usize, usize) -> Vec<f32>,
 ) -> Result<Vec<WindowErrors>> {
     let score_one = |clip: &Clip| -> Result<WindowErrors> {
         check_clip(clip, spec)?;
         let mut contexts = Vec::with_capacity(spec.context_lengths.len());
         for context in spec.contexts_of(clip) {
             let slots = spec.target_slots(context);
-            let mut errors = Vec::with_capacity(slots.len() * spec.tokens_per_slot());
-            for slot in slots.clone() {
-                slot_errors(clip, slot, slots.start, &mut errors)?;
-            }
-            contexts.push(ContextErrors { context, first_slot: slots.start, errors });
+            let errors = slots.clone().flat_map(|slot| slot_errors(clip, slot, slots.start));
+            contexts.push(of_slots(spec, context, errors.collect())?);
         }
         Ok(contexts.into())
     };
@@ -121,8 +116,8 @@ impl Scorer for Persistence {
 
     fn score(&mut self, clips: &[Clip]) -> Result<Vec<WindowErrors>> {
         let tubelet = self.spec.tubelet_size as usize;
-        score_slots(&self.spec, clips, |clip, slot, seen, errors| {
-            self.slot_errors(clip, &(slot * tubelet..(slot + 1) * tubelet), (seen - 1) * tubelet, errors)
+        score_slots(&self.spec, clips, |clip, slot, seen| {
+            self.slot_errors(clip, &(slot * tubelet..(slot + 1) * tubelet), (seen - 1) * tubelet)
         })
     }
 }
@@ -162,8 +157,8 @@ mod tests {
         // 51 levels of 255 = 0.2; over the channels' standard deviations.
         let expected = 0.2 * (1.0 / 0.229 + 1.0 / 0.224 + 1.0 / 0.225) / 3.0;
         let cell = 4 + 2;
-        assert!((first.errors[16 + cell] - expected).abs() < 1e-5);
-        assert!((scored[2].contexts[0].errors[cell] - expected / 2.0).abs() < 1e-5);
+        assert!((first.errors[[1, cell]] - expected).abs() < 1e-5);
+        assert!((scored[2].contexts[0].errors[[0, cell]] - expected / 2.0).abs() < 1e-5);
         assert_eq!(first.errors.iter().filter(|&&e| e > 0.0).count(), 1);
     }
 

@@ -4,7 +4,6 @@ use super::persistence::{STD, control_info, control_sha256, score_slots};
 use super::{FeatureScorer, ModelInfo, Scorer, WindowErrors};
 use crate::clip::{Clip, ClipSpec};
 use crate::error::Result;
-use crate::units::Surprise;
 
 /// The error of a token is the mean of |p − 2 q + r| over its patch's pixels, in standard deviations of a channel: p
 /// of the predicted slot, q of the last context slot, r of the one before it (of a context of one slot: q again, so
@@ -26,8 +25,8 @@ impl SecondDifference {
         Ok(Self { spec, sha256 })
     }
 
-    /// Appends the errors of the tokens of `slot` after a context of `seen` slots.
-    fn slot_errors(&self, clip: &Clip, slot: usize, seen: usize, out: &mut Vec<f32>) -> Result<()> {
+    /// The errors of the tokens of `slot` after a context of `seen` slots.
+    fn slot_errors(&self, clip: &Clip, slot: usize, seen: usize) -> Vec<f32> {
         let tubelet = self.spec.tubelet_size as usize;
         let grid = self.spec.grid();
         let mut sums = vec![0.0_f64; grid * grid];
@@ -36,10 +35,7 @@ impl SecondDifference {
             self.add_frame([frame(slot), frame(seen - 1), frame(seen.saturating_sub(2))], &mut sums);
         }
         let values = tubelet * 3 * (self.spec.patch_size * self.spec.patch_size) as usize;
-        for sum in sums {
-            out.push(Surprise::new((sum / values as f64) as f32)?.get());
-        }
-        Ok(())
+        sums.into_iter().map(|sum| (sum / values as f64) as f32).collect()
     }
 
     /// Adds the second differences of one frame to its tokens' sums.
@@ -67,7 +63,7 @@ impl Scorer for SecondDifference {
     }
 
     fn score(&mut self, clips: &[Clip]) -> Result<Vec<WindowErrors>> {
-        score_slots(&self.spec, clips, |clip, slot, seen, errors| self.slot_errors(clip, slot, seen, errors))
+        score_slots(&self.spec, clips, |clip, slot, seen| self.slot_errors(clip, slot, seen))
     }
 }
 
@@ -97,10 +93,10 @@ mod tests {
         let mut control = SecondDifference::new(spec_for_tests()).unwrap();
         let scored = control.score(&[clip([10, 20, 30, 30])]).unwrap();
         let [first, second] = &scored[0].contexts[..] else { panic!("two context lengths") };
-        assert!(first.errors[..16].iter().all(|e| *e == 0.0), "10, 20, 30 goes on as it began");
+        assert!(first.errors.row(0).iter().all(|e| *e == 0.0), "10, 20, 30 goes on as it began");
         // 30 − 2 · 20 + 10 = 0 at the next slot, at the one after it too; from slots 2 and 1 it is 30 − 60 + 20 = −10.
         let expected = 10.0 / 255.0 * (1.0 / 0.229 + 1.0 / 0.224 + 1.0 / 0.225) / 3.0;
-        assert!(first.errors[16..].iter().all(|e| *e == 0.0));
+        assert!(first.errors.row(1).iter().all(|e| *e == 0.0));
         assert!(second.errors.iter().all(|e| (e - expected).abs() < 1e-5), "{:?}", second.errors);
     }
 }

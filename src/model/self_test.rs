@@ -5,6 +5,7 @@ use super::bundle::ModelBundle;
 use super::jepa::{Jepa, Network};
 use super::objects::{ObjectJepa, ObjectNetwork};
 use crate::error::Result;
+use ndarray::{ArrayViewD, Axis};
 
 /// One figure of the self-test.
 #[derive(Debug, Clone, PartialEq)]
@@ -80,8 +81,10 @@ pub fn run_objects<N: ObjectNetwork>(bundle: &ModelBundle, model: &mut ObjectJep
     let tolerance = allowed(bundle, model.network().is_reduced());
     let (seen, last) = model.run_noise(test.seed)?;
     let scale = test.energy.iter().map(|expected| expected.value.abs()).fold(ONE_NAT, f64::max);
-    let mean = |values: &[f32]| values.iter().map(|v| f64::from(v.abs())).sum::<f64>() / values.len().max(1) as f64;
-    let stage = |(name, expected, values): (&str, f64, &[f32])| Figure {
+    let mean = |values: ArrayViewD<'_, f32>| {
+        values.iter().map(|v| f64::from(v.abs())).sum::<f64>() / values.len().max(1) as f64
+    };
+    let stage = |(name, expected, values): (&str, f64, ArrayViewD<'_, f32>)| Figure {
         name: format!("{name:>6}: mean size"),
         expected,
         found: mean(values),
@@ -91,14 +94,15 @@ pub fn run_objects<N: ObjectNetwork>(bundle: &ModelBundle, model: &mut ObjectJep
     let figure = |(part, expected): (usize, &super::manifest::ExpectedPart)| Figure {
         name: format!("part {:>12}: energy", expected.part),
         expected: expected.value,
-        found: last.energy.iter().skip(part).step_by(test.energy.len()).map(|e| f64::from(*e)).sum(),
+        found: last.energy.index_axis(Axis(2), part).iter().map(|e| f64::from(*e)).sum(),
         scale,
         tolerance,
     };
     let stages = test.stages.map(|s| {
-        [("tokens", s.tokens, &seen.tokens[..]), ("maps", s.maps, &seen.maps), ("state", s.state, &last.next_state)]
+        let arrays = [seen.tokens.view().into_dyn(), seen.maps.view().into_dyn(), last.next_state.view().into_dyn()];
+        ["tokens", "maps", "state"].into_iter().zip([s.tokens, s.maps, s.state]).zip(arrays)
     });
-    let stages = stages.into_iter().flatten().map(stage);
+    let stages = stages.into_iter().flatten().map(|((name, expected), values)| stage((name, expected, values)));
     Ok(Outcome(stages.chain(test.energy.iter().enumerate().map(figure)).collect()))
 }
 

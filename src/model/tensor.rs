@@ -5,29 +5,13 @@
 
 use crate::clip::ClipSpec;
 use crate::media::Picture;
+use ndarray::{ArrayView5, Axis, CowArray, Ix5};
 
 /// Colour channels of a picture.
 const CHANNELS: usize = 3;
 
-/// A view of normalised pixels, `[windows, frames, 3, side, side]`, C order.
-#[derive(Debug, Clone, Copy)]
-pub struct PixelBatch<'a> {
-    /// `windows · frames · 3 · side²` values.
-    pub data: &'a [f32],
-    /// Windows in the batch.
-    pub windows: usize,
-    /// Frames of each window.
-    pub frames: usize,
-    /// Side of a picture, pixels.
-    pub side: usize,
-}
-
-impl PixelBatch<'_> {
-    /// `[windows, frames, 3, side, side]`.
-    pub const fn shape(&self) -> [usize; 5] {
-        [self.windows, self.frames, CHANNELS, self.side, self.side]
-    }
-}
+/// Normalised pixels of whole windows, `[windows, frames, 3, side, side]`.
+pub type Pixels<'a> = ArrayView5<'a, f32>;
 
 /// Turns 8-bit channel values into the model's, by a table of 256 entries per channel.
 #[derive(Debug, Clone)]
@@ -77,21 +61,11 @@ impl Normalizer {
     }
 }
 
-/// The first `frames` frames of each of `windows` windows of `window_len` values: borrowed where they already lie
-/// together (one window, or whole windows), else gathered in `scratch`.
-pub fn leading_frames<'a>(whole: PixelBatch<'a>, frames: usize, scratch: &'a mut Vec<f32>) -> PixelBatch<'a> {
-    let frame_len = CHANNELS * whole.side * whole.side;
-    let (window_len, wanted) = (whole.frames * frame_len, frames * frame_len);
-    let data = if whole.windows == 1 {
-        &whole.data[..wanted]
-    } else {
-        scratch.clear();
-        for window in whole.data.chunks_exact(window_len) {
-            scratch.extend_from_slice(&window[..wanted]);
-        }
-        scratch.as_slice()
-    };
-    PixelBatch { data, frames, ..whole }
+/// The first `frames` frames of each window: borrowed where they already lie together (one window, or whole windows), else
+/// copied.
+pub fn leading_frames(whole: Pixels<'_>, frames: usize) -> CowArray<'_, f32, Ix5> {
+    let leading = whole.slice_axis_move(Axis(1), (..frames).into());
+    if leading.is_standard_layout() { leading.into() } else { leading.to_owned().into() }
 }
 
 /// Bytes without end from a 32-bit linear congruential generator (`x ← 1664525·x + 1013904223`, Press et al., *Numerical
@@ -112,6 +86,7 @@ pub fn noise_frames(spec: &ClipSpec, seed: u32) -> Vec<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ndarray::{Array5, s};
 
     #[test]
     fn planes_are_split_and_normalised() {
@@ -133,14 +108,14 @@ mod tests {
 
     #[test]
     fn leading_frames_of_one_window_are_borrowed_and_of_two_gathered() {
-        let data: Vec<f32> = (0..2 * 4 * 3).map(|i| i as f32).collect();
-        let mut scratch = Vec::new();
-        let one = PixelBatch { data: &data[..12], windows: 1, frames: 4, side: 1 };
-        assert_eq!(leading_frames(one, 2, &mut scratch).data, &data[..6]);
-        let two = PixelBatch { data: &data, windows: 2, frames: 4, side: 1 };
-        let led = leading_frames(two, 1, &mut scratch);
+        let data =
+            Array5::from_shape_fn((2, 4, 3, 1, 1), |(window, frame, c, ..)| (window * 12 + frame * 3 + c) as f32);
+        let one = data.slice(s![..1, .., .., .., ..]);
+        let led = leading_frames(one, 2);
+        assert!(led.is_view() && led.iter().copied().eq((0..6).map(|v| v as f32)));
+        let led = leading_frames(data.view(), 1);
         assert_eq!(led.shape(), [2, 1, 3, 1, 1]);
-        assert_eq!(led.data, [0.0, 1.0, 2.0, 12.0, 13.0, 14.0]);
+        assert_eq!(led.as_slice().unwrap(), [0.0, 1.0, 2.0, 12.0, 13.0, 14.0]);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use crate::clip::{Clip, ClipSpec};
 use crate::error::{Error, Result};
 use crate::model::objects::{ObjectNetwork, Percepts, Step};
 use crate::model::{FeatureControls, FeatureScorer, ModelInfo, Scorer, WindowErrors};
+use ndarray::{ArrayView2, ArrayView4, Axis};
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -69,20 +70,14 @@ impl<S: Send> Copies<S> {
 /// Of a model of objects the pictures are shared; the steps, which follow one another, are the first copy's, so no stream's
 /// states are ever in two places.
 impl<N: ObjectNetwork + Send> ObjectNetwork for Copies<N> {
-    fn see(&mut self, pictures: &[f32], count: usize) -> Result<Percepts> {
-        let picture = pictures.len() / count.max(1);
-        let seen = self.share(count, N::seconds, |network, run| {
-            network.see(&pictures[run.start * picture..run.end * picture], run.len())
+    fn see(&mut self, pictures: ArrayView4<'_, f32>) -> Result<Percepts> {
+        let seen = self.share(pictures.dim().0, N::seconds, |network, run| {
+            network.see(pictures.slice_axis(Axis(0), run.into()))
         })?;
-        let mut all = Percepts::default();
-        for some in seen {
-            all.tokens.extend(some.tokens);
-            all.maps.extend(some.maps);
-        }
-        Ok(all)
+        Percepts::join(seen)
     }
 
-    fn step(&mut self, states: &[f32], percepts: &Percepts) -> Result<Step> {
+    fn step(&mut self, states: ArrayView2<'_, f32>, percepts: &Percepts) -> Result<Step> {
         let before = self.first.seconds();
         let step = self.first.step(states, percepts);
         self.inference_s += self.first.seconds() - before;
@@ -176,7 +171,7 @@ mod tests {
             let errors = |clip: &Clip| crate::model::ContextErrors {
                 context: self.1 as u32,
                 first_slot: 0,
-                errors: vec![clip.start_tick as f32],
+                errors: ndarray::array![[clip.start_tick as f32]],
             };
             Ok(clips.iter().map(|clip| vec![errors(clip)].into()).collect())
         }
@@ -202,7 +197,7 @@ mod tests {
     fn errors_come_in_the_order_of_the_clips_whoever_scored_them() {
         for (copies, count) in [(1, 5), (2, 5), (3, 7), (4, 2), (2, 0), (2, 64)] {
             let scored = pool(copies).score(&clips(0..count)).unwrap();
-            let ticks: Vec<f32> = scored.iter().map(|window| window.contexts[0].errors[0]).collect();
+            let ticks: Vec<f32> = scored.iter().map(|window| window.contexts[0].errors[[0, 0]]).collect();
             assert_eq!(ticks, (0..count).map(|tick| tick as f32).collect::<Vec<_>>(), "{copies} copies");
         }
     }

@@ -6,6 +6,7 @@ use super::sign::{self, Weighed};
 use super::{Baseline, Footing, NuisanceModel, Nuisances, Scene, Sign, WindowErrors, top_count, top_k_mean};
 use crate::clip::{Clip, ClipSpec, ModelFrame};
 use crate::units::MediaTime;
+use ndarray::ArrayView1;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -127,7 +128,7 @@ impl Assembler {
         let clip_slot = clip.start_tick / u64::from(self.spec.tubelet_size);
         for context in &window.contexts {
             let first_horizon = (context.context / self.spec.tubelet_size) as usize;
-            for (offset, errors) in context.errors.chunks_exact(self.spec.tokens_per_slot()).enumerate() {
+            for (offset, errors) in context.errors.outer_iter().enumerate() {
                 let slot = context.first_slot + offset;
                 let horizon = slot - first_horizon;
                 let mut heat = self.footing.apply(context.context, horizon, errors);
@@ -179,7 +180,13 @@ impl Assembler {
         })
     }
 
-    fn add(&mut self, slot: u64, (clip, at_clip, horizon): (&Clip, usize, usize), errors: &[f32], heat: Vec<f32>) {
+    fn add(
+        &mut self,
+        slot: u64,
+        (clip, at_clip, horizon): (&Clip, usize, usize),
+        errors: ArrayView1<'_, f32>,
+        heat: Vec<f32>,
+    ) {
         if self.pending.is_empty() {
             self.front = slot;
         }
@@ -245,6 +252,7 @@ mod tests {
     use super::super::ContextErrors;
     use super::*;
     use crate::clip::{frame_for_tests, spec_for_tests};
+    use ndarray::Array2;
 
     fn clip(spec: &ClipSpec, segment: u32, start_tick: u64) -> Clip {
         let frame = |i: u64| Arc::new(frame_for_tests(spec.tick_time(start_tick + i)));
@@ -262,7 +270,8 @@ mod tests {
         let contexts = spec.context_lengths.iter().map(|&context| {
             let slots = spec.target_slots(context);
             let first = clip.start_tick / 2;
-            let errors = slots.clone().flat_map(|s| vec![(first + s as u64) as f32; spec.tokens_per_slot()]).collect();
+            let number = |(at, _)| (first + (slots.start + at) as u64) as f32;
+            let errors = Array2::from_shape_fn((slots.len(), spec.tokens_per_slot()), number);
             ContextErrors { context, first_slot: slots.start, errors }
         });
         contexts.collect::<Vec<_>>().into()

@@ -3,6 +3,7 @@
 use super::rank::{self, Rank};
 use super::{WindowErrors, location_scale};
 use crate::clip::ClipSpec;
+use ndarray::ArrayView1;
 use serde::{Deserialize, Serialize};
 
 /// Errors that a cell must have shown before it gets a footing of its own.
@@ -70,7 +71,7 @@ impl Footing {
     /// `(error − location) / scale` of the context, the horizon and (fixed cameras) the cell, floored at 0: an error
     /// below the normal location is simply unsurprising. Horizons that the footing does not know are left as they are.
     /// `errors` is one slot, row-major.
-    pub fn apply(&self, context: u32, horizon: usize, errors: &[f32]) -> Vec<f32> {
+    pub fn apply(&self, context: u32, horizon: usize, errors: ArrayView1<'_, f32>) -> Vec<f32> {
         let Self::Tokens(feet) = self else { return errors.to_vec() };
         let Some(foot) = feet.iter().find(|f| f.context == context && f.horizon == horizon) else {
             return errors.to_vec();
@@ -106,10 +107,10 @@ impl FootingBuilder {
         }
         for context in &window.contexts {
             let first = (context.context / spec.tubelet_size) as usize;
-            for (offset, errors) in context.errors.chunks_exact(spec.tokens_per_slot()).enumerate() {
+            for (offset, errors) in context.errors.outer_iter().enumerate() {
                 let horizon = context.first_slot + offset - first;
                 match self.errors.iter_mut().find(|(c, h, _)| (*c, *h) == (context.context, horizon)) {
-                    Some((_, _, all)) => all.extend_from_slice(errors),
+                    Some((_, _, all)) => all.extend(errors),
                     None => self.errors.push((context.context, horizon, errors.to_vec())),
                 }
             }
@@ -146,6 +147,7 @@ mod tests {
     use super::super::ContextErrors;
     use super::*;
     use crate::clip::spec_for_tests;
+    use ndarray::{Array2, aview1};
 
     #[test]
     fn every_horizon_and_cell_gets_its_own_footing() {
@@ -154,15 +156,15 @@ mod tests {
         for i in 0..200 {
             let wave = (i % 10) as f32;
             // Cell 5 is restless, the second slot ten times harder than the first.
-            let slot = |factor: f32| (0..16).map(move |cell| factor * (if cell == 5 { 50.0 } else { 1.0 }) * wave);
-            let errors = slot(1.0).chain(slot(10.0)).collect();
+            let error = |(slot, cell)| [1.0_f32, 10.0][slot] * (if cell == 5 { 50.0 } else { 1.0 }) * wave;
+            let errors = Array2::from_shape_fn((2, 16), error);
             builder.push(&spec, &vec![ContextErrors { context: 4, first_slot: 2, errors }].into());
         }
         let picture = builder.footing(None);
-        let (near, far) = (picture.apply(4, 0, &[9.0]), picture.apply(4, 1, &[90.0]));
+        let (near, far) = (picture.apply(4, 0, aview1(&[9.0])), picture.apply(4, 1, aview1(&[90.0])));
         assert!((near[0] - far[0]).abs() < 1e-4, "{near:?} {far:?}");
-        assert_eq!(picture.apply(4, 9, &[0.75]), [0.75]);
-        let camera = builder.footing(Some(16)).apply(4, 0, &[40.0; 16]);
+        assert_eq!(picture.apply(4, 9, aview1(&[0.75])), [0.75]);
+        let camera = builder.footing(Some(16)).apply(4, 0, aview1(&[40.0; 16]));
         assert!(camera[5] < 1.0 && camera[4] > 5.0, "{camera:?}");
     }
 }

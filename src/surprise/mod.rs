@@ -50,6 +50,7 @@ pub use slow::{Cusum, SlowBaseline};
 pub use tail::Tail;
 pub use threshold::{ThresholdRule, Thresholds};
 
+use ndarray::Array2;
 use std::sync::Arc;
 
 /// Share of a slot's tokens whose mean is the slot's surprise. A small object touches few tokens and the plain mean of a
@@ -70,9 +71,9 @@ pub struct ContextErrors {
     pub context: u32,
     /// The first predicted slot, within the clip.
     pub first_slot: usize,
-    /// The surprise of each token: mean absolute difference over features between prediction and target.
-    /// Slot-major, then row, then column: `slots · grid · grid` values, each finite and ≥ 0.
-    pub errors: Vec<f32>,
+    /// The surprise of each token: mean absolute difference over features between prediction and target, `[slots, grid²]`,
+    /// the tokens of a slot row by row; each finite and ≥ 0.
+    pub errors: Array2<f32>,
 }
 
 impl ContextErrors {

@@ -92,13 +92,14 @@ impl VideoSurpriseBuilder {
 mod tests {
     use super::super::ContextErrors;
     use super::*;
+    use ndarray::array;
 
     #[test]
     fn reductions_are_those_of_the_paper() {
         let window = |a: f32, b: f32| -> WindowErrors {
             vec![
-                ContextErrors { context: 4, first_slot: 2, errors: vec![a, a] },
-                ContextErrors { context: 6, first_slot: 3, errors: vec![b] },
+                ContextErrors { context: 4, first_slot: 2, errors: array![[a, a]] },
+                ContextErrors { context: 6, first_slot: 3, errors: array![[b]] },
             ]
             .into()
         };
@@ -113,7 +114,8 @@ mod tests {
 
     #[test]
     fn an_opening_gives_each_context_what_shorter_ones_saw() {
-        let errors = |context, error| ContextErrors { context, first_slot: context as usize / 2, errors: vec![error] };
+        let errors =
+            |context, error| ContextErrors { context, first_slot: context as usize / 2, errors: array![[error]] };
         let window = |a, b| -> WindowErrors { vec![errors(4, a), errors(6, b)].into() };
         let mut builder = VideoSurpriseBuilder::default();
         builder.push(&window(1.0, 2.0));

@@ -1,6 +1,7 @@
 //! What an object model says of one slot: things that it expected, things that it saw, and the energy of each part of what
 //! it expected of them.
 
+use ndarray::{Array1, Array2, ArrayView1, Axis};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -77,14 +78,12 @@ pub struct Thing {
 
 impl Thing {
     /// From [`THING`] numbers; `None` where nothing is present.
-    pub fn read(numbers: &[f32]) -> Option<Self> {
-        let &[present, x, y, half_width, half_height, red, green, blue, probability, ref shapes @ ..] = numbers else {
-            return None;
-        };
+    pub fn read(numbers: ArrayView1<'_, f32>) -> Option<Self> {
+        let numbers: [f32; THING] = numbers.to_vec().try_into().ok()?;
+        let [present, x, y, half_width, half_height, red, green, blue, probability, shapes @ ..] = numbers;
         // A size that was extrapolated may come out below nothing.
         let half = [half_width, half_height].map(|half| half.max(0.0));
-        let (centre, colour) = ([x, y], [red, green, blue]);
-        let thing = Self { centre, half, colour, probability, shapes: shapes.try_into().ok()? };
+        let thing = Self { centre: [x, y], half, colour: [red, green, blue], probability, shapes };
         (present >= PRESENT).then_some(thing)
     }
 
@@ -101,9 +100,9 @@ impl Thing {
 pub struct Scene {
     /// The parts of the energy.
     pub parts: Arc<[Part]>,
-    /// `rows · parts` energies in nats, row-major, each finite and ≥ 0; 0 where a part does not apply. First the rows of
+    /// `[rows, parts]` energies in nats, each finite and ≥ 0; 0 where a part does not apply. First the rows of
     /// the files (things that are kept in mind), then those of what was seen and belongs to no file.
-    pub energy: Vec<f32>,
+    pub energy: Array2<f32>,
     /// Of each row, what was expected; empty where it was not kept.
     pub expected: Vec<Option<Thing>>,
     /// Of each row, what was seen; no thing is in two rows. Empty where it was not kept.
@@ -111,25 +110,16 @@ pub struct Scene {
 }
 
 impl Scene {
-    /// The energies of each row.
-    pub fn rows(&self) -> impl Iterator<Item = &[f32]> {
-        self.energy.chunks_exact(self.parts.len().max(1))
-    }
-
     /// The largest energy of each part over all rows.
-    pub fn largest(&self) -> Vec<f32> {
-        let mut largest = vec![0.0_f32; self.parts.len()];
-        for row in self.rows() {
-            largest.iter_mut().zip(row).for_each(|(most, energy)| *most = most.max(*energy));
-        }
-        largest
+    pub fn largest(&self) -> Array1<f32> {
+        self.energy.fold_axis(Axis(0), 0.0, |most, energy| most.max(*energy))
     }
 
     /// The largest energies alone, as a scene of one row without things: all that a baseline learns from.
     #[must_use]
     pub fn without_things(&self) -> Self {
         let (expected, seen) = (Vec::new(), Vec::new());
-        Self { parts: Arc::clone(&self.parts), energy: self.largest(), expected, seen }
+        Self { parts: Arc::clone(&self.parts), energy: self.largest().insert_axis(Axis(0)), expected, seen }
     }
 
     /// What a row expected and saw.

@@ -101,7 +101,7 @@ pub(super) fn weigh(scene: &Scene, footing: &Footing, grid: usize, watched: &[bo
     let mut best: Vec<(f32, usize, usize)> = vec![(0.0, 0, 0); PartKind::ALL.len()];
     let (mut surprise, mut heat) = (0.0_f32, vec![0.0_f32; grid * grid]);
     let mut parts = vec![0.0_f32; scene.parts.len()];
-    for (row, energies) in scene.rows().enumerate() {
+    for (row, energies) in scene.energy.outer_iter().enumerate() {
         let (expected, seen) = scene.things(row);
         for (part, &energy) in energies.iter().enumerate().filter(|(_, energy)| **energy > 0.0) {
             let kind = scene.parts[part].kind;
@@ -153,6 +153,7 @@ fn paint(heat: &mut [f32], grid: usize, thing: &Thing, value: f32) {
 pub(super) mod tests {
     use super::super::{Part, Rank};
     use super::*;
+    use ndarray::{Array2, aview1};
 
     pub(in super::super) fn thing(x: f32, y: f32, colour: [f32; 3]) -> Thing {
         Thing { centre: [x, y], half: [0.1, 0.1], colour, probability: 0.9, shapes: [0.9, 0.1, 0.0, 0.0] }
@@ -162,7 +163,12 @@ pub(super) mod tests {
     pub(in super::super) fn scene(energy: [f32; 6], expected: Option<Thing>, seen: Option<Thing>) -> Scene {
         let part = |name: &str, kind| Part { name: name.into(), kind };
         let parts = [part("missing", PartKind::Missing), part("new", PartKind::New), part("place", PartKind::Moved)];
-        Scene { parts: parts.into(), energy: energy.into(), expected: vec![expected, None], seen: vec![None, seen] }
+        Scene {
+            parts: parts.into(),
+            energy: Array2::from_shape_vec((2, 3), energy.into()).unwrap(),
+            expected: vec![expected, None],
+            seen: vec![None, seen],
+        }
     }
 
     const RED: [f32; 3] = [0.9, 0.1, 0.1];
@@ -214,7 +220,7 @@ pub(super) mod tests {
         // Smaller than nothing, as an extrapolated size may be.
         let mut numbers = [0.3; 13];
         (numbers[0], numbers[3], numbers[4]) = (1.0, -0.4, -0.4);
-        paint(&mut heat, 4, &Thing::read(&numbers).unwrap(), 1.0);
+        paint(&mut heat, 4, &Thing::read(aview1(&numbers)).unwrap(), 1.0);
         assert_eq!(heat[5], 1.0);
     }
 }

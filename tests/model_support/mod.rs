@@ -1,13 +1,14 @@
 //! What the tests of the model floor share: the committed bundles, the golden numbers, clips and fake networks.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+use ndarray::Array3;
 use serde::Deserialize;
 use startle::clip::{Clip, ClipSpec, FrameChange, ModelFrame};
 use startle::media::Picture;
 use startle::model::bundle::ModelBundle;
 use startle::model::jepa::{Jepa, Network, Question};
 use startle::model::ort::{self, Device, OrtNetwork, RuntimeOptions};
-use startle::model::tensor::PixelBatch;
+use startle::model::tensor::Pixels;
 use startle::units::MediaTime;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -123,19 +124,19 @@ impl<N> Spy<N> {
 }
 
 impl<N: Network> Network for Spy<N> {
-    fn encode(&mut self, pixels: PixelBatch<'_>, tokens: &mut Vec<f32>) -> startle::Result<()> {
-        self.inner.encode(pixels, tokens)?;
-        self.seen.borrow_mut().push(tokens.clone());
-        Ok(())
+    fn encode(&mut self, pixels: Pixels<'_>) -> startle::Result<Array3<f32>> {
+        let tokens = self.inner.encode(pixels)?;
+        self.seen.borrow_mut().push(tokens.iter().copied().collect());
+        Ok(tokens)
     }
 
-    fn encode_target(&mut self, pixels: PixelBatch<'_>, tokens: &mut Vec<f32>) -> startle::Result<()> {
-        self.inner.encode_target(pixels, tokens)?;
-        self.seen.borrow_mut().push(tokens.clone());
-        Ok(())
+    fn encode_target(&mut self, pixels: Pixels<'_>) -> startle::Result<Array3<f32>> {
+        let tokens = self.inner.encode_target(pixels)?;
+        self.seen.borrow_mut().push(tokens.iter().copied().collect());
+        Ok(tokens)
     }
 
-    fn predict(&mut self, question: Question<'_>, prediction: &mut Vec<f32>) -> startle::Result<()> {
-        self.inner.predict(question, prediction)
+    fn predict(&mut self, question: Question<'_>) -> startle::Result<Array3<f32>> {
+        self.inner.predict(question)
     }
 }

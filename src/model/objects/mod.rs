@@ -18,9 +18,11 @@ pub use scorer::ObjectJepa;
 
 use super::flops::Operations;
 use super::manifest::Manifest;
+use super::network::internal;
 use crate::clip::ClipSpec;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::surprise::{Part, THING};
+use ndarray::{Array, Array2, Array3, Array4, ArrayView, ArrayView2, ArrayView4, Axis, RemoveAxis, concatenate};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -100,69 +102,119 @@ impl ObjectsSection {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Percepts {
     /// `[B, K, A]`.
-    pub tokens: Vec<f32>,
+    pub tokens: Array3<f32>,
     /// `[B, M, G, G]`.
-    pub maps: Vec<f32>,
+    pub maps: Array4<f32>,
+}
+
+impl Percepts {
+    /// What was seen in some of the pictures.
+    pub(super) fn of(&self, pictures: &[usize]) -> Self {
+        Self { tokens: self.tokens.select(Axis(0), pictures), maps: self.maps.select(Axis(0), pictures) }
+    }
+
+    /// What was seen in several runs of pictures, one after another.
+    ///
+    /// # Errors
+    /// [`crate::Error::Inference`] when they are not of one shape.
+    pub fn join(runs: Vec<Self>) -> Result<Self> {
+        let (tokens, maps) = runs.into_iter().map(|run| (run.tokens, run.maps)).unzip();
+        Ok(Self { tokens: joined(tokens)?, maps: joined(maps)? })
+    }
 }
 
 /// What a predictor says of one picture of each of some streams.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Step {
     /// `[B, Z]`.
-    pub next_state: Vec<f32>,
+    pub next_state: Array2<f32>,
     /// `[B, R, P]`.
-    pub energy: Vec<f32>,
+    pub energy: Array3<f32>,
     /// `[B, R, 13]`.
-    pub expected: Vec<f32>,
+    pub expected: Array3<f32>,
     /// `[B, R, 13]`.
-    pub seen: Vec<f32>,
+    pub seen: Array3<f32>,
 }
 
-/// Numbers of each input and output of one picture or stream.
+impl Step {
+    /// The steps of several runs of streams, one after another.
+    ///
+    /// # Errors
+    /// As [`Percepts::join`].
+    pub fn join(runs: Vec<Self>) -> Result<Self> {
+        let all = |of: fn(&Self) -> &Array3<f32>| joined(runs.iter().map(of).cloned().collect());
+        let (energy, expected, seen) = (all(|run| &run.energy)?, all(|run| &run.expected)?, all(|run| &run.seen)?);
+        Ok(Self { next_state: joined(runs.into_iter().map(|run| run.next_state).collect())?, energy, expected, seen })
+    }
+}
+
+/// Arrays along their first axis; a single one as it is.
+fn joined<D: RemoveAxis>(mut runs: Vec<Array<f32, D>>) -> Result<Array<f32, D>> {
+    if runs.len() == 1 {
+        return Ok(runs.remove(0));
+    }
+    let views: Vec<_> = runs.iter().map(|run| run.view()).collect();
+    concatenate(Axis(0), &views).map_err(|error| Error::Inference(error.to_string()))
+}
+
+/// Shapes of the inputs and outputs, of one picture or stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sizes {
-    /// Of a picture, `3 · S²`.
-    pub picture: usize,
-    /// Of its tokens, `K · A`.
-    pub tokens: usize,
-    /// Of its maps, `M · G²`.
-    pub maps: usize,
+pub struct Shapes {
+    /// Of a picture, `[3, S, S]`.
+    pub picture: [usize; 3],
+    /// Of its tokens, `[K, A]`.
+    pub tokens: [usize; 2],
+    /// Of its maps, `[M, G, G]`.
+    pub maps: [usize; 3],
     /// Of a state, Z.
     pub state: usize,
-    /// Of the energies, `R · P`.
-    pub energy: usize,
-    /// Of the expected things, and of the seen ones, `R · 13`.
-    pub things: usize,
+    /// Of the energies, `[R, P]`.
+    pub energy: [usize; 2],
+    /// Of the expected things, and of the seen ones, `[R, 13]`.
+    pub things: [usize; 2],
 }
 
-impl Sizes {
+impl Shapes {
     /// Of a model.
     pub const fn of(objects: &ObjectsSection, spec: &ClipSpec) -> Self {
+        let (side, grid) = (spec.crop_size as usize, spec.grid());
         Self {
-            picture: 3 * (spec.crop_size * spec.crop_size) as usize,
-            tokens: objects.tokens * objects.attributes,
-            maps: objects.maps * spec.tokens_per_slot(),
+            picture: [3, side, side],
+            tokens: [objects.tokens, objects.attributes],
+            maps: [objects.maps, grid, grid],
             state: objects.state,
-            energy: objects.rows() * objects.parts.len(),
-            things: objects.rows() * THING,
+            energy: [objects.rows(), objects.parts.len()],
+            things: [objects.rows(), THING],
         }
+    }
+
+    /// Bytes of a picture.
+    pub(super) const fn pixels(&self) -> usize {
+        let [channels, height, width] = self.picture;
+        channels * height * width
+    }
+
+    /// Normalised pictures that lie one after another, `[B, 3, S, S]`.
+    pub(super) fn pictures<'a>(&self, pixels: &'a [f32]) -> Result<ArrayView4<'a, f32>> {
+        let ([c, h, w], count) = (self.picture, pixels.len() / self.pixels());
+        ArrayView::from_shape((count, c, h, w), pixels).map_err(|error| internal(error.to_string()))
     }
 }
 
 /// The graphs of a model of objects. What comes of a picture or stream must not depend, by one bit, on what else is in the
 /// call.
 pub trait ObjectNetwork {
-    /// `count` normalised pictures, `[B, 3, S, S]`, to what is seen in them.
+    /// Normalised pictures, `[B, 3, S, S]`, to what is seen in them.
     ///
     /// # Errors
     /// [`crate::Error::Inference`] when the graph fails, [`crate::Error::Stopped`] when it was interrupted.
-    fn see(&mut self, pictures: &[f32], count: usize) -> Result<Percepts>;
+    fn see(&mut self, pictures: ArrayView4<'_, f32>) -> Result<Percepts>;
 
     /// A picture of each of some streams, given their states `[B, Z]`.
     ///
     /// # Errors
     /// As [`ObjectNetwork::see`].
-    fn step(&mut self, states: &[f32], percepts: &Percepts) -> Result<Step>;
+    fn step(&mut self, states: ArrayView2<'_, f32>, percepts: &Percepts) -> Result<Step>;
 
     /// The execution provider that runs the graphs.
     fn provider(&self) -> String {

@@ -7,15 +7,16 @@
 //! however long it runs; the numbers do not depend on which clips of which streams share a call; every energy leaves
 //! through [`Surprise::new`].
 
-use super::{ObjectNetwork, ObjectsSection, Percepts, Sizes, Step};
+use super::{ObjectNetwork, ObjectsSection, Percepts, Shapes, Step};
 use crate::clip::{Clip, ClipSpec, ModelFrame};
 use crate::error::{Error, Result};
-use crate::model::jepa::check_clip;
+use crate::model::jepa::{check_clip, expect_tokens};
 use crate::model::network::internal;
 use crate::model::tensor::{Normalizer, noise};
 use crate::model::{ContextErrors, FeatureScorer, ModelInfo, Scorer, WindowErrors};
-use crate::surprise::{Part, Scene, THING, Thing};
+use crate::surprise::{Part, Scene, Thing};
 use crate::units::Surprise;
+use ndarray::{Array1, Array2, ArrayView2, ArrayView3, Axis};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -24,7 +25,7 @@ type Key = (usize, u32);
 
 /// What is kept of a stream.
 struct Stream {
-    state: Vec<f32>,
+    state: Array1<f32>,
     /// The picture that the state has seen last.
     last: Arc<ModelFrame>,
 }
@@ -45,7 +46,7 @@ struct Look {
 pub struct ObjectJepa<N> {
     spec: ClipSpec,
     normalizer: Normalizer,
-    sizes: Sizes,
+    shapes: Shapes,
     parts: Arc<[Part]>,
     info: ModelInfo,
     network: N,
@@ -54,11 +55,11 @@ pub struct ObjectJepa<N> {
 }
 
 impl<N: ObjectNetwork> ObjectJepa<N> {
-    /// A model whose clips have the shape `spec` and whose graphs those sizes.
+    /// A model whose clips have the shape `spec` and whose graphs those shapes.
     pub fn new(spec: ClipSpec, normalizer: Normalizer, objects: &ObjectsSection, info: ModelInfo, network: N) -> Self {
-        let (sizes, parts) = (Sizes::of(objects, &spec), objects.parts.clone().into());
+        let (shapes, parts) = (Shapes::of(objects, &spec), objects.parts.clone().into());
         let (streams, pixels) = (HashMap::new(), Vec::new());
-        Self { spec, normalizer, sizes, parts, info, network, streams, pixels }
+        Self { spec, normalizer, shapes, parts, info, network, streams, pixels }
     }
 
     /// The graphs.
@@ -79,13 +80,13 @@ impl<N: ObjectNetwork> ObjectJepa<N> {
         self.pixels.clear();
         let mut noise = noise(seed);
         for _ in 0..self.spec.frames_per_clip {
-            let picture: Vec<u8> = noise.by_ref().take(self.sizes.picture).collect();
+            let picture: Vec<u8> = noise.by_ref().take(self.shapes.pixels()).collect();
             self.normalizer.append(&picture, &mut self.pixels);
         }
         let seen = self.see()?;
-        let mut last = Step { next_state: vec![0.0; self.sizes.state], ..Step::default() };
+        let mut last = Step { next_state: self.new_streams(1), ..Step::default() };
         for picture in 0..self.spec.frames_per_clip as usize {
-            last = self.step(&last.next_state, &self.pick(&seen, &[picture]))?;
+            last = self.step(last.next_state.view(), &seen.of(&[picture]))?;
         }
         Ok((seen, last))
     }
@@ -97,11 +98,15 @@ impl<N: ObjectNetwork> ObjectJepa<N> {
     pub fn step_noise(&mut self, streams: usize) -> Result<()> {
         self.pixels.clear();
         for seed in 0..streams {
-            let picture: Vec<u8> = noise(seed as u32).take(self.sizes.picture).collect();
+            let picture: Vec<u8> = noise(seed as u32).take(self.shapes.pixels()).collect();
             self.normalizer.append(&picture, &mut self.pixels);
         }
         let seen = self.see()?;
-        self.step(&vec![0.0; streams * self.sizes.state], &seen).map(drop)
+        self.step(self.new_streams(streams).view(), &seen).map(drop)
+    }
+
+    fn new_streams(&self, count: usize) -> Array2<f32> {
+        Array2::zeros((count, self.shapes.state))
     }
 
     /// Which pictures have to be looked at, and puts them into the buffer.
@@ -130,47 +135,38 @@ impl<N: ObjectNetwork> ObjectJepa<N> {
 
     /// What is seen in the pictures of the buffer.
     fn see(&mut self) -> Result<Percepts> {
-        let Sizes { picture, tokens, maps, .. } = self.sizes;
-        let count = self.pixels.len() / picture;
-        let seen = self.network.see(&self.pixels, count)?;
-        expect("encoder's tokens", &seen.tokens, count * tokens)?;
-        expect("encoder's maps", &seen.maps, count * maps)?;
+        let Shapes { tokens: [k, a], maps: [m, g, _], .. } = self.shapes;
+        let pictures = self.shapes.pictures(&self.pixels)?;
+        let seen = self.network.see(pictures)?;
+        expect_tokens("encoder, for its tokens,", &seen.tokens, (pictures.dim().0, k, a))?;
+        expect_tokens("encoder, for its maps,", &seen.maps, (pictures.dim().0, m, g, g))?;
         Ok(seen)
     }
 
-    /// What was seen in some of the pictures.
-    fn pick(&self, seen: &Percepts, pictures: &[usize]) -> Percepts {
-        let of = |all: &[f32], size: usize| {
-            pictures.iter().flat_map(|at| &all[at * size..(at + 1) * size]).copied().collect()
-        };
-        Percepts { tokens: of(&seen.tokens, self.sizes.tokens), maps: of(&seen.maps, self.sizes.maps) }
-    }
-
-    fn step(&mut self, states: &[f32], seen: &Percepts) -> Result<Step> {
-        let (step, count) = (self.network.step(states, seen)?, states.len() / self.sizes.state);
-        let Sizes { state, energy, things, .. } = self.sizes;
-        expect("predictor's state", &step.next_state, count * state)?;
-        expect("predictor's energies", &step.energy, count * energy)?;
-        expect("predictor's expected things", &step.expected, count * things)?;
-        expect("predictor's seen things", &step.seen, count * things)?;
+    fn step(&mut self, states: ArrayView2<'_, f32>, seen: &Percepts) -> Result<Step> {
+        let (step, count) = (self.network.step(states, seen)?, states.nrows());
+        let Shapes { state, energy: [rows, parts], things: [_, thing], .. } = self.shapes;
+        expect_tokens("predictor, for its state,", &step.next_state, (count, state))?;
+        expect_tokens("predictor, for its energies,", &step.energy, (count, rows, parts))?;
+        expect_tokens("predictor, for the expected things,", &step.expected, (count, rows, thing))?;
+        expect_tokens("predictor, for the seen things,", &step.seen, (count, rows, thing))?;
         step.energy.iter().try_for_each(|energy| Surprise::new(*energy).map(drop))?;
         Ok(step)
     }
 
     /// One step of every stream that has a picture waiting; gives the scenes of those that are judged.
     fn round(&mut self, looks: &[&Look], seen: &Percepts) -> Result<Vec<(usize, Scene)>> {
-        let mut states = Vec::with_capacity(looks.len() * self.sizes.state);
-        for look in looks {
-            match self.streams.get(&look.stream).filter(|_| !look.begins) {
-                Some(stream) => states.extend_from_slice(&stream.state),
-                None => states.resize(states.len() + self.sizes.state, 0.0),
+        let mut states = self.new_streams(looks.len());
+        for (mut state, look) in states.rows_mut().into_iter().zip(looks) {
+            if let Some(stream) = self.streams.get(&look.stream).filter(|_| !look.begins) {
+                state.assign(&stream.state);
             }
         }
         let pictures: Vec<usize> = looks.iter().map(|look| look.picture).collect();
-        let step = self.step(&states, &self.pick(seen, &pictures))?;
+        let step = self.step(states.view(), &seen.of(&pictures))?;
         let mut judged = Vec::new();
         for (at, look) in looks.iter().enumerate() {
-            let state = part(&step.next_state, at, self.sizes.state).to_vec();
+            let state = step.next_state.row(at).to_owned();
             self.streams.insert(look.stream, Stream { state, last: Arc::clone(&look.frame) });
             if let Some(clip) = look.judges {
                 judged.push((clip, self.scene(&step, at)?));
@@ -181,22 +177,23 @@ impl<N: ObjectNetwork> ObjectJepa<N> {
 
     /// What a step says of one of its streams.
     fn scene(&self, step: &Step, at: usize) -> Result<Scene> {
-        let things = |all: &[f32]| {
-            let numbers = part(all, at, self.sizes.things);
-            if numbers.iter().all(|number| number.is_finite()) {
-                Ok(numbers.chunks_exact(THING).map(Thing::read).collect())
+        let things = |all: ArrayView3<'_, f32>| {
+            let rows = all.index_axis_move(Axis(0), at);
+            if rows.iter().all(|number| number.is_finite()) {
+                Ok(rows.rows().into_iter().map(Thing::read).collect())
             } else {
                 Err(Error::Inference("the predictor gave a thing with a number that is not finite".into()))
             }
         };
-        let (parts, energy) = (Arc::clone(&self.parts), part(&step.energy, at, self.sizes.energy).to_vec());
-        Ok(Scene { parts, energy, expected: things(&step.expected)?, seen: things(&step.seen)? })
+        let (parts, energy) = (Arc::clone(&self.parts), step.energy.index_axis(Axis(0), at).to_owned());
+        Ok(Scene { parts, energy, expected: things(step.expected.view())?, seen: things(step.seen.view())? })
     }
 
     /// A scene as a window's errors.
     fn window(&self, scene: Scene) -> WindowErrors {
         let context = self.spec.frames_per_clip - 1;
-        let errors = ContextErrors { context, first_slot: context as usize, errors: scene.largest() };
+        let errors =
+            ContextErrors { context, first_slot: context as usize, errors: scene.largest().insert_axis(Axis(0)) };
         WindowErrors { contexts: vec![errors], scene: Some(Arc::new(scene)) }
     }
 }
@@ -247,17 +244,3 @@ impl<N: ObjectNetwork> Scorer for ObjectJepa<N> {
 }
 
 impl<N: ObjectNetwork> FeatureScorer for ObjectJepa<N> {}
-
-fn part(all: &[f32], at: usize, size: usize) -> &[f32] {
-    &all[at * size..(at + 1) * size]
-}
-
-fn expect(what: &str, values: &[f32], due: usize) -> Result<()> {
-    if values.len() == due {
-        return Ok(());
-    }
-    Err(Error::Inference(format!(
-        "the {what} are {} values where {due} were due; the graph does not fit its manifest (try `startle models verify`)",
-        values.len()
-    )))
-}

@@ -10,8 +10,9 @@ use ::ort::ep::{self, ArbitrarilyConfigurableExecutionProvider, ExecutionProvide
 use ::ort::logging::LogLevel;
 use ::ort::memory::MemoryInfo;
 use ::ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
-use ::ort::session::{Session, SessionInputs};
+use ::ort::session::{Session, SessionInputs, SessionOutputs};
 use ::ort::value::{DynValue, Outlet, TensorElementType, ValueType};
+use ndarray::{Array, Dimension};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -75,39 +76,16 @@ impl Graph {
         self.spent.as_secs_f64()
     }
 
-    /// Runs it; replaces `out` with its only output.
-    pub(super) fn run<'i, 'v: 'i, const N: usize>(
-        &mut self,
+    /// Runs it.
+    pub(super) fn run<'s, 'i, 'v: 'i, const N: usize>(
+        &'s mut self,
         inputs: impl Into<SessionInputs<'i, 'v, N>>,
-        stop: &Interrupt,
-        out: &mut Vec<f32>,
-    ) -> Result<()> {
+        stop: &'s Interrupt,
+    ) -> Result<Outputs<'s>> {
         let start = Instant::now();
         let outputs = self.session.run_with_options(inputs, &stop.options);
         self.spent += start.elapsed();
-        let outputs = outputs.map_err(|error| failed(&error, stop))?;
-        let (_, values) = outputs[0].try_extract_tensor::<f32>().map_err(|error| failed(&error, stop))?;
-        out.clear();
-        out.extend_from_slice(values);
-        Ok(())
-    }
-
-    /// Runs it; appends each output that is named to its list.
-    pub(super) fn append<'i, 'v: 'i, const N: usize, const M: usize>(
-        &mut self,
-        inputs: impl Into<SessionInputs<'i, 'v, N>>,
-        stop: &Interrupt,
-        outs: [(&str, &mut Vec<f32>); M],
-    ) -> Result<()> {
-        let start = Instant::now();
-        let outputs = self.session.run_with_options(inputs, &stop.options);
-        self.spent += start.elapsed();
-        let outputs = outputs.map_err(|error| failed(&error, stop))?;
-        for (name, out) in outs {
-            let (_, values) = outputs[name].try_extract_tensor::<f32>().map_err(|error| failed(&error, stop))?;
-            out.extend_from_slice(values);
-        }
-        Ok(())
+        outputs.map(Outputs).map_err(|error| failed(&error, stop))
     }
 
     /// Runs it; its only output stays in `memory`.
@@ -138,6 +116,20 @@ impl Graph {
         };
         check_ports("input", self.session.inputs(), &inputs)?;
         check_ports("output", self.session.outputs(), &outputs)
+    }
+}
+
+/// What a graph gave.
+pub(super) struct Outputs<'s>(SessionOutputs<'s>);
+
+impl Outputs<'_> {
+    /// The output of that name.
+    pub(super) fn array<D: Dimension>(&self, name: &str) -> Result<Array<f32, D>> {
+        let value = self.0.get(name).ok_or_else(|| Error::Inference(format!("the graph gave no {name}")))?;
+        let view = value.try_extract_array::<f32>();
+        let view = view.map_err(|error| Error::Inference(words::of_run(&error.to_string())))?;
+        let array = view.into_dimensionality::<D>();
+        Ok(array.map_err(|error| Error::Inference(format!("{name}: {error}")))?.to_owned())
     }
 }
 

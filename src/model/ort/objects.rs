@@ -8,9 +8,10 @@ use super::graph::Graph;
 use super::{Interrupt, OrtNetwork, RuntimeOptions, tensor};
 use crate::error::Result;
 use crate::model::bundle::ModelBundle;
-use crate::model::objects::{ObjectJepa, ObjectNetwork, ObjectsSection, Percepts, Sizes, Step};
+use crate::model::network::internal;
+use crate::model::objects::{ObjectJepa, ObjectNetwork, Percepts, Shapes, Step};
 use crate::model::tensor::noise;
-use std::borrow::Cow;
+use ndarray::{Array, Array2, ArrayView, ArrayView2, ArrayView4, Axis, CowArray, RemoveAxis, concatenate};
 
 /// Most pictures of a call.
 const TOGETHER: usize = 16;
@@ -37,7 +38,6 @@ pub fn objects_on<N: ObjectNetwork>(bundle: &ModelBundle, network: N) -> Result<
 /// Encoder and predictor.
 pub struct OrtObjects {
     graphs: OrtNetwork,
-    sizes: Sizes,
     shapes: Shapes,
     /// Pictures of a call of the encoder.
     pictures: Together,
@@ -70,33 +70,22 @@ impl Together {
     }
 }
 
-/// Some items of `size` numbers, with zeros behind them until there are at least so many.
-fn padded(items: &[f32], size: usize, fewest: usize) -> Cow<'_, [f32]> {
-    if items.len() >= fewest * size {
-        return Cow::Borrowed(items);
+/// Some items along the first axis, with zeros behind them until there are at least so many.
+fn padded<D: RemoveAxis>(items: ArrayView<'_, f32, D>, fewest: usize) -> Result<CowArray<'_, f32, D>> {
+    let lacking = fewest.saturating_sub(items.len_of(Axis(0)));
+    if lacking == 0 {
+        return Ok(items.into());
     }
-    let mut padded = items.to_vec();
-    padded.resize(fewest * size, 0.0);
-    Cow::Owned(padded)
+    let mut zeros = items.raw_dim();
+    zeros[0] = lacking;
+    let all = concatenate(Axis(0), &[items.view(), Array::zeros(zeros).view()]);
+    Ok(all.map_err(|error| internal(error.to_string()))?.into())
 }
 
-/// Of tensors, without the first size.
-#[derive(Debug, Clone, Copy)]
-struct Shapes {
-    picture: [usize; 3],
-    tokens: [usize; 2],
-    maps: [usize; 3],
-}
-
-impl Shapes {
-    fn of(objects: &ObjectsSection, bundle: &ModelBundle) -> Self {
-        let (side, grid) = (bundle.spec().crop_size as usize, bundle.spec().grid());
-        Self {
-            picture: [3, side, side],
-            tokens: [objects.tokens, objects.attributes],
-            maps: [objects.maps, grid, grid],
-        }
-    }
+/// The first `count` of what came of items that were padded.
+fn without_padding<D: RemoveAxis>(mut all: Array<f32, D>, count: usize) -> Array<f32, D> {
+    all.slice_axis_inplace(Axis(0), (..count).into());
+    all
 }
 
 impl OrtObjects {
@@ -106,9 +95,9 @@ impl OrtObjects {
     /// As [`open_objects`].
     pub fn open(bundle: &ModelBundle, options: &RuntimeOptions) -> Result<Self> {
         let objects = bundle.manifest().things()?;
-        let (sizes, shapes) = (Sizes::of(objects, bundle.spec()), Shapes::of(objects, bundle));
+        let shapes = Shapes::of(objects, bundle.spec());
         let graphs = OrtNetwork::load(bundle, options)?;
-        let mut new = Self { graphs, sizes, shapes, pictures: Together::exactly(1), streams: Together::exactly(1) };
+        let mut new = Self { graphs, shapes, pictures: Together::exactly(1), streams: Together::exactly(1) };
         new.try_together(bundle)?;
         Ok(new)
     }
@@ -120,64 +109,58 @@ impl OrtObjects {
 
     /// Finds out how many pictures and streams may share a call: noise is looked at in calls of several sizes.
     fn try_together(&mut self, bundle: &ModelBundle) -> Result<()> {
-        let (mut pixels, normalizer) = (Vec::new(), bundle.normalizer());
-        let bytes: Vec<u8> = noise(1).take(TRIED * self.sizes.picture).collect();
-        bytes.chunks_exact(self.sizes.picture).for_each(|picture| normalizer.append(picture, &mut pixels));
+        let (mut pixels, normalizer, shapes) = (Vec::new(), bundle.normalizer(), self.shapes);
+        let bytes: Vec<u8> = noise(1).take(TRIED * shapes.pixels()).collect();
+        bytes.chunks_exact(shapes.pixels()).for_each(|picture| normalizer.append(picture, &mut pixels));
+        let pictures = shapes.pictures(&pixels)?;
         self.pictures = Together::tried(|together| {
             self.pictures = together;
-            self.see(&pixels, TRIED)
+            self.see(pictures)
         })?;
-        let seen = self.see(&pixels, TRIED)?;
-        let states: Vec<f32> = noise(2).take(TRIED * self.sizes.state).map(|byte| f32::from(byte) / 255.0).collect();
+        let (seen, mut values) = (self.see(pictures)?, noise(2).map(|byte| f32::from(byte) / 255.0));
+        let states = Array2::from_shape_simple_fn((TRIED, shapes.state), || values.next().unwrap_or_default());
         self.streams = Together::tried(|together| {
             self.streams = together;
-            self.step(&states, &seen)
+            self.step(states.view(), &seen)
         })?;
         Ok(())
     }
 }
 
 impl ObjectNetwork for OrtObjects {
-    fn see(&mut self, pictures: &[f32], _count: usize) -> Result<Percepts> {
-        let (mut all, [c, h, w]) = (Percepts::default(), self.shapes.picture);
-        let (Sizes { picture, tokens, maps, .. }, Together { fewest, most }) = (self.sizes, self.pictures);
-        for some in pictures.chunks(most * picture) {
-            let whole = padded(some, picture, fewest);
-            let inputs = ::ort::inputs!["pixel_values" => tensor([whole.len() / picture, c, h, w], &whole)?];
-            let outs = [("tokens", &mut all.tokens), ("maps", &mut all.maps)];
-            self.graphs.encoder.append(inputs, &self.graphs.interrupt, outs)?;
-        }
-        all.tokens.truncate(pictures.len() / picture * tokens);
-        all.maps.truncate(pictures.len() / picture * maps);
-        Ok(all)
+    fn see(&mut self, pictures: ArrayView4<'_, f32>) -> Result<Percepts> {
+        let (OrtNetwork { encoder, interrupt, .. }, Together { fewest, most }) = (&mut self.graphs, self.pictures);
+        let runs = pictures.axis_chunks_iter(Axis(0), most).map(|some| {
+            let (count, whole) = (some.dim().0, padded(some, fewest)?);
+            let outputs = encoder.run(::ort::inputs!["pixel_values" => tensor(&whole)?], interrupt)?;
+            Ok(Percepts {
+                tokens: without_padding(outputs.array("tokens")?, count),
+                maps: without_padding(outputs.array("maps")?, count),
+            })
+        });
+        Percepts::join(runs.collect::<Result<_>>()?)
     }
 
-    fn step(&mut self, states: &[f32], percepts: &Percepts) -> Result<Step> {
-        let (mut all, Shapes { tokens: [k, a], maps: [m, g, _], .. }) = (Step::default(), self.shapes);
-        let (Sizes { state, tokens, maps, .. }, Together { fewest, most }) = (self.sizes, self.streams);
-        let runs = states.chunks(most * state).zip(percepts.tokens.chunks(most * tokens));
-        for ((states, some), mapped) in runs.zip(percepts.maps.chunks(most * maps)) {
-            let (states, some) = (padded(states, state, fewest), padded(some, tokens, fewest));
-            let (mapped, count) = (padded(mapped, maps, fewest), states.len() / state);
+    fn step(&mut self, states: ArrayView2<'_, f32>, percepts: &Percepts) -> Result<Step> {
+        let (OrtNetwork { predictor, interrupt, .. }, Together { fewest, most }) = (&mut self.graphs, self.streams);
+        let seen = percepts.tokens.axis_chunks_iter(Axis(0), most).zip(percepts.maps.axis_chunks_iter(Axis(0), most));
+        let runs = states.axis_chunks_iter(Axis(0), most).zip(seen).map(|(states, (tokens, maps))| {
+            let (count, states) = (states.nrows(), padded(states, fewest)?);
+            let (tokens, maps) = (padded(tokens, fewest)?, padded(maps, fewest)?);
             let inputs = ::ort::inputs![
-                "state" => tensor([count, state], &states)?,
-                "tokens" => tensor([count, k, a], &some)?,
-                "maps" => tensor([count, m, g, g], &mapped)?,
+                "state" => tensor(&states)?,
+                "tokens" => tensor(&tokens)?,
+                "maps" => tensor(&maps)?,
             ];
-            let outs = [
-                ("next_state", &mut all.next_state),
-                ("energy", &mut all.energy),
-                ("expected", &mut all.expected),
-                ("seen", &mut all.seen),
-            ];
-            self.graphs.predictor.append(inputs, &self.graphs.interrupt, outs)?;
-        }
-        let count = states.len() / state;
-        all.next_state.truncate(count * state);
-        all.energy.truncate(count * self.sizes.energy);
-        all.expected.truncate(count * self.sizes.things);
-        all.seen.truncate(count * self.sizes.things);
-        Ok(all)
+            let outputs = predictor.run(inputs, interrupt)?;
+            Ok(Step {
+                next_state: without_padding(outputs.array("next_state")?, count),
+                energy: without_padding(outputs.array("energy")?, count),
+                expected: without_padding(outputs.array("expected")?, count),
+                seen: without_padding(outputs.array("seen")?, count),
+            })
+        });
+        Step::join(runs.collect::<Result<_>>()?)
     }
 
     fn provider(&self) -> String {

@@ -6,13 +6,14 @@ use crate::error::{Error, Result};
 use crate::model::manifest::Precision;
 use crate::model::onnx::proto::{self, Element};
 use crate::model::tensor::noise;
+use ndarray::{Array1, Array2, Ix2, aview2};
 use std::time::Instant;
 
 /// The graph's input, a 2×2 matrix.
-const INPUT: [f32; 4] = [1.0, 2.0, 3.0, 4.0];
+const INPUT: [[f32; 2]; 2] = [[1.0, 2.0], [3.0, 4.0]];
 
 /// Its square.
-const OUTPUT: [f32; 4] = [7.0, 10.0, 15.0, 22.0];
+const OUTPUT: [[f32; 2]; 2] = [[7.0, 10.0], [15.0, 22.0]];
 
 /// Runs a tiny graph on the device; gives the execution provider that ran it.
 ///
@@ -24,11 +25,12 @@ pub fn run(runtime: &Runtime, device: Device) -> Result<String> {
         .commit_from_memory(&square_graph())
         .map_err(|error| fail(words::of_device(&error.to_string())))?;
     let mut graph = graph::Graph::new(session);
-    let mut answer = Vec::new();
-    let inputs = ::ort::inputs!["x" => super::tensor([2, 2], &INPUT)?];
-    graph.run(inputs, &Interrupt::new()?, &mut answer).map_err(|error| fail(error.to_string()))?;
-    if answer != OUTPUT {
-        return Err(fail(format!("the square of {INPUT:?} came out as {answer:?}")));
+    let (input, interrupt) = (aview2(&INPUT), Interrupt::new()?);
+    let inputs = ::ort::inputs!["x" => super::tensor(input)?];
+    let answer = graph.run(inputs, &interrupt).and_then(|outputs| outputs.array::<Ix2>("y"));
+    let answer = answer.map_err(|error| fail(error.to_string()))?;
+    if answer != aview2(&OUTPUT) {
+        return Err(fail(format!("the square of {input} came out as {answer}")));
     }
     let ran = super::placement::describe(std::iter::once(graph.placement()));
     match device.provider() {
@@ -105,13 +107,15 @@ fn rate(runtime: &Runtime, (device, threads): (Device, usize), products: Product
     let side = products.side;
     // Mean 0 and variance 1 over the side: the powers of such a matrix keep its size.
     let scale = 1.0 / (73.9 * (side as f32).sqrt());
-    let matrix: Vec<f32> = noise(1).take(side * side).map(|value| (f32::from(value) - 127.5) * scale).collect();
-    let (mut answer, interrupt) = (Vec::new(), Interrupt::new()?);
+    let mut values = noise(1).map(|value| (f32::from(value) - 127.5) * scale);
+    let matrix = Array2::from_shape_simple_fn((side, side), || values.next().unwrap_or_default());
+    let (mut answer, interrupt) = (Array1::default(0), Interrupt::new()?);
     let (begun, mut best) = (Instant::now(), f64::INFINITY);
     while best.is_infinite() || begun.elapsed().as_secs_f64() < seconds {
         let once = Instant::now();
-        let inputs = ::ort::inputs!["x" => super::tensor([side, side], &matrix)?];
-        graph.run(inputs, &interrupt, &mut answer).map_err(|error| fail(error.to_string()))?;
+        let inputs = ::ort::inputs!["x" => super::tensor(&matrix)?];
+        let outputs = graph.run(inputs, &interrupt).and_then(|outputs| outputs.array("y"));
+        answer = outputs.map_err(|error| fail(error.to_string()))?;
         best = best.min(once.elapsed().as_secs_f64());
     }
     if !answer.iter().all(|value| value.is_finite()) {
@@ -137,11 +141,11 @@ mod tests {
         let runtime = super::super::library::load(None).unwrap_or_else(|e| panic!("this test needs ONNX Runtime: {e}"));
         let session =
             graph::builder(runtime, Device::Cpu, 1, None).unwrap().commit_from_memory(&products.graph()).unwrap();
-        let mut answer = Vec::new();
-        let inputs = ::ort::inputs!["x" => super::super::tensor([2, 2], &INPUT).unwrap()];
-        graph::Graph::new(session).run(inputs, &Interrupt::new().unwrap(), &mut answer).unwrap();
+        let inputs = ::ort::inputs!["x" => super::super::tensor(aview2(&INPUT)).unwrap()];
+        let (mut graph, interrupt) = (graph::Graph::new(session), Interrupt::new().unwrap());
+        let answer: Array1<f32> = graph.run(inputs, &interrupt).unwrap().array("y").unwrap();
         // The fourth power of (1 2; 3 4) is (199 290; 435 634).
-        assert_eq!(answer, [244.5, 534.5]);
+        assert_eq!(answer, ndarray::array![244.5, 534.5]);
         for element in [Element::F32, Element::F16] {
             let small = Products { side: 64, times: 32, element };
             assert!(rate(runtime, (Device::Cpu, 1), small, 0.0).unwrap() > 0.0, "{element:?}");

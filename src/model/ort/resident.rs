@@ -11,9 +11,10 @@ use crate::model::distance::LAYER_NORM_EPS;
 use crate::model::jepa::{HeldQuestion, Widths};
 use crate::model::network::internal;
 use crate::model::onnx::proto::{self, Element};
-use crate::model::tensor::PixelBatch;
+use crate::model::tensor::Pixels;
 use ::ort::memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, MemoryType};
 use ::ort::value::{DynValue, PrimitiveTensorElementType, Tensor};
+use ndarray::{Array2, ArrayView, Dimension, array};
 
 /// Where tokens stay, the graph that compares them, and the targets that are held.
 pub(super) struct Resident {
@@ -54,9 +55,9 @@ impl Resident {
     }
 
     /// Encodes the targets and keeps them.
-    pub(super) fn hold(&mut self, encoder: &mut Graph, pixels: PixelBatch<'_>, stop: &Interrupt) -> Result<()> {
+    pub(super) fn hold(&mut self, encoder: &mut Graph, pixels: Pixels<'_>, stop: &Interrupt) -> Result<()> {
         self.target = None;
-        let pixels = self.staged(pixels.shape(), pixels.data)?;
+        let pixels = self.staged(pixels)?;
         self.target = Some(encoder.run_to(&[("pixel_values", &pixels)], &self.memory, stop)?);
         Ok(())
     }
@@ -67,38 +68,35 @@ impl Resident {
         (encoder, predictor): (&mut Graph, &mut Graph),
         question: HeldQuestion<'_>,
         stop: &Interrupt,
-        errors: &mut Vec<f32>,
-    ) -> Result<()> {
+    ) -> Result<Array2<f32>> {
         let target = self.target.as_ref().ok_or_else(|| internal("no targets are held".into()))?;
-        let windows = question.pixels.windows;
-        let positions = |all: &'_ [i64]| [windows, all.len() / windows.max(1)];
-        let pixels = self.staged(question.pixels.shape(), question.pixels.data)?;
+        let pixels = self.staged(question.pixels)?;
         let context = encoder.run_to(&[("pixel_values", &pixels)], &self.memory, stop)?;
-        let context_pos = self.staged(positions(question.context_pos), question.context_pos)?;
-        let target_pos = self.staged(positions(question.target_pos), question.target_pos)?;
+        let context_pos = self.staged(question.context_pos)?;
+        let target_pos = self.staged(question.target_pos)?;
         let asked = [("context", &context), ("context_pos", &context_pos), ("target_pos", &target_pos)];
         let prediction = predictor.run_to(&asked, &self.memory, stop)?;
-        let [_, count] = positions(question.target_pos);
         let first = question.target_pos.first().copied().unwrap_or_default();
-        let (first, end) = ([first], [first + count as i64]);
+        let (first, end) = (array![first], array![first + question.target_pos.ncols() as i64]);
         let inputs = ::ort::inputs![
             "prediction" => &prediction,
             "target" => target,
-            "first" => tensor([1], &first)?,
-            "end" => tensor([1], &end)?,
+            "first" => tensor(&first)?,
+            "end" => tensor(&end)?,
         ];
-        self.comparison.run(inputs, stop, errors)
+        self.comparison.run(inputs, stop)?.array("errors")
     }
 
     /// Numbers as an input that owns its memory. (Binding a borrowed input makes `ort` 2.0.0-rc.15 copy it by a session of its own,
     /// whose creation waits for itself: `IoBinding::bind_input`, `IdentitySessionHandle::new`.)
-    fn staged<T, const N: usize>(&self, shape: [usize; N], data: &[T]) -> Result<DynValue>
+    fn staged<T, D: Dimension>(&self, array: ArrayView<'_, T, D>) -> Result<DynValue>
     where
         T: PrimitiveTensorElementType + std::fmt::Debug + Clone + Copy + 'static,
     {
         let fail = |error: ::ort::Error| Error::Inference(words::of_run(&error.to_string()));
-        let mut staged = Tensor::<T>::new(&self.staging, shape).map_err(fail)?;
-        staged.try_extract_tensor_mut::<T>().map_err(fail)?.1.copy_from_slice(data);
+        let mut staged = Tensor::<T>::new(&self.staging, array.shape()).map_err(fail)?;
+        let memory = staged.try_extract_tensor_mut::<T>().map_err(fail)?.1;
+        memory.iter_mut().zip(array).for_each(|(place, value)| *place = *value);
         Ok(staged.into_dyn())
     }
 }
