@@ -8,10 +8,9 @@ use std::process::Command;
 /// question, not an accident.
 const MOST_CRATES: usize = 72;
 /// Crates that are linked in two versions, and whose doing that is.
-const TWICE: [(&str, &str); 4] = [
+const TWICE: [(&str, &str); 3] = [
     ("getrandom", "ring and ahash (parquet) each keep an older one"),
     ("miniz_oxide", "png is older than flate2"),
-    ("rustls-webpki", "rumqttc keeps an older one beside rustls's"),
     ("syn", "zerocopy-derive (parquet) is older than serde_derive; build time alone"),
 ];
 

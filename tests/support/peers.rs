@@ -290,12 +290,12 @@ pub fn watch_topics(url: &str, ca: Option<&Path>) -> Topics {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let (host, port) = url.split_once("://").unwrap().1.rsplit_once(':').unwrap();
     let name = format!("test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-    let mut options = MqttOptions::new(name, host, port.parse().unwrap());
+    let mut options = MqttOptions::new(name, rumqttc::Broker::tcp(host, port.parse().unwrap()));
     options.set_max_packet_size(4 << 20, 4 << 20);
     if let Some(ca) = ca {
         options.set_transport(Transport::tls(std::fs::read(ca).unwrap(), None, None));
     }
-    let (client, mut connection) = Client::new(options, 10);
+    let (client, mut connection) = Client::builder(options).capacity(10).build();
     client.subscribe("#", QoS::AtLeastOnce).unwrap();
     let seen = Arc::<Mutex<Vec<(String, String)>>>::default();
     let log = Arc::clone(&seen);
@@ -306,7 +306,7 @@ pub fn watch_topics(url: &str, ca: Option<&Path>) -> Topics {
             match event {
                 Ok(Event::Incoming(Packet::Publish(message))) => {
                     let text = String::from_utf8_lossy(&message.payload).into_owned();
-                    log.lock().unwrap().push((message.topic, text));
+                    log.lock().unwrap().push((String::from_utf8_lossy(&message.topic).into_owned(), text));
                 }
                 Ok(Event::Incoming(Packet::SubAck(_))) => drop(tell.send(())),
                 Ok(_) => {}

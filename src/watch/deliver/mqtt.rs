@@ -12,7 +12,10 @@ use crate::error::{Error, Result};
 use crate::units::Stop;
 use crate::watch::engine::Phase;
 use base64::Engine;
-use rumqttc::{Client, Connection, Event, LastWill, MqttOptions, Outgoing, Packet, QoS, RecvTimeoutError, Transport};
+use rumqttc::{
+    Client, Connection, Event, LastWill, MqttOptions, Outgoing, Packet, PublishOptions, QoS, RecvTimeoutError,
+    Transport,
+};
 use serde_json::{Value, json};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
@@ -49,7 +52,7 @@ impl Broker {
     pub(super) fn new(settings: MqttSettings, cameras: &[String]) -> Result<Self> {
         // Both TLS stacks of ours name it themselves; this one asks for the process's. Somebody may have set it: fine.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let (client, connection) = Client::new(options(&settings)?, REQUESTS + 2 * cameras.len());
+        let (client, connection) = Client::builder(options(&settings)?).capacity(REQUESTS + 2 * cameras.len()).build();
         Ok(Self {
             settings,
             cameras: cameras.to_vec(),
@@ -68,7 +71,9 @@ impl Broker {
     }
 
     fn publish(&mut self, topic: String, retain: bool, payload: Vec<u8>, of_alert: bool) -> bool {
-        let asked = self.client.try_publish(topic, QoS::AtLeastOnce, retain, payload).is_ok();
+        let once = PublishOptions::at_least_once();
+        let options = if retain { once.retained() } else { once };
+        let asked = self.client.try_publish(topic, payload, options).is_ok();
         if asked {
             self.asked.push_back(of_alert);
         }
@@ -125,7 +130,7 @@ impl Broker {
                 std::thread::sleep(LOOK);
             }
             Err(RecvTimeoutError::Disconnected) => self.fault = "the client has ended".into(),
-            Ok(Ok(_)) | Err(RecvTimeoutError::Timeout) => {}
+            Ok(Ok(_)) | Err(RecvTimeoutError::Timeout { .. }) => {}
         }
     }
 
@@ -220,8 +225,8 @@ fn options(settings: &MqttSettings) -> Result<MqttOptions> {
     }
     // A name of our own: the broker throws out who comes with a name that is there already.
     let id = format!("startle-{}-{}", settings.topic_prefix.replace('/', "-"), std::process::id());
-    let mut options = MqttOptions::new(id, host, port);
-    options.set_keep_alive(Duration::from_secs(15)).set_max_packet_size(LARGEST, LARGEST);
+    let mut options = MqttOptions::new(id, rumqttc::Broker::tcp(host, port));
+    options.set_keep_alive(15).set_max_packet_size(LARGEST, LARGEST);
     options.set_last_will(LastWill::new(
         format!("{}/status", settings.topic_prefix),
         "offline",
@@ -229,7 +234,7 @@ fn options(settings: &MqttSettings) -> Result<MqttOptions> {
         true,
     ));
     if let Some(user) = &settings.username {
-        options.set_credentials(&user.0, settings.password.as_ref().map_or("", |word| &word.0));
+        options.set_credentials(&user.0, settings.password.as_ref().map_or_else(String::new, |word| word.0.clone()));
     }
     if secure {
         options.set_transport(match &settings.ca_file {
