@@ -114,6 +114,7 @@ pub struct Event {
 /// What an event is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
+#[cfg_attr(feature = "serve", derive(utoipa::ToSchema))]
 pub struct What {
     /// `missing`, `new`, `moved`, `size`, `colour` or `shape`.
     pub kind: PartKind,
@@ -130,9 +131,11 @@ pub struct What {
 /// A thing as a model of objects sees or expects it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
+#[cfg_attr(feature = "serve", derive(utoipa::ToSchema))]
 pub struct Look {
     /// Its whole box (of what is half hidden, too), in pixels of the source picture.
     #[serde(rename = "box")]
+    #[cfg_attr(feature = "serve", schema(value_type = [f32; 4], min_items = 4, max_items = 4))]
     pub place: PixelBox,
     /// Its colour in a word.
     pub colour: String,

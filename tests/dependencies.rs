@@ -42,7 +42,7 @@ fn a_library_that_only_analyzes_is_made_of_few_crates() {
     let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
     assert!(names.contains(&"ffmpeg-next") && names.contains(&"ort"), "{names:?}");
     assert!(found.len() <= MOST_CRATES, "{} crates instead of {MOST_CRATES}: {names:?}", found.len());
-    for foreign in ["clap", "tokio", "axum", "ureq", "rustls", "plotters", "parquet", "pyo3"] {
+    for foreign in ["clap", "tokio", "axum", "ureq", "rustls", "plotters", "parquet", "pyo3", "utoipa"] {
         assert!(!names.contains(&foreign), "{foreign} is for a feature");
     }
 }

@@ -38,6 +38,7 @@ pub struct EventRules {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
+#[cfg_attr(feature = "serve", derive(utoipa::ToSchema))]
 pub enum EventKind {
     /// Surprise that reached the threshold at once.
     Spike,

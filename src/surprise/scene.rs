@@ -17,6 +17,7 @@ const SURE: f32 = 0.3;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
+#[cfg_attr(feature = "serve", derive(utoipa::ToSchema))]
 pub enum PartKind {
     /// Something was expected and not seen.
     Missing,

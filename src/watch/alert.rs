@@ -16,6 +16,7 @@ use std::time::SystemTime;
 
 /// An event of a camera.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "serve", derive(utoipa::ToSchema))]
 pub struct Alert {
     /// Its camera's name.
     pub camera: String,
@@ -51,11 +52,13 @@ pub struct Alert {
     pub per_hour: Option<f64>,
     /// Where, in pixels of the source picture.
     #[serde(rename = "box")]
+    #[cfg_attr(feature = "serve", schema(value_type = [f32; 4], min_items = 4, max_items = 4))]
     pub place: PixelBox,
     /// What happened, where the model can tell: as in `result.json`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub what: Option<What>,
     /// The picture at the peak: JPEG, base64.
+    #[cfg_attr(feature = "serve", schema(ignore))]
     pub thumbnail: String,
 }
 
@@ -97,6 +100,7 @@ impl Alert {
 
 /// A time of this machine's clock; in JSON RFC 3339 with milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serve", derive(utoipa::ToSchema), schema(value_type = String, format = DateTime))]
 pub struct Utc(pub SystemTime);
 
 impl std::fmt::Display for Utc {

@@ -19,12 +19,14 @@ const SCHEMA: &str = "startle.marks/1";
 
 /// What somebody said of an event.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "serve", derive(utoipa::ToSchema))]
 pub struct Mark {
     /// Whose event.
     pub camera: String,
     /// When it began, RFC 3339.
     pub onset: String,
     /// Its surprise, where it is known.
+    #[cfg_attr(feature = "serve", schema(required))]
     pub score: Option<f64>,
     /// `true`: it was one; `false`: a false alarm.
     #[serde(rename = "mark")]
@@ -38,9 +40,11 @@ pub struct Mark {
 
 /// The file of marks: what was said of each incident, by its name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "serve", derive(utoipa::ToSchema))]
 pub struct Marks {
     /// In the order of their names.
     pub marks: BTreeMap<String, Mark>,
+    /// `startle.marks/1`.
     schema: String,
 }
 

@@ -15,6 +15,7 @@ use std::time::{Duration, SystemTime};
 /// Whose news, clips and counters something is: a number that no other camera of the program gets, now or later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
+#[cfg_attr(feature = "serve", derive(utoipa::ToSchema))]
 pub struct CameraId(u32);
 
 impl CameraId {

@@ -10,6 +10,7 @@ use std::time::SystemTime;
 /// What a camera is doing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 #[serde(tag = "state", rename_all = "kebab-case")]
+#[cfg_attr(feature = "serve", derive(utoipa::ToSchema))]
 pub enum CameraState {
     /// Connecting.
     #[default]
@@ -27,6 +28,7 @@ pub enum CameraState {
 
 /// How a camera is.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "serve", derive(utoipa::ToSchema))]
 pub struct Health {
     /// What it is doing.
     #[serde(flatten)]
@@ -77,6 +79,7 @@ pub struct Moment {
 /// How far an incident is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "serve", derive(utoipa::ToSchema))]
 pub enum Phase {
     /// It has reached its threshold; peak and end are those so far.
     Begun,

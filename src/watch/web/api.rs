@@ -1,24 +1,26 @@
-//! What is answered under which address; `files/openapi.json` describes it.
+//! What is answered under which address.
 
 use super::App;
-use super::assets::{OPENAPI, PAGE, asset};
+use super::assets::{PAGE, asset};
 use super::auth::{Attempt, SESSION};
+use super::describe::{JSON, Route, describe};
+use super::events;
 use super::guard::{client, cookie, guard, refuse, set_cookie};
+use super::hub::{Camera, Curve};
 use super::limit::{self, Limited};
 use super::metrics;
 use crate::error::Error;
 use crate::watch::engine::CameraId;
+use crate::watch::marks::Marks;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Path, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{Html, IntoResponse, Response};
-use axum::routing::{MethodRouter, get, post, put};
 use axum::{Json, Router, middleware};
 use axum_server::tls_rustls::{RustlsConfig, from_tcp_rustls};
 use axum_server::{Handle, Server};
 use hyper_util::rt::TokioTimer;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 use std::convert::Infallible;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -27,6 +29,8 @@ use tokio_stream::wrappers::BroadcastStream;
 use tokio_stream::{Stream, StreamExt};
 use tower::ServiceExt;
 use tower_http::services::ServeFile;
+use utoipa::ToSchema;
+use utoipa::openapi::{Object, OpenApi, Type};
 
 type Shared = State<Arc<App>>;
 
@@ -36,33 +40,85 @@ const BODY: usize = 8192;
 const VIEWERS: usize = 64;
 /// Events that are listed when nothing is said, and at most.
 const LISTED: (usize, usize) = (100, 1000);
+const TEXT: &str = "text/plain";
+const JPEG: &str = "image/jpeg";
+/// What viewers are told.
+const NEWS: &str = "Events `moment` {camera, point}, `picture` {camera, jpeg (base64), width, height, heat {grid, area, \
+                    values 0..255}}, `camera` (a Camera), `gap` {camera, time, gap}, `gone` {camera} (not watched any \
+                    more), `event` (an Event). A viewer who is too slow misses the oldest.";
 
-/// Every address: method, path, who answers.
-fn routes() -> [(&'static str, &'static str, MethodRouter<Arc<App>>); 18] {
+/// Every address: who answers, and what is said of it.
+pub(super) fn routes() -> impl IntoIterator<Item = Route> {
+    page().into_iter().chain(cameras()).chain(events())
+}
+
+/// The page, what watches the program, and who is let in.
+fn page() -> [Route; 9] {
     [
-        ("get", "/", get(async || Html(PAGE))),
-        ("get", "/assets/{name}", get(file)),
-        ("get", "/healthz", get(async || "ok\n")),
-        ("get", "/readyz", get(ready)),
-        ("get", "/metrics", get(scrape)),
-        ("get", "/api/openapi.json", get(async || ([(header::CONTENT_TYPE, "application/json")], OPENAPI))),
-        ("get", "/api/session", get(session)),
-        ("post", "/api/login", post(log_in)),
-        ("post", "/api/logout", post(log_out)),
-        ("get", "/api/cameras", get(async |State(app): Shared| Json(app.hub.list()))),
-        ("get", "/api/cameras/{index}/curve", get(curve)),
-        ("get", "/api/stream", get(stream)),
-        ("get", "/api/events", get(list)),
-        ("get", "/api/events/{id}/thumbnail", get(thumbnail)),
-        ("get", "/api/events/{id}/clip", get(clip)),
-        ("get", "/api/events/{id}/curve", get(event_curve)),
-        ("put", "/api/events/{id}/mark", put(mark)),
-        ("get", "/api/marks", get(async |State(app): Shared| Json(app.events.marks()))),
+        Route::get("/", "The page", async || Html(PAGE)).sends(200, "HTML.", "text/html"),
+        Route::get("/assets/{name}", "A file of the page", file).says(200, "The file."),
+        Route::get("/healthz", "Whether the program answers", async || "ok\n").sends(200, "It does.", TEXT),
+        Route::get("/readyz", "Whether some camera is watched", ready)
+            .sends(200, "One is.", TEXT)
+            .sends(503, "None is.", TEXT),
+        Route::get("/metrics", "Counters for Prometheus", scrape)
+            .for_programs("Without a login only from this machine to a loopback address.")
+            .sends(200, "Text format 0.0.4.", TEXT)
+            .refuses(401, "The token is missing or wrong."),
+        Route::get("/api/openapi.json", "This description", description).sends(200, "OpenAPI 3.1.", JSON),
+        Route::get("/api/session", "Who looks", session)
+            .gives::<Session>("csrf is null without a login where one is needed."),
+        Route::post("/api/login", "Log in", log_in)
+            .takes::<Credentials>()
+            .gives::<LoggedIn>("Logged in; the cookie is set.")
+            .with_header(200, "Set-Cookie", Type::String)
+            .refuses(401, "The name or the password is wrong.")
+            .refuses(403, "From another site.")
+            .refuses(429, "Too many wrong attempts.")
+            .with_header(429, "Retry-After", Type::Integer),
+        Route::post("/api/logout", "Log out", log_out).says(204, "Logged out."),
+    ]
+}
+
+/// What is live.
+fn cameras() -> [Route; 3] {
+    [
+        Route::get("/api/cameras", "The cameras as they are", async |State(app): Shared| Json(app.hub.list()))
+            .lists::<Camera>("In their order."),
+        Route::get("/api/cameras/{index}/curve", "The last minutes of a camera's curve", curve)
+            .gives::<Curve>("Oldest first."),
+        Route::get("/api/stream", "News as server-sent events", stream)
+            .sends(200, NEWS, "text/event-stream")
+            .refuses(503, "Too many pages are open."),
+    ]
+}
+
+/// What is kept.
+fn events() -> [Route; 6] {
+    let limit = Object::builder().schema_type(Type::Integer).default(Some(LISTED.0.into()));
+    [
+        Route::get("/api/events", "Events, the newest first", list)
+            .asked("limit", "How many.", limit.minimum(Some(0)).maximum(Some(LISTED.1)))
+            .lists::<events::Event>("Those of this run and those whose evidence is kept."),
+        Route::get("/api/events/{id}/thumbnail", "The picture at the peak", thumbnail).sends(200, "JPEG.", JPEG),
+        Route::get("/api/events/{id}/clip", "The clip; ranges are answered", clip)
+            .asked("download", "The browser keeps it as a file.", Object::with_type(Type::String))
+            .sends(200, "All of it.", "video/mp4")
+            .sends(206, "A part of it.", "video/mp4"),
+        Route::get("/api/events/{id}/curve", "The curve beside the clip", event_curve).sends(
+            200,
+            "The file curve.json of the evidence.",
+            JSON,
+        ),
+        Route::put("/api/events/{id}/mark", "Say whether it was one", mark)
+            .takes::<Marked>()
+            .gives::<events::Event>("The event."),
+        Route::get("/api/marks", "Everything that was said of events", marks).gives::<Marks>("The file marks.json."),
     ]
 }
 
 fn router(app: Arc<App>) -> Router {
-    let all = routes().into_iter().fold(Router::new(), |router, (_, path, answer)| router.route(path, answer));
+    let all = routes().into_iter().fold(Router::new(), |router, route| router.route(route.path, route.answer));
     all.fallback(async || refuse(StatusCode::NOT_FOUND, "there is nothing here: see /api/openapi.json"))
         .layer(DefaultBodyLimit::max(BODY))
         .layer(middleware::from_fn_with_state(Arc::clone(&app), guard))
@@ -120,22 +176,45 @@ async fn scrape(State(app): Shared) -> Response {
     ([(header::CONTENT_TYPE, metrics::TYPE)], metrics::render(&app.hub)).into_response()
 }
 
-/// Who looks, and what a request that changes something must bring.
-async fn session(State(app): Shared, headers: HeaderMap) -> Json<Value> {
-    let session = app.auth.session(cookie(&headers).as_deref());
-    Json(json!({
-        "version": env!("CARGO_PKG_VERSION"),
-        "login": app.auth.is_needed(),
-        "user": session.as_ref().filter(|_| app.auth.is_needed()).map(|session| &session.user),
-        "csrf": session.as_ref().map(|session| &session.csrf),
-    }))
+async fn description() -> Json<OpenApi> {
+    Json(describe(routes()))
 }
 
-#[derive(Deserialize)]
+/// Who looks, and what a request that changes something must bring.
+#[derive(Serialize, ToSchema)]
+struct Session {
+    version: &'static str,
+    /// A login is needed.
+    login: bool,
+    #[schema(required)]
+    user: Option<String>,
+    #[schema(required)]
+    csrf: Option<String>,
+}
+
+async fn session(State(app): Shared, headers: HeaderMap) -> Json<Session> {
+    let session = app.auth.session(cookie(&headers).as_deref());
+    Json(Session {
+        version: env!("CARGO_PKG_VERSION"),
+        login: app.auth.is_needed(),
+        user: session.as_ref().filter(|_| app.auth.is_needed()).map(|session| session.user.clone()),
+        csrf: session.map(|session| session.csrf),
+    })
+}
+
+/// Who wants in.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Credentials {
     user: String,
     password: String,
+}
+
+/// Who got in.
+#[derive(Serialize, ToSchema)]
+struct LoggedIn {
+    user: String,
+    csrf: String,
 }
 
 async fn log_in(
@@ -151,7 +230,7 @@ async fn log_in(
     Ok(match attempt.map_err(fail)? {
         Attempt::In(token, session) => {
             let cookie = set_cookie(&token, SESSION.as_secs(), encrypted);
-            ([(header::SET_COOKIE, cookie)], Json(json!({"user": session.user, "csrf": session.csrf}))).into_response()
+            ([(header::SET_COOKIE, cookie)], Json(LoggedIn { user: session.user, csrf: session.csrf })).into_response()
         }
         Attempt::Wrong => refuse(StatusCode::UNAUTHORIZED, "the name or the password is wrong"),
         Attempt::Wait(wait) => {
@@ -196,14 +275,14 @@ struct Limit {
     limit: Option<usize>,
 }
 
-async fn list(State(app): Shared, Query(asked): Query<Limit>) -> Result<Json<Vec<Value>>, Response> {
+async fn list(State(app): Shared, Query(asked): Query<Limit>) -> Result<Json<Vec<events::Event>>, Response> {
     let limit = asked.limit.unwrap_or(LISTED.0).min(LISTED.1);
     aside(move || app.events.list(limit)).await.map(Json)
 }
 
 async fn thumbnail(State(app): Shared, Path(id): Path<String>) -> Result<Response, Response> {
     let jpeg = aside(move || app.events.thumbnail(&id)).await?.ok_or_else(none)?;
-    Ok(([(header::CONTENT_TYPE, "image/jpeg")], jpeg).into_response())
+    Ok(([(header::CONTENT_TYPE, JPEG)], jpeg).into_response())
 }
 
 /// The clip, whole or in part; `?download` makes browsers keep it.
@@ -231,9 +310,12 @@ async fn send(file: PathBuf, request: Request) -> Result<Response, Response> {
     answer.map(IntoResponse::into_response).map_err(|never: Infallible| match never {})
 }
 
-#[derive(Deserialize)]
+/// What is said of an event.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Marked {
+    /// `true`: it was one; `false`: a false alarm; `null`: takes it back.
+    #[schema(required)]
     mark: Option<bool>,
 }
 
@@ -242,7 +324,7 @@ async fn mark(
     Path(id): Path<String>,
     headers: HeaderMap,
     Json(given): Json<Marked>,
-) -> Result<Json<Value>, Response> {
+) -> Result<Json<events::Event>, Response> {
     let by = app.auth.session(cookie(&headers).as_deref()).map(|session| session.user).filter(|user| !user.is_empty());
     let known = Arc::clone(&app);
     let marked = aside(move || known.events.mark(&id, given.mark, by)).await?.map_err(|error| {
@@ -254,22 +336,6 @@ async fn mark(
     Ok(Json(marked))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::collections::BTreeSet;
-
-    #[test]
-    fn every_address_is_described_and_nothing_else() {
-        let described: Value = serde_json::from_str(OPENAPI).unwrap();
-        let paths = described["paths"].as_object().unwrap();
-        let of = |(path, methods): (&String, &Value)| -> Vec<(String, String)> {
-            let methods = methods.as_object().unwrap().keys().filter(|key| *key != "parameters");
-            methods.map(|method| (method.clone(), path.clone())).collect()
-        };
-        let described: BTreeSet<(String, String)> = paths.iter().flat_map(of).collect();
-        let answered: BTreeSet<(String, String)> =
-            routes().into_iter().map(|(method, path, _)| (method.into(), path.into())).collect();
-        assert_eq!(described, answered);
-    }
+async fn marks(State(app): Shared) -> Json<Marks> {
+    Json(app.events.marks())
 }

@@ -8,8 +8,6 @@ const CSS: &str = "text/css; charset=utf-8";
 
 /// The page itself.
 pub(super) const PAGE: &str = include_str!("assets/index.html");
-/// The API's description.
-pub(super) const OPENAPI: &str = include_str!("files/openapi.json");
 /// A unit for systemd, to be adapted.
 pub const SYSTEMD: &str = include_str!("files/startle.service");
 /// A dashboard for Grafana.

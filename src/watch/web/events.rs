@@ -7,15 +7,37 @@ use crate::error::{Error, Result};
 use crate::watch::alert::{Alert, Utc};
 use crate::watch::marks::{Mark, Marks};
 use base64::Engine;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::{Map, Value};
 use std::collections::{HashMap, VecDeque};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
+use utoipa::ToSchema;
 
 /// Events of this run that are remembered.
 const RECENT: usize = 200;
+
+/// An event as it is listed: as it was told, with links in place of its picture, and its mark.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Event {
+    #[serde(flatten)]
+    #[schema(value_type = Alert)]
+    told: Map<String, Value>,
+    /// The picture's path.
+    #[schema(required)]
+    thumbnail: Option<String>,
+    /// The clip's path.
+    #[schema(required)]
+    clip: Option<String>,
+    /// The path of the curve beside the clip.
+    #[schema(required)]
+    curve: Option<String>,
+    /// `true`: it was one; `false`: a false alarm.
+    #[schema(required)]
+    mark: Option<bool>,
+}
 
 /// All events.
 pub(super) struct Events {
@@ -35,7 +57,7 @@ impl Events {
     }
 
     /// Remembers an event of this run; gives it as it is listed.
-    pub(super) fn take(&self, alert: &Arc<Alert>) -> Value {
+    pub(super) fn take(&self, alert: &Arc<Alert>) -> Event {
         let mut recent = lock(&self.recent);
         recent.retain(|known| known.incident != alert.incident);
         if recent.len() == RECENT {
@@ -43,14 +65,14 @@ impl Events {
         }
         recent.push_back(Arc::clone(alert));
         drop(recent);
-        self.listed(alert.object().into())
+        self.listed(alert.object())
     }
 
     /// The newest events, the newest first.
-    pub(super) fn list(&self, limit: usize) -> Vec<Value> {
-        let mut known: HashMap<String, Value> = HashMap::new();
+    pub(super) fn list(&self, limit: usize) -> Vec<Event> {
+        let mut known: HashMap<String, Map<String, Value>> = HashMap::new();
         let recent: Vec<Arc<Alert>> = lock(&self.recent).iter().cloned().collect();
-        known.extend(recent.into_iter().map(|alert| (alert.incident.clone(), alert.object().into())));
+        known.extend(recent.into_iter().map(|alert| (alert.incident.clone(), alert.object())));
         let mut folders = self.folders();
         // Names end in the time and the number; the newest come first.
         folders.sort_by_key(|folder| std::cmp::Reverse(when(folder)));
@@ -59,15 +81,15 @@ impl Events {
                 known.entry(text(&event, "incident")).or_insert(event);
             }
         }
-        let mut events: Vec<Value> = known.into_values().map(|event| self.listed(event)).collect();
-        events.sort_by_key(|event| std::cmp::Reverse((text(event, "onset"), text(event, "incident"))));
+        let mut events: Vec<Event> = known.into_values().map(|event| self.listed(event)).collect();
+        events.sort_by_key(|event| std::cmp::Reverse((text(&event.told, "onset"), text(&event.told, "incident"))));
         events.truncate(limit);
         events
     }
 
     /// One event as it is listed.
-    pub(super) fn one(&self, id: &str) -> Option<Value> {
-        let recent = self.recent(id).map(|alert| alert.object().into());
+    pub(super) fn one(&self, id: &str) -> Option<Event> {
+        let recent = self.recent(id).map(|alert| alert.object());
         recent.or_else(|| read(&self.folder(id)?)).map(|event| self.listed(event))
     }
 
@@ -94,13 +116,14 @@ impl Events {
     ///
     /// # Errors
     /// [`Error::Input`] when there is no such event, [`Error::Output`] when the file can't be written.
-    pub(super) fn mark(&self, id: &str, mark: Option<bool>, by: Option<String>) -> Result<Value> {
-        let event = self.one(id).ok_or_else(|| Error::input(id, "is no event that is known"))?;
+    pub(super) fn mark(&self, id: &str, mark: Option<bool>, by: Option<String>) -> Result<Event> {
+        let mut event = self.one(id).ok_or_else(|| Error::input(id, "is no event that is known"))?;
         let mut marks = lock(&self.marks);
         let mut changed = marks.clone();
         match mark {
             Some(mark) => {
-                let (camera, onset, score) = (text(&event, "camera"), text(&event, "onset"), event["score"].as_f64());
+                let (camera, onset) = (text(&event.told, "camera"), text(&event.told, "onset"));
+                let score = event.told.get("score").and_then(Value::as_f64);
                 changed.marks.insert(
                     id.into(),
                     Mark { camera, onset, score, is_true: mark, time: Utc(SystemTime::now()).to_string(), by },
@@ -110,27 +133,31 @@ impl Events {
         }
         changed.write(&self.file)?;
         *marks = changed;
-        drop(marks);
-        Ok(self.listed(event))
+        event.mark = mark;
+        Ok(event)
     }
 
     /// The file of marks as it is.
-    pub(super) fn marks(&self) -> Value {
-        json!(*lock(&self.marks))
+    pub(super) fn marks(&self) -> Marks {
+        lock(&self.marks).clone()
     }
 
-    /// An event with links in place of its picture, and its mark.
-    fn listed(&self, mut event: Value) -> Value {
-        let id = text(&event, "incident");
-        let link = |name: &str| format!("/api/events/{id}/{name}");
+    /// An event as it is listed.
+    fn listed(&self, mut told: Map<String, Value>) -> Event {
+        let id = text(&told, "incident");
+        let link = |is_there: bool, name: &str| is_there.then(|| format!("/api/events/{id}/{name}"));
         let has = |names: &[&str]| self.file(&id, names).is_some();
-        let (clip, curve) = (has(&["clip.mp4", "clip.mkv"]), has(&["curve.json"]));
-        let picture = event["thumbnail"].as_str().is_some_and(|text| !text.is_empty()) || has(&["thumbnail.jpg"]);
-        event["thumbnail"] = if picture { link("thumbnail").into() } else { Value::Null };
-        event["clip"] = if clip { link("clip").into() } else { Value::Null };
-        event["curve"] = if curve { link("curve").into() } else { Value::Null };
-        event["mark"] = lock(&self.marks).marks.get(&id).map_or(Value::Null, |mark| mark.is_true.into());
-        event
+        let picture = !text(&told, "thumbnail").is_empty() || has(&["thumbnail.jpg"]);
+        for ours in ["thumbnail", "clip", "curve", "mark"] {
+            told.remove(ours);
+        }
+        Event {
+            told,
+            thumbnail: link(picture, "thumbnail"),
+            clip: link(has(&["clip.mp4", "clip.mkv"]), "clip"),
+            curve: link(has(&["curve.json"]), "curve"),
+            mark: lock(&self.marks).marks.get(&id).map(|mark| mark.is_true),
+        }
     }
 
     /// The folders of events whose evidence is whole: `<clips>/<camera>/<incident>`.
@@ -148,13 +175,13 @@ impl Events {
     }
 }
 
-fn text(value: &Value, key: &str) -> String {
-    value[key].as_str().unwrap_or_default().to_owned()
+fn text(event: &Map<String, Value>, key: &str) -> String {
+    event.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
-fn read(folder: &Path) -> Option<Value> {
-    let event: Value = serde_json::from_str(&fs::read_to_string(folder.join("event.json")).ok()?).ok()?;
-    let named = folder.file_name().is_some_and(|name| event["incident"].as_str().is_some_and(|id| name == id));
+fn read(folder: &Path) -> Option<Map<String, Value>> {
+    let event: Map<String, Value> = serde_json::from_str(&fs::read_to_string(folder.join("event.json")).ok()?).ok()?;
+    let named = folder.file_name().is_some_and(|name| name == &*text(&event, "incident"));
     named.then_some(event)
 }
 
@@ -167,6 +194,7 @@ fn when(folder: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     fn event(clips: &Path, id: &str) {
         let folder = clips.join("gate").join(id);
@@ -181,11 +209,11 @@ mod tests {
         let id = "gate-20260101T000000.000Z-1";
         event(dir.path(), id);
         let open = || Events::open(Some(dir.path().into()), dir.path()).unwrap();
-        assert_eq!(open().mark(id, Some(false), Some("anna".into())).unwrap()["mark"], false);
-        assert_eq!(open().list(9)[0]["mark"], false);
-        assert_eq!(open().marks()["marks"][id]["by"], "anna");
+        assert_eq!(open().mark(id, Some(false), Some("anna".into())).unwrap().mark, Some(false));
+        assert_eq!(open().list(9)[0].mark, Some(false));
+        assert_eq!(open().marks().marks[id].by.as_deref(), Some("anna"));
         open().mark(id, None, None).unwrap();
-        assert_eq!(open().list(9)[0]["mark"], Value::Null);
+        assert_eq!(open().list(9)[0].mark, None);
         assert!(open().mark("gate-unknown", Some(true), None).is_err());
     }
 

@@ -11,22 +11,35 @@ use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use serde::Serialize;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use utoipa::ToSchema;
 
 /// The cookie's name.
-const COOKIE: &str = "startle_session";
+pub(super) const COOKIE: &str = "startle_session";
 /// The header that every request which changes something brings.
-pub(super) const CSRF: &str = "x-startle-csrf";
+pub(super) const CSRF: &str = "X-Startle-Csrf";
 /// What is answered without a login; what begins with `/assets/` too.
 const OPEN: [&str; 6] = ["/", "/healthz", "/readyz", "/api/session", "/api/login", "/api/openapi.json"];
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self'; \
                       connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// An error as the API tells it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Error)]
+pub(super) struct Refusal {
+    error: String,
+}
+
+/// Says no.
 pub(super) fn refuse(status: StatusCode, words: &str) -> Response {
-    (status, Json(json!({"error": words}))).into_response()
+    (status, Json(Refusal { error: words.into() })).into_response()
+}
+
+/// Whether a path is answered without a login.
+pub(super) fn is_open(path: &str) -> bool {
+    OPEN.contains(&path) || path.starts_with("/assets/")
 }
 
 /// Passes a request on, or refuses it.
@@ -69,8 +82,7 @@ fn check(app: &App, peer: IpAddr, request: &Request) -> Option<Response> {
         return may_scrape(app, peer, headers).err().map(|refused| *refused);
     }
     let session = app.auth.session(cookie(headers).as_deref());
-    let is_open = OPEN.contains(&path) || path.starts_with("/assets/");
-    if session.is_none() && !is_open {
+    if session.is_none() && !is_open(path) {
         return Some(refuse(StatusCode::UNAUTHORIZED, "log in first"));
     }
     if [Method::GET, Method::HEAD].contains(request.method()) {

@@ -9,12 +9,14 @@ use crate::record::HeatMap;
 use crate::watch::alert::Utc;
 use crate::watch::engine::{CameraId, CameraState, Health, Histogram, Meters, Moment, News, Phase};
 use crate::watch::{Bulletin, CameraConfig};
+use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::broadcast;
+use utoipa::ToSchema;
 
 /// Points of a camera's curve that are kept: some minutes.
 const POINTS: usize = 1500;
@@ -23,6 +25,39 @@ const MESSAGES: usize = 512;
 
 /// A message for viewers: its name and its JSON.
 pub(super) type ViewerMessage = (&'static str, Arc<str>);
+
+/// A camera as the page shows it.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Camera {
+    index: CameraId,
+    name: String,
+    /// Without its secrets.
+    source: String,
+    /// The thresholds are in z, else in surprise.
+    in_z: bool,
+    health: Health,
+    fps: f64,
+    /// From a frame's arrival to its point of the curve.
+    latency_s: Option<f64>,
+    surprise: Option<f32>,
+    frames: u64,
+    clips: u64,
+    queued: u64,
+    events: u64,
+    last_frame: Option<Utc>,
+}
+
+/// The last minutes of a camera's curve.
+#[derive(Debug, PartialEq, Serialize, ToSchema)]
+pub(super) struct Curve {
+    camera: String,
+    in_z: bool,
+    /// What the numbers of a point are.
+    fields: [&'static str; 6],
+    /// A point of nulls after its time is a gap.
+    #[schema(value_type = Vec<Vec<Option<f64>>>)]
+    points: VecDeque<Value>,
+}
 
 /// Everything that is live.
 pub(super) struct Hub {
@@ -68,9 +103,11 @@ impl Hub {
         self.tell.subscribe()
     }
 
-    pub(super) fn tell(&self, what: &'static str, value: &Value) {
+    pub(super) fn tell(&self, what: &'static str, value: &impl Serialize) {
+        // Plain strings and numbers always serialise.
+        let text = serde_json::to_string(value).unwrap_or_default();
         // Nobody may be looking.
-        let _ = self.tell.send((what, value.to_string().into()));
+        let _ = self.tell.send((what, text.into()));
     }
 
     pub(super) fn cameras(&self) -> MutexGuard<'_, BTreeMap<CameraId, CameraView>> {
@@ -94,8 +131,7 @@ impl Hub {
             }
             News::Health(health) => {
                 camera.health = health.clone();
-                let value = camera.summary(id, self.meters.camera(id).read());
-                self.tell("camera", &value);
+                self.tell("camera", &camera.summary(id, self.meters.camera(id).read()));
             }
             News::Gap(gap) => {
                 let point = json!([millis(now), null, null, null, null, null]);
@@ -114,7 +150,7 @@ impl Hub {
     }
 
     /// Every camera as the page shows it; one that has ended gives way to another of its name.
-    pub(super) fn list(&self) -> Vec<Value> {
+    pub(super) fn list(&self) -> Vec<Camera> {
         let cameras = self.cameras();
         let gone = |at: CameraId, camera: &CameraView| {
             camera.health.state == CameraState::Ended && has_successor(&cameras, at)
@@ -132,11 +168,11 @@ impl Hub {
     }
 
     /// The points of a camera's curve, the oldest first.
-    pub(super) fn curve(&self, id: CameraId) -> Option<Value> {
+    pub(super) fn curve(&self, id: CameraId) -> Option<Curve> {
         let cameras = self.cameras();
         let camera = cameras.get(&id)?;
         let fields = ["time", "surprise", "z", "motion", "high", "low"];
-        Some(json!({"camera": camera.name, "in_z": camera.in_z, "fields": fields, "points": camera.points}))
+        Some(Curve { camera: camera.name.clone(), in_z: camera.in_z, fields, points: camera.points.clone() })
     }
 
     /// Whether the watch is under way: some camera shows a picture.
@@ -237,22 +273,22 @@ impl CameraView {
         }
     }
 
-    fn summary(&self, id: CameraId, counts: [u64; 3]) -> Value {
-        json!({
-            "index": id,
-            "name": self.name,
-            "source": self.source,
-            "in_z": self.in_z,
-            "health": self.health,
-            "fps": (self.fps * 10.0).round() / 10.0,
-            "latency_s": self.latency_s,
-            "surprise": self.surprise,
-            "frames": counts[0],
-            "clips": counts[1],
-            "queued": counts[2],
-            "events": self.events.load(Ordering::Relaxed),
-            "last_frame": self.arrived.map(Utc),
-        })
+    fn summary(&self, index: CameraId, [frames, clips, queued]: [u64; 3]) -> Camera {
+        Camera {
+            index,
+            name: self.name.clone(),
+            source: self.source.clone(),
+            in_z: self.in_z,
+            health: self.health.clone(),
+            fps: (self.fps * 10.0).round() / 10.0,
+            latency_s: self.latency_s,
+            surprise: self.surprise,
+            frames,
+            clips,
+            queued,
+            events: self.events.load(Ordering::Relaxed),
+            last_frame: self.arrived.map(Utc),
+        }
     }
 }
 
@@ -276,10 +312,9 @@ mod tests {
             let news = News::Health(Health::default());
             hub.take(&Bulletin::new(CameraId::new(number), camera, news, UNIX_EPOCH, None));
         }
-        let told: Vec<_> =
-            hub.list().iter().map(|c| (c["index"].clone(), c["name"].clone(), c["source"].clone())).collect();
+        let told: Vec<_> = hub.list().into_iter().map(|camera| (camera.index, camera.name, camera.source)).collect();
         let expected = [(0, "hall"), (1, "yard"), (3, "gate")]
-            .map(|(index, name)| (json!(index), json!(name), json!(format!("udp://127.0.0.1:{}", 9000 + index))));
+            .map(|(index, name)| (CameraId::new(index), name.into(), format!("udp://127.0.0.1:{}", 9000 + index)));
         assert_eq!(told, expected);
         let metrics = super::super::metrics::render(&hub);
         let frames = metrics.lines().filter(|line| line.starts_with("startle_frames_total{"));

@@ -9,6 +9,7 @@
 mod api;
 mod assets;
 mod auth;
+mod describe;
 mod events;
 mod guard;
 mod hub;
