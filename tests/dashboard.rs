@@ -186,7 +186,9 @@ fn metrics_count(desk: &Desk) {
         assert!(value(name) > 0.0, "{name}");
     }
     let known: BTreeSet<&str> = text.lines().filter_map(|l| l.strip_prefix("# TYPE ")?.split(' ').next()).collect();
-    let grafana = startle().args(["monitor", "--print", "grafana"]).assert().success();
+    // What the environment names for every command is no option beside it.
+    let named = [("ORT_DYLIB_PATH", "libonnxruntime.so"), ("STARTLE_MODEL", "startle-o1"), ("STARTLE_LOG", "info")];
+    let grafana = startle().envs(named).args(["monitor", "--print", "grafana"]).assert().success();
     let grafana: Value = serde_json::from_slice(&grafana.get_output().stdout).unwrap();
     let words = grafana.to_string();
     for asked in words.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|w| w.starts_with("startle_")) {

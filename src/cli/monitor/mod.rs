@@ -111,7 +111,7 @@ pub struct MonitorArgs {
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub listen: Option<SocketAddr>,
     /// Print a file to copy and end, as `startle print` does.
-    #[arg(long, value_name = "FILE", exclusive = true)]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["sources", "config"])]
     pub print: Option<Printed>,
     /// No lines for people; errors only.
     #[arg(long, short)]
