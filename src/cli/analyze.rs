@@ -5,7 +5,7 @@ use super::exit::Outcome;
 use super::inputs::InputArgs;
 use super::one::{self, Finished, Setup};
 use super::places::{self, Places};
-use super::plan::Plan;
+use super::plan::OutputPlan;
 use super::resume::Earlier;
 use clap::{Args, ValueEnum};
 use indicatif::MultiProgress;
@@ -168,7 +168,7 @@ pub fn run(args: &AnalyzeArgs, stop: &Stop) -> Result<Outcome> {
         inputs.iter().try_for_each(startle::report::annotate::check)?;
     }
     let places = Places::new(&inputs, args.out.as_deref(), args.inputs.len() == 1 && args.list.is_none());
-    let plan = Plan::new(args, &inputs, &places)?;
+    let plan = OutputPlan::new(args, &inputs, &places)?;
     let items = plan.items();
     let jobs = if args.format.is_some() { 1 } else { usize::from(args.jobs).min(items.len()) };
     let earlier = Earlier::new(args.resume, &places::root(args.out.as_deref()), &plan);

@@ -29,7 +29,7 @@ pub struct DoctorArgs {
 /// # Errors
 /// When standard output can't be written.
 pub fn run(args: &DoctorArgs, out: &mut dyn Write) -> Result<bool> {
-    let mut report = Report { page: Page(out), healthy: true };
+    let mut report = DoctorReport { page: Page(out), healthy: true };
     report.page.line(format!("startle {}", env!("CARGO_PKG_VERSION")))?;
     ffmpeg(&mut report)?;
     let runtime = runtime(args, &mut report)?;
@@ -45,12 +45,12 @@ pub fn run(args: &DoctorArgs, out: &mut dyn Write) -> Result<bool> {
 }
 
 /// The findings, written as they are made.
-struct Report<'a> {
+struct DoctorReport<'a> {
     page: Page<'a>,
     healthy: bool,
 }
 
-impl Report<'_> {
+impl DoctorReport<'_> {
     fn title(&mut self, text: &str) -> Result<()> {
         self.page.line(format!("\n{text}"))
     }
@@ -71,7 +71,7 @@ impl Report<'_> {
     }
 }
 
-fn ffmpeg(report: &mut Report<'_>) -> Result<()> {
+fn ffmpeg(report: &mut DoctorReport<'_>) -> Result<()> {
     let found = capabilities();
     report.title("FFmpeg")?;
     let libraries: Vec<String> = found.libraries.iter().map(|(name, version)| format!("{name} {version}")).collect();
@@ -80,7 +80,7 @@ fn ffmpeg(report: &mut Report<'_>) -> Result<()> {
     features("containers", &found.demuxers, report)
 }
 
-fn features(what: &str, features: &[Feature], report: &mut Report<'_>) -> Result<()> {
+fn features(what: &str, features: &[Feature], report: &mut DoctorReport<'_>) -> Result<()> {
     let shown = |feature: &Feature| match &feature.provider {
         Some(provider) if what == "decoders" && provider != feature.name => format!("{} ({provider})", feature.name),
         _ => feature.name.to_owned(),
@@ -95,7 +95,7 @@ fn features(what: &str, features: &[Feature], report: &mut Report<'_>) -> Result
     Ok(())
 }
 
-fn runtime(args: &DoctorArgs, report: &mut Report<'_>) -> Result<Option<&'static Runtime>> {
+fn runtime(args: &DoctorArgs, report: &mut DoctorReport<'_>) -> Result<Option<&'static Runtime>> {
     report.title("ONNX Runtime")?;
     let runtime = match library::load(args.ort.as_deref()) {
         Ok(runtime) => runtime,
@@ -115,7 +115,7 @@ fn runtime(args: &DoctorArgs, report: &mut Report<'_>) -> Result<Option<&'static
     Ok(Some(runtime))
 }
 
-fn cuda_libraries(runtime: Option<&Runtime>, report: &mut Report<'_>) -> Result<()> {
+fn cuda_libraries(runtime: Option<&Runtime>, report: &mut DoctorReport<'_>) -> Result<()> {
     report.title("CUDA libraries (only for --device cuda and tensorrt)")?;
     for (library, place) in cuda::find(runtime.map(Runtime::path)) {
         match place {
@@ -126,7 +126,7 @@ fn cuda_libraries(runtime: Option<&Runtime>, report: &mut Report<'_>) -> Result<
     Ok(())
 }
 
-fn bundles(args: &DoctorArgs, runtime_works: bool, report: &mut Report<'_>) -> Result<()> {
+fn bundles(args: &DoctorArgs, runtime_works: bool, report: &mut DoctorReport<'_>) -> Result<()> {
     report.title("Models")?;
     let path = search_path();
     for dir in list(&path) {

@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 const SMALL: usize = 2000;
 
 /// What is to be done, and what is known of it.
-pub struct Plan<'a> {
+pub struct OutputPlan<'a> {
     args: &'a AnalyzeArgs,
     inputs: &'a [Input],
     places: &'a Places,
@@ -31,7 +31,7 @@ pub struct Plan<'a> {
     ledger: Option<Ledger>,
 }
 
-impl<'a> Plan<'a> {
+impl<'a> OutputPlan<'a> {
     /// Of the inputs that were named.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use super::exit::Outcome;
 use super::one::{Finished, Setup};
-use super::plan::Plan;
+use super::plan::OutputPlan;
 use startle::media::GapReason;
 use startle::record::Report;
 use startle::report::claim::{ANNOTATED, OUTPUTS, Owner, owner};
@@ -24,7 +24,7 @@ pub struct Earlier {
 
 impl Earlier {
     /// For a run that goes on, or not.
-    pub fn new(resume: bool, root: &Path, plan: &Plan<'_>) -> Self {
+    pub fn new(resume: bool, root: &Path, plan: &OutputPlan<'_>) -> Self {
         let ledger = if resume { plan.entries() } else { HashMap::new() };
         Self { ledger, root: root.to_owned(), moved: OnceLock::new() }
     }

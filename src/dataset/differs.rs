@@ -4,7 +4,7 @@
 //! Read in `facebookresearch/jepa-intuitive-physics` (`evals/intuitive_physics`, `src/utils/transforms.py`) and
 //! `facebookresearch/IntPhys2` (`prediction_evals`), commit by commit as published.
 
-use super::protocol::{Pixels, Protocol};
+use super::protocol::{PixelRule, Protocol};
 use crate::clip::ClipSpec;
 
 /// What of the model bears on it.
@@ -19,7 +19,7 @@ pub struct ModelFacts {
 }
 
 /// Every difference, one after another.
-pub fn differences(protocol: &Protocol, clips: &ClipSpec, pixels: Pixels, model: Option<ModelFacts>) -> String {
+pub fn differences(protocol: &Protocol, clips: &ClipSpec, pixels: PixelRule, model: Option<ModelFacts>) -> String {
     let mut all: Vec<String> = model.map_or_else(Vec::new, of_model);
     all.extend(of_protocol(protocol, clips, pixels).into_iter().map(str::to_owned));
     all.extend(of_pixels(pixels).into_iter().map(str::to_owned));
@@ -47,7 +47,7 @@ fn of_model(model: ModelFacts) -> Vec<String> {
     all
 }
 
-fn of_protocol(protocol: &Protocol, clips: &ClipSpec, pixels: Pixels) -> Vec<&'static str> {
+fn of_protocol(protocol: &Protocol, clips: &ClipSpec, pixels: PixelRule) -> Vec<&'static str> {
     let mut all = Vec::new();
     if protocol.name == "inflevel" {
         all.push(
@@ -80,10 +80,12 @@ fn of_protocol(protocol: &Protocol, clips: &ClipSpec, pixels: Pixels) -> Vec<&'s
     all
 }
 
-fn of_pixels(pixels: Pixels) -> Vec<&'static str> {
+fn of_pixels(pixels: PixelRule) -> Vec<&'static str> {
     match pixels {
-        Pixels::Paper => vec!["pictures turned by their file, or of pixels that are not square, are set right first"],
-        Pixels::Startle => vec![
+        PixelRule::Paper => {
+            vec!["pictures turned by their file, or of pixels that are not square, are set right first"]
+        }
+        PixelRule::Startle => vec![
             "pictures are made smaller with an antialiased filter and rounded to 8 bits, the published code uses plain \
              bilinear interpolation and does not round",
             "colours are converted exactly, half-size colour planes interpolated and untagged video of 1280 pixels' width or \
@@ -101,12 +103,12 @@ mod tests {
 
     #[test]
     fn everything_is_said_and_only_what_applies() {
-        let said = |name: &str, crop: u32, pixels: Pixels, model: Option<ModelFacts>| {
+        let said = |name: &str, crop: u32, pixels: PixelRule, model: Option<ModelFacts>| {
             let protocol: Protocol = name.parse().unwrap();
             differences(&protocol, &ClipSpec { crop_size: crop, ..spec_for_tests() }, pixels, model)
         };
         let plain = ModelFacts { mask_token: Some(1), own_target_encoder: false, exact: true };
-        let all = said("intphys2", 256, Pixels::Startle, Some(plain));
+        let all = said("intphys2", 256, PixelRule::Startle, Some(plain));
         for words in [
             "mask token 1",
             "one encoder",
@@ -122,11 +124,11 @@ mod tests {
             assert!(all.contains(words), "{words}: {all}");
         }
         let theirs = ModelFacts { mask_token: Some(0), own_target_encoder: true, exact: true };
-        let few = said("intphys", 224, Pixels::Paper, Some(theirs));
+        let few = said("intphys", 224, PixelRule::Paper, Some(theirs));
         for words in ["mask token", "encoder", "antialiased", "tie", "224×224"] {
             assert!(!few.contains(words), "{words}: {few}");
         }
-        for (pixels, otherwise) in [(Pixels::Startle, true), (Pixels::Paper, false)] {
+        for (pixels, otherwise) in [(PixelRule::Startle, true), (PixelRule::Paper, false)] {
             let said = said("inflevel", 224, pixels, None);
             assert!(said.contains("inflevel_lab_priming"));
             assert_eq!(said.contains("drops the first frames of the longer one"), otherwise, "{said}");

@@ -23,7 +23,7 @@ const FPS: f64 = 15.0;
 const BLOCKS: [&str; 3] = ["O1", "O2", "O3"];
 
 /// One of a scene's four videos.
-struct Video {
+struct IntPhysVideo {
     folder: PathBuf,
     possible: bool,
     frames: Vec<PathBuf>,
@@ -46,14 +46,15 @@ pub(super) fn read(root: &Path) -> Result<Vec<Case>> {
 
 fn read_scene(block: &str, scene: &Path) -> Result<Vec<Case>> {
     let videos = (1..=4).map(|number| read_video(&scene.join(number.to_string()))).collect::<Result<Vec<_>>>()?;
-    let (possible, impossible): (Vec<&Video>, Vec<&Video>) = videos.iter().partition(|video| video.possible);
+    let (possible, impossible): (Vec<&IntPhysVideo>, Vec<&IntPhysVideo>) =
+        videos.iter().partition(|video| video.possible);
     let ([p, q], [r, s]) = (&possible[..], &impossible[..]) else {
         return Err(wrong(scene, format!("{} of its four videos are possible, two are due", possible.len())));
     };
     let group = format!("{block}/{}", name(scene));
     let straight = [(*p, *r, same_frames(p, r)?), (*q, *s, same_frames(q, s)?)];
     let crossed = [(*p, *s, same_frames(p, s)?), (*q, *r, same_frames(q, r)?)];
-    let length = |pairs: &[(&Video, &Video, usize)]| pairs.iter().map(|pair| pair.2).sum::<usize>();
+    let length = |pairs: &[(&IntPhysVideo, &IntPhysVideo, usize)]| pairs.iter().map(|pair| pair.2).sum::<usize>();
     let pairs = if length(&straight) >= length(&crossed) { straight } else { crossed };
     let mut cases = Vec::new();
     for ((a, b, same), letter) in pairs.into_iter().zip(["a", "b"]) {
@@ -67,7 +68,7 @@ fn read_scene(block: &str, scene: &Path) -> Result<Vec<Case>> {
     Ok(cases)
 }
 
-fn case(block: &str, group: &str, letter: &str, onset_s: f64, video: &Video) -> Case {
+fn case(block: &str, group: &str, letter: &str, onset_s: f64, video: &IntPhysVideo) -> Case {
     Case {
         image_fps: Some(FPS),
         pair: format!("{group}/{letter}"),
@@ -78,7 +79,7 @@ fn case(block: &str, group: &str, letter: &str, onset_s: f64, video: &Video) -> 
     }
 }
 
-fn read_video(folder: &Path) -> Result<Video> {
+fn read_video(folder: &Path) -> Result<IntPhysVideo> {
     let status = folder.join("status.json");
     let parsed: Value =
         serde_json::from_str(&text(&status)?).map_err(|e| wrong(&status, format!("is not JSON: {e}")))?;
@@ -92,11 +93,11 @@ fn read_video(folder: &Path) -> Result<Video> {
     if frames.is_empty() {
         return Err(wrong(&scene, "holds no PNG picture"));
     }
-    Ok(Video { folder: folder.to_owned(), possible, frames })
+    Ok(IntPhysVideo { folder: folder.to_owned(), possible, frames })
 }
 
 /// How many frames two videos have in common at their beginning.
-fn same_frames(a: &Video, b: &Video) -> Result<usize> {
+fn same_frames(a: &IntPhysVideo, b: &IntPhysVideo) -> Result<usize> {
     for (index, (left, right)) in a.frames.iter().zip(&b.frames).enumerate() {
         if !same_picture(left, right)? {
             return Ok(index);

@@ -17,7 +17,7 @@ mod protocol;
 
 pub use differs::{ModelFacts, differences};
 pub use panel::{Fold, Footings, Hearing, Panel, same_clips, score_video};
-pub use protocol::{Pixels, Protocol, Variant};
+pub use protocol::{PixelRule, Protocol, Variant};
 
 use crate::error::{Error, Result};
 use crate::evaluate::Case;

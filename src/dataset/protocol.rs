@@ -41,7 +41,7 @@ pub struct Protocol {
 
 /// How pictures become the model's pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Pixels {
+pub enum PixelRule {
     /// Colours converted exactly, an antialiased filter, 8 bits.
     #[default]
     Startle,
@@ -49,7 +49,7 @@ pub enum Pixels {
     Paper,
 }
 
-impl Pixels {
+impl PixelRule {
     /// Each step, in words.
     pub const fn describe(self) -> &'static str {
         match self {
@@ -65,7 +65,7 @@ impl Pixels {
     }
 }
 
-impl FromStr for Pixels {
+impl FromStr for PixelRule {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
@@ -133,11 +133,11 @@ impl FromStr for Protocol {
 
 impl Protocol {
     /// The resize of a run whose pixels are made by this rule.
-    const fn resize_by(&self, pixels: Pixels) -> ResizeRule {
+    const fn resize_by(&self, pixels: PixelRule) -> ResizeRule {
         match (self.resize, pixels) {
-            (ResizeRule::Squash, Pixels::Paper) => ResizeRule::PlainSquash,
-            (_, Pixels::Paper) => ResizeRule::PlainCentre,
-            (rule, Pixels::Startle) => rule,
+            (ResizeRule::Squash, PixelRule::Paper) => ResizeRule::PlainSquash,
+            (_, PixelRule::Paper) => ResizeRule::PlainCentre,
+            (rule, PixelRule::Startle) => rule,
         }
     }
 
@@ -147,7 +147,7 @@ impl Protocol {
     /// # Errors
     /// [`Error::Config`] when the paper has no model with so large a square (unless `any_crop`) or the model's tubelets
     /// do not fit the windows.
-    pub fn clips(&self, spec: &ClipSpec, source_fps: f64, any_crop: bool, pixels: Pixels) -> Result<ClipSpec> {
+    pub fn clips(&self, spec: &ClipSpec, source_fps: f64, any_crop: bool, pixels: PixelRule) -> Result<ClipSpec> {
         let own = self.variants.iter().find(|variant| variant.crop == spec.crop_size);
         let variant = match own {
             Some(variant) => variant,
@@ -182,8 +182,8 @@ impl Protocol {
     }
 
     /// Whether the longer video of a pair begins so much later that both are equally long, as in the published code.
-    pub fn aligned(&self, pixels: Pixels) -> bool {
-        self.name == "inflevel" && pixels == Pixels::Paper
+    pub fn aligned(&self, pixels: PixelRule) -> bool {
+        self.name == "inflevel" && pixels == PixelRule::Paper
     }
 
     /// What is done, in words; `clips` are those of [`Protocol::clips`].
@@ -216,7 +216,7 @@ mod tests {
     fn protocols_are_those_of_the_papers() {
         let of = |name: &str, crop: u32, fps: f64| {
             let spec = ClipSpec { crop_size: crop, patch_size: 16, ..spec_for_tests() };
-            name.parse::<Protocol>().unwrap().clips(&spec, fps, false, Pixels::Startle).unwrap()
+            name.parse::<Protocol>().unwrap().clips(&spec, fps, false, PixelRule::Startle).unwrap()
         };
         let intphys = of("intphys", 224, 15.0);
         assert_eq!((intphys.frames_per_clip, intphys.model_fps, intphys.stride), (16, 7.5, 2));
@@ -235,18 +235,18 @@ mod tests {
     fn a_size_that_no_paper_has_is_refused_unless_asked_for() {
         let spec = spec_for_tests();
         let grasp: Protocol = "grasp".parse().unwrap();
-        let refused = grasp.clips(&spec, 25.0, false, Pixels::Startle).unwrap_err().to_string();
+        let refused = grasp.clips(&spec, 25.0, false, PixelRule::Startle).unwrap_err().to_string();
         assert!(
             refused.contains("224×224") && refused.contains("16×16") && refused.contains("--any-crop"),
             "{refused}"
         );
-        let kept = grasp.clips(&spec, 25.0, true, Pixels::Paper).unwrap();
+        let kept = grasp.clips(&spec, 25.0, true, PixelRule::Paper).unwrap();
         assert_eq!((kept.crop_size, kept.frames_per_clip, kept.horizon), (16, 16, None));
         assert_eq!(kept.resize, ResizeRule::PlainCentre);
         assert!(grasp.describe(&kept).contains("every 10th frame (2.500 a second)"), "{}", grasp.describe(&kept));
         let tubelets = ClipSpec { tubelet_size: 3, ..spec };
         assert!(
-            grasp.clips(&tubelets, 25.0, true, Pixels::Startle).unwrap_err().to_string().contains("can't serve it")
+            grasp.clips(&tubelets, 25.0, true, PixelRule::Startle).unwrap_err().to_string().contains("can't serve it")
         );
         assert!("intphys3".parse::<Protocol>().unwrap_err().to_string().contains("there are intphys, grasp"));
     }

@@ -28,7 +28,7 @@ const LONGEST_JUMP: MediaTime = MediaTime::from_nanos(24 * 3600 * 1_000_000_000)
 
 /// What the container says of one frame, in its own clock.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Stamp {
+pub(crate) struct FrameStamp {
     /// Presentation time, from an arbitrary origin.
     pub raw: Option<MediaTime>,
     /// How long the frame should be shown.
@@ -87,7 +87,7 @@ struct Last {
     arrived: Option<MediaTime>,
 }
 
-/// The policies as a machine: one [`Stamp`] in, one [`Place`] out.
+/// The policies as a machine: one [`FrameStamp`] in, one [`Place`] out.
 #[derive(Debug)]
 pub(crate) struct Timeline {
     nominal: MediaTime,
@@ -108,7 +108,7 @@ impl Timeline {
     }
 
     /// Places the next frame.
-    pub(crate) fn place(&mut self, stamp: Stamp) -> Place {
+    pub(crate) fn place(&mut self, stamp: FrameStamp) -> Place {
         let Some(last) = self.last else {
             self.mended.missing += u64::from(stamp.raw.is_none());
             let raw = stamp.raw.unwrap_or_default();
@@ -204,11 +204,11 @@ mod tests {
         MediaTime::from_nanos(millis * 1_000_000)
     }
 
-    const fn stamp(millis: i64) -> Stamp {
-        Stamp { raw: Some(ms(millis)), ..NONE }
+    const fn stamp(millis: i64) -> FrameStamp {
+        FrameStamp { raw: Some(ms(millis)), ..NONE }
     }
 
-    const NONE: Stamp = Stamp { raw: None, duration: None, arrived: None };
+    const NONE: FrameStamp = FrameStamp { raw: None, duration: None, arrived: None };
 
     fn timeline(nominal: MediaTime) -> Timeline {
         Timeline::new(nominal, MediaTime::ZERO, false)
@@ -252,7 +252,7 @@ mod tests {
 
         let mut live = timeline(ms(40));
         for n in 0..20 {
-            live.place(Stamp { arrived: Some(ms(100 * n)), ..stamp(7) });
+            live.place(FrameStamp { arrived: Some(ms(100 * n)), ..stamp(7) });
         }
         assert_eq!(live.end(), ms(100 * (19 - i64::from(REPEATS)) + 40));
     }
@@ -285,7 +285,7 @@ mod tests {
             let mut last: Option<MediaTime> = None;
             for raw in stamps {
                 let stamp =
-                    Stamp { raw: raw.map(MediaTime::from_nanos), duration: duration.map(MediaTime::from_nanos), arrived: None };
+                    FrameStamp { raw: raw.map(MediaTime::from_nanos), duration: duration.map(MediaTime::from_nanos), arrived: None };
                 if let Place::At { time, previous_end, .. } = line.place(stamp) {
                     if let Some(last) = last {
                         prop_assert!(time > last && previous_end > last && previous_end <= time);

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub(super) type Fault = Arc<Mutex<Option<PyErr>>>;
 
 /// `(height, width, bytes)` of each picture.
-type Given = (u32, u32, Py<PyBytes>);
+type GivenFrame = (u32, u32, Py<PyBytes>);
 
 /// RGB pictures at a steady rate; one is read ahead, for the size.
 pub(super) struct Frames {
@@ -51,7 +51,7 @@ impl Frames {
         let given = Python::attach(|py| -> PyResult<Option<(u32, u32, Vec<u8>)>> {
             let next = self.iterator.bind(py).cast::<pyo3::types::PyIterator>()?.clone().next().transpose()?;
             let Some(next) = next else { return Ok(None) };
-            let (height, width, bytes): Given = next.extract()?;
+            let (height, width, bytes): GivenFrame = next.extract()?;
             Ok(Some((height, width, bytes.bind(py).as_bytes().to_vec())))
         });
         let given = given.map_err(|error| {

@@ -17,10 +17,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 const PATIENCE: Duration = Duration::from_millis(100);
 
 /// What is told: its kind, its JSON and the bytes of a moment's heat map.
-type Told = (&'static str, String, Option<Py<PyBytes>>);
+type ToldPython = (&'static str, String, Option<Py<PyBytes>>);
 
 /// The same before it is Python's.
-type Piece = (&'static str, Value, Option<Vec<u8>>);
+type ToldJson = (&'static str, Value, Option<Vec<u8>>);
 
 /// A watched stream.
 #[pyclass(frozen, module = "startle._startle")]
@@ -38,7 +38,7 @@ impl Stream {
     }
 
     /// The next thing that happens; `None` when nothing follows.
-    fn next(&self, py: Python<'_>) -> PyResult<Option<Told>> {
+    fn next(&self, py: Python<'_>) -> PyResult<Option<ToldPython>> {
         loop {
             py.check_signals()?;
             let heard = py.detach(|| self.0.lock().unwrap_or_else(PoisonError::into_inner).next(PATIENCE));
@@ -61,7 +61,7 @@ impl Stream {
 }
 
 /// A piece of news as JSON; nothing of what is for the program alone.
-fn told(news: &News) -> Result<Option<Piece>> {
+fn told(news: &News) -> Result<Option<ToldJson>> {
     Ok(Some(match news {
         News::Moment(moment) => ("moment", told_moment(moment)?, Some(packed(&moment.heat.values))),
         News::Incident(incident) => {

@@ -24,7 +24,7 @@ impl<W: Write> JsonLines<W> {
 
     fn line(&mut self, event: &RunEvent<'_>) -> io::Result<()> {
         let mut bytes = match event {
-            RunEvent::Finished(report) => serde_json::to_vec(&Finished::of(report)),
+            RunEvent::Finished(report) => serde_json::to_vec(&FinishedLine::of(report)),
             other => serde_json::to_vec(other),
         }?;
         bytes.push(b'\n');
@@ -51,7 +51,7 @@ impl<W: Write> Sink for JsonLines<W> {
 
 /// [`RunEvent::Finished`] without what was streamed before.
 #[derive(Serialize)]
-struct Finished<'a> {
+struct FinishedLine<'a> {
     r#type: &'static str,
     schema: &'a str,
     input: &'a str,
@@ -65,7 +65,7 @@ struct Finished<'a> {
     timings: &'a crate::record::Timings,
 }
 
-impl<'a> Finished<'a> {
+impl<'a> FinishedLine<'a> {
     fn of(report: &'a Report) -> Self {
         Self {
             r#type: "finished",

@@ -1,7 +1,7 @@
 //! Overlapping windows to a sequence of slots: every slot of the video is predicted by several windows and contexts,
 //! at several horizons; this brings them together. A model of objects says all that it has to say of a slot at once.
 
-use super::evidence::Evidence;
+use super::evidence::FadingMean;
 use super::sign::{self, Weighed};
 use super::{Baseline, Footing, NuisanceModel, Nuisances, Scene, Sign, WindowErrors, top_count, top_k_mean};
 use crate::clip::{Clip, ClipSpec, ModelFrame};
@@ -74,7 +74,7 @@ pub struct Assembler {
     /// Index within the segment of `pending`'s front.
     front: u64,
     pending: VecDeque<Pending>,
-    evidence: Evidence,
+    evidence: FadingMean,
 }
 
 impl Assembler {
@@ -91,7 +91,7 @@ impl Assembler {
             segment: 0,
             front: 0,
             pending: VecDeque::new(),
-            evidence: Evidence::default(),
+            evidence: FadingMean::default(),
         }
     }
 

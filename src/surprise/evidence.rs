@@ -6,11 +6,11 @@ const KEPT: f32 = 0.8;
 
 /// The fading mean of the ranks of a segment's slots: causal, so a curve never looks ahead.
 #[derive(Debug, Default)]
-pub(super) struct Evidence {
+pub(super) struct FadingMean {
     mean: f32,
 }
 
-impl Evidence {
+impl FadingMean {
     /// Takes the next slot's rank; gives the mean, in which recent slots weigh most.
     pub(super) fn push(&mut self, rank: f32) -> f32 {
         self.mean += (1.0 - KEPT) * (rank - self.mean);
@@ -30,7 +30,7 @@ mod tests {
     #[test]
     fn a_flicker_weighs_less_than_what_stays() {
         let peak = |ranks: &[f32]| {
-            let mut evidence = Evidence::default();
+            let mut evidence = FadingMean::default();
             ranks.iter().map(|rank| evidence.push(*rank)).fold(0.0, f32::max)
         };
         let (flicker, stays) = (peak(&[4.0, 0.0, 0.0, 0.0]), peak(&[2.0; 4]));
@@ -39,7 +39,7 @@ mod tests {
 
     #[test]
     fn another_segment_begins_with_nothing() {
-        let mut evidence = Evidence::default();
+        let mut evidence = FadingMean::default();
         evidence.push(5.0);
         evidence.reset();
         assert_eq!(evidence.push(0.0), 0.0);

@@ -17,13 +17,13 @@ const SCHEMA: &str = "startle.cases/1";
 
 /// What the numbers of a file depend on, beside the videos.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Key {
+pub struct ResultKey {
     schema: String,
     layout: String,
     settings: BTreeMap<String, String>,
 }
 
-impl Key {
+impl ResultKey {
     /// Of a layout and settings.
     pub fn new(layout: String, settings: BTreeMap<String, String>) -> Self {
         Self { schema: SCHEMA.into(), layout, settings }
@@ -53,7 +53,7 @@ impl Log {
     ///
     /// # Errors
     /// [`Error::Config`] when the earlier file was made with something else, [`Error::Input`] when it is damaged.
-    pub fn open(path: &Path, key: &Key, resume: bool) -> Result<(Self, Vec<ScoredCase>)> {
+    pub fn open(path: &Path, key: &ResultKey, resume: bool) -> Result<(Self, Vec<ScoredCase>)> {
         let fail = |e| Error::output(path, e);
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(|e| Error::output(folder, e))?;
@@ -87,7 +87,7 @@ impl Log {
 }
 
 /// The length of the whole lines of a file and what they hold; `None` where there is no file or no whole line.
-fn read(path: &Path, key: &Key) -> Result<Option<(u64, Vec<ScoredCase>)>> {
+fn read(path: &Path, key: &ResultKey) -> Result<Option<(u64, Vec<ScoredCase>)>> {
     let name = path.display();
     let bytes = match std::fs::read(path) {
         Ok(bytes) => bytes,
@@ -100,7 +100,7 @@ fn read(path: &Path, key: &Key) -> Result<Option<(u64, Vec<ScoredCase>)>> {
         Error::input(format!("{name}:{line}"), format!("is damaged ({e}); leave out --resume to begin anew"))
     };
     let first = lines.next().map_or(&[][..], |(line, _)| line);
-    let earlier: Key = serde_json::from_slice(first).map_err(|e| damaged(1, &e))?;
+    let earlier: ResultKey = serde_json::from_slice(first).map_err(|e| damaged(1, &e))?;
     if let Some(difference) = earlier.difference(key) {
         return Err(Error::Config(format!(
             "{name} was made with {difference}; give another --out, or leave out --resume to begin anew"
@@ -119,8 +119,8 @@ mod tests {
     use super::*;
     use startle::evaluate::{Case, VideoScores};
 
-    fn key(top: &str) -> Key {
-        Key::new("pairs".into(), [("top".to_owned(), top.to_owned())].into())
+    fn key(top: &str) -> ResultKey {
+        ResultKey::new("pairs".into(), [("top".to_owned(), top.to_owned())].into())
     }
 
     fn scored(id: &str) -> ScoredCase {

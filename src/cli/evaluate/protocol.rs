@@ -4,7 +4,7 @@ use super::super::inputs::LimitArgs;
 use super::{input, open_options};
 use clap::Args;
 use startle::clip::ClipSpec;
-use startle::dataset::{ModelFacts, Pixels, Protocol, differences};
+use startle::dataset::{ModelFacts, PixelRule, Protocol, differences};
 use startle::engine::{Model, opener};
 use startle::evaluate::{Case, TIES_WRONG};
 use startle::media::Step;
@@ -29,21 +29,21 @@ pub struct ProtocolArgs {
     /// With --protocol: how pictures become pixels, startle (colours converted exactly, antialiased) or paper (as the
     /// published code does, ties included: plain swscale colours, plain bilinear resize, nothing rounded; of an
     /// inflevel pair the longer video begins later).
-    #[arg(long, requires = "protocol", value_name = "RULE", value_parser = clap::value_parser!(Pixels))]
-    pub pixels: Option<Pixels>,
+    #[arg(long, requires = "protocol", value_name = "RULE", value_parser = clap::value_parser!(PixelRule))]
+    pub pixels: Option<PixelRule>,
 }
 
 impl ProtocolArgs {
     /// How pictures become pixels.
-    pub fn pixels(&self) -> Pixels {
+    pub fn pixels(&self) -> PixelRule {
         self.pixels.unwrap_or_default()
     }
 
     /// How YUV becomes RGB.
     pub fn colours(&self) -> ColourRule {
         match self.pixels() {
-            Pixels::Startle => ColourRule::Careful,
-            Pixels::Paper => ColourRule::Plain,
+            PixelRule::Startle => ColourRule::Careful,
+            PixelRule::Paper => ColourRule::Plain,
         }
     }
 }
@@ -99,7 +99,7 @@ pub fn record(args: &ProtocolArgs, model: &Model, settings: &mut BTreeMap<String
     if protocol.aligned(args.pixels()) {
         settings.insert("alignment".into(), "of a pair, the longer video without its first frames".into());
     }
-    if args.pixels() == Pixels::Paper {
+    if args.pixels() == PixelRule::Paper {
         settings.insert("ties".into(), TIES_WRONG.into());
     }
 }

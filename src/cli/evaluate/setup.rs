@@ -1,7 +1,7 @@
 //! What all videos of an evaluation share: the models, the footings, the settings.
 
 use super::super::args::ModelArgs;
-use super::log::Key;
+use super::log::ResultKey;
 use super::{EvaluateArgs, Failure, protocol, with_failures};
 use indicatif::ProgressBar;
 use sha2::{Digest, Sha256};
@@ -107,8 +107,8 @@ impl<'a> Setup<'a> {
     }
 
     /// What an earlier run must share to be gone on with.
-    pub fn key(&self) -> Result<Key> {
-        Ok(Key::new(self.args.layout()?.to_string(), self.settings.clone()))
+    pub fn key(&self) -> Result<ResultKey> {
+        Ok(ResultKey::new(self.args.layout()?.to_string(), self.settings.clone()))
     }
 
     /// The settings for the results: those of the key, and what does not change the numbers.

@@ -12,7 +12,7 @@ use startle::pipeline::DetectionSettings;
 use startle::surprise::{Baseline, CurveKey, EventRules, Past};
 use startle::units::MediaTime;
 use startle::watch::engine::{self, CameraId, News, OnDuty, Pace};
-use startle::watch::evidence::Places;
+use startle::watch::evidence::EvidencePlaces;
 use startle::watch::{CameraConfig, Memory, MonitorConfig, Schedule, Threshold};
 use startle::{Error, Result};
 use std::cell::RefCell;
@@ -63,12 +63,16 @@ pub(super) struct CameraBuilder<'a> {
     baselines: RefCell<HashMap<String, Option<Arc<Baseline>>>>,
     memory: Option<Memory>,
     /// Where evidence goes, if any is kept.
-    places: Option<Places>,
+    places: Option<EvidencePlaces>,
 }
 
 impl<'a> CameraBuilder<'a> {
     /// Finds and verifies everything that the cameras name.
-    pub(super) fn open(args: &'a MonitorArgs, cameras: &[Arc<CameraConfig>], places: Option<Places>) -> Result<Self> {
+    pub(super) fn open(
+        args: &'a MonitorArgs,
+        cameras: &[Arc<CameraConfig>],
+        places: Option<EvidencePlaces>,
+    ) -> Result<Self> {
         let mut model = args.model.choose(1)?;
         let own = |camera: &Arc<CameraConfig>| [ADAPTIVE, OWN].contains(&asked(args, camera));
         let prompt = cameras.iter().all(own);

@@ -212,7 +212,7 @@ fn colour_note(frame: &Video) -> Option<String> {
 
 /// Everything that a conversion depends on; a change of it asks for a new scaler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Key {
+struct ConverterKey {
     format: Pixel,
     from: (u32, u32),
     to: (u32, u32),
@@ -222,7 +222,7 @@ struct Key {
 
 /// Converts frames; keeps its scaler and buffer while the pictures stay alike.
 pub(super) struct Converter {
-    scaler: Option<(Key, Scaler)>,
+    scaler: Option<(ConverterKey, Scaler)>,
     buffer: Video,
     rule: ColourRule,
     tone: Option<ToneMap>,
@@ -240,7 +240,7 @@ impl Converter {
         let from = (frame.width(), frame.height());
         let to = square_pixels(from.0, from.1, aspect);
         let (colours, rule) = (colours(frame, self.rule), self.rule);
-        let key = Key { format: frame.format(), from, to, colours, rule };
+        let key = ConverterKey { format: frame.format(), from, to, colours, rule };
         let mut scaler = match self.scaler.take() {
             Some((old, scaler)) if old == key => scaler,
             _ => {
@@ -263,7 +263,7 @@ impl Converter {
     }
 }
 
-fn build(key: Key) -> Result<Scaler, ffmpeg::Error> {
+fn build(key: ConverterKey) -> Result<Scaler, ffmpeg::Error> {
     use scaling::Flags;
     if matches!(key.format, Pixel::None) || key.from.0 == 0 || key.from.1 == 0 {
         return Err(ffmpeg::Error::InvalidData);

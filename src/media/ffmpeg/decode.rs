@@ -4,9 +4,9 @@
 //! matched by name. After the packets end, the decoder is drained: the last frames are in it.
 
 use super::OpenOptions;
-use super::demux::{Fetched, Packets, StreamFacts};
+use super::demux::{FetchedPacket, Packets, StreamFacts};
 use super::raw;
-use crate::media::timeline::Stamp;
+use crate::media::timeline::FrameStamp;
 use crate::units::MediaTime;
 use ffmpeg_next as ffmpeg;
 use ffmpeg_next::codec::threading;
@@ -26,7 +26,7 @@ pub(super) enum Pulled {
     /// A decoded frame.
     Frame {
         frame: Video,
-        stamp: Stamp,
+        stamp: FrameStamp,
         /// Whether the decoder (or the demuxer, for its packet) says that parts of it are made up.
         damaged: bool,
     },
@@ -116,9 +116,9 @@ impl Decoder {
         let packet = match self.pending.take() {
             Some(packet) => packet,
             None => match packets.fetch() {
-                Fetched::Packet(packet) => packet,
-                Fetched::Fault(error) => return Err(error),
-                Fetched::End(cause) => {
+                FetchedPacket::Packet(packet) => packet,
+                FetchedPacket::Fault(error) => return Err(error),
+                FetchedPacket::End(cause) => {
                     self.supply = Supply::Ended(cause);
                     return self.inner.send_eof();
                 }
@@ -148,9 +148,9 @@ impl Decoder {
         }
         let damaged = suspect.is_some() || frame.is_corrupt() || frame.has_decode_errors();
         let stamp = if self.clockless {
-            Stamp::default()
+            FrameStamp::default()
         } else {
-            Stamp { raw: timestamp.and_then(ticks), duration: ticks(frame.packet().duration), arrived: None }
+            FrameStamp { raw: timestamp.and_then(ticks), duration: ticks(frame.packet().duration), arrived: None }
         };
         Pulled::Frame { frame, stamp, damaged }
     }

@@ -47,7 +47,7 @@ const LATEST_START: MediaTime = MediaTime::from_nanos(24 * 3600 * 1_000_000_000)
 const LARGEST_IMAGE: u64 = 1 << 30;
 
 /// One answer of [`Packets::fetch`].
-pub(super) enum Fetched {
+pub(super) enum FetchedPacket {
     /// A packet of the video stream.
     Packet(Packet),
     /// Something could not be read; reading goes on.
@@ -97,7 +97,7 @@ impl Packets {
     }
 
     /// The next packet of the video stream.
-    pub(super) fn fetch(&mut self) -> Fetched {
+    pub(super) fn fetch(&mut self) -> FetchedPacket {
         match self {
             Self::Container(container) => container.fetch(),
             Self::Images(images) => images.fetch(),
@@ -165,7 +165,7 @@ impl Container {
         Ok((Self { input: context, stream, furthest: None, faults_in_a_row: 0, interrupt, tap }, facts))
     }
 
-    fn fetch(&mut self) -> Fetched {
+    fn fetch(&mut self) -> FetchedPacket {
         loop {
             let mut packet = Packet::empty();
             self.interrupt.arm();
@@ -177,18 +177,18 @@ impl Container {
                         if let Some(tap) = &self.tap {
                             tap.push(&packet);
                         }
-                        return Fetched::Packet(packet);
+                        return FetchedPacket::Packet(packet);
                     }
                 }
-                Err(ffmpeg::Error::Eof) => return Fetched::End(None),
+                Err(ffmpeg::Error::Eof) => return FetchedPacket::End(None),
                 Err(ffmpeg::Error::InvalidData) if self.faults_in_a_row < FAULTS_IN_A_ROW => {
                     self.faults_in_a_row += 1;
-                    return Fetched::Fault(ffmpeg::Error::InvalidData);
+                    return FetchedPacket::Fault(ffmpeg::Error::InvalidData);
                 }
                 Err(ffmpeg::Error::Other { errno: ffmpeg::error::EAGAIN }) if !self.interrupt.gives_up() => {
                     std::thread::sleep(std::time::Duration::from_millis(1));
                 }
-                Err(error) => return Fetched::End(Some(error)),
+                Err(error) => return FetchedPacket::End(Some(error)),
             }
         }
     }
@@ -236,7 +236,7 @@ fn choose<'a>(context: &'a Context, input: &Input, track: Option<u16>) -> Result
 }
 
 /// How many pictures a second.
-struct Rate {
+struct StatedRate {
     /// 0 when not known.
     fps: f64,
     /// Neither the container nor the stream has a clock: the rate, which was asked for or assumed, is all there is.
@@ -245,7 +245,7 @@ struct Rate {
 }
 
 /// The rate that a stream states; that of one which states none is asked for (`--fps`) or assumed.
-fn rate(context: &Context, stream: &Stream, asked: Option<f64>) -> std::result::Result<Rate, String> {
+fn rate(context: &Context, stream: &Stream, asked: Option<f64>) -> std::result::Result<StatedRate, String> {
     let known = |rate: Rational, highest: f64| Some(f64::from(rate)).filter(|fps| (LOWEST_FPS..=highest).contains(fps));
     let fps =
         known(stream.avg_frame_rate(), HIGHEST_FPS).or_else(|| known(stream.rate(), HIGHEST_GUESS)).unwrap_or(0.0);
@@ -255,22 +255,22 @@ fn rate(context: &Context, stream: &Stream, asked: Option<f64>) -> std::result::
     match asked {
         _ if !raw::takes_rate(context) => match asked {
             Some(_) => Err("has times of its own: --fps is for streams that state no rate".into()),
-            None => Ok(Rate { fps, made_up: false, note: None }),
+            None => Ok(StatedRate { fps, made_up: false, note: None }),
         },
-        Some(asked) if is(asked) => Ok(Rate { fps: asked, made_up: true, note: None }),
+        Some(asked) if is(asked) => Ok(StatedRate { fps: asked, made_up: true, note: None }),
         Some(_) => {
             Err(format!("states its own rate, {fps:.3} pictures a second: --fps is for streams that state none"))
         }
         None if assumed => {
             let note =
                 format!("states no frame rate: {DEFAULT_FPS} pictures a second are assumed (--fps says another)");
-            Ok(Rate { fps: DEFAULT_FPS, made_up: true, note: Some(note) })
+            Ok(StatedRate { fps: DEFAULT_FPS, made_up: true, note: Some(note) })
         }
-        None => Ok(Rate { fps, made_up: false, note: None }),
+        None => Ok(StatedRate { fps, made_up: false, note: None }),
     }
 }
 
-fn stream_facts(context: &Context, stream: &Stream, rate: Rate) -> StreamFacts {
+fn stream_facts(context: &Context, stream: &Stream, rate: StatedRate) -> StreamFacts {
     let orientation = stream
         .side_data()
         .find(|data| data.kind() == StreamData::DisplayMatrix)
@@ -362,15 +362,15 @@ impl Images {
         ))
     }
 
-    fn fetch(&mut self) -> Fetched {
+    fn fetch(&mut self) -> FetchedPacket {
         if self.interrupt.stopped() {
-            return Fetched::End(Some(ffmpeg::Error::Exit));
+            return FetchedPacket::End(Some(ffmpeg::Error::Exit));
         }
-        let Some(file) = self.sequence.files.get(self.next) else { return Fetched::End(None) };
+        let Some(file) = self.sequence.files.get(self.next) else { return FetchedPacket::End(None) };
         self.next += 1;
         let small = std::fs::metadata(&file.path).is_ok_and(|meta| (1..=LARGEST_IMAGE).contains(&meta.len()));
         let Some(bytes) = small.then(|| std::fs::read(&file.path).ok()).flatten() else {
-            return Fetched::Fault(ffmpeg::Error::InvalidData);
+            return FetchedPacket::Fault(ffmpeg::Error::InvalidData);
         };
         let mut packet = Packet::copy(&bytes);
         let number = i64::try_from(file.number - self.sequence.files[0].number).unwrap_or(i64::MAX);
@@ -378,6 +378,6 @@ impl Images {
         packet.set_dts(Some(number));
         packet.set_duration(1);
         packet.set_flags(ffmpeg::packet::Flags::KEY);
-        Fetched::Packet(packet)
+        FetchedPacket::Packet(packet)
     }
 }

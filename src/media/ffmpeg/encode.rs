@@ -5,7 +5,7 @@
 //! bytes of the sound are those of the source.
 
 use super::raw::{self, Scaler};
-use super::sound::{Piece, Sound};
+use super::sound::{Sound, SoundPacket};
 use super::{Clock, initialise};
 use crate::units::{MediaTime, NANOS_PER_SECOND};
 use ffmpeg_next as ffmpeg;
@@ -203,7 +203,7 @@ impl FilmWriter {
     /// Writes the sound up to a time; all that is left without one.
     fn sound_until(&mut self, time: Option<MediaTime>) -> io::Result<()> {
         while let Some(piece) = self.sound.as_mut().and_then(|sound| sound.next_before(time)) {
-            let Piece { track, mut packet, ticks } = piece;
+            let SoundPacket { track, mut packet, ticks } = piece;
             let (base, last) = &mut self.tracks[track];
             packet.rescale_ts(ticks, *base);
             packet.set_stream(track + 1);

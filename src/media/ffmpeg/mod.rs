@@ -30,7 +30,7 @@ mod trust;
 mod whole;
 
 use super::open::Input;
-use super::timeline::{Jump, Mended, Place, Stamp, Timeline};
+use super::timeline::{FrameStamp, Jump, Mended, Place, Timeline};
 use super::{FrameSource, GapReason, Picture, Step, VideoInfo};
 use crate::error::{Error, Result};
 use crate::units::MediaTime;
@@ -132,7 +132,7 @@ impl FfmpegSource {
             lead.filter(|lead| !options.live && (MediaTime::ZERO..=LONGEST_LEAD).contains(lead)).unwrap_or_default();
         let mut timeline = Timeline::new(MediaTime::from_secs_f64(1.0 / fps), start, facts.trusted && !options.live);
         let live_since = (options.live && input.url().is_some()).then(Instant::now);
-        timeline.place(Stamp { arrived: live_since.map(since), ..stamp });
+        timeline.place(FrameStamp { arrived: live_since.map(since), ..stamp });
         let (width, height) = facts.display.size(&frame);
         let info = VideoInfo {
             width,
@@ -195,10 +195,10 @@ impl FfmpegSource {
     }
 
     /// Places a good frame. `false`: it took the place of the held one or came too late, and there is nothing to say.
-    fn admit(&mut self, frame: Video, stamp: Stamp) -> bool {
+    fn admit(&mut self, frame: Video, stamp: FrameStamp) -> bool {
         let (width, height) = self.display.size(&frame);
         let shape = (width, height, frame.format());
-        let place = self.timeline.place(Stamp { arrived: self.live_since.map(since), ..stamp });
+        let place = self.timeline.place(FrameStamp { arrived: self.live_since.map(since), ..stamp });
         let Place::At { time, previous_end, jump } = place else {
             if place == Place::Repeated
                 && shape == self.shape

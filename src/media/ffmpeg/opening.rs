@@ -41,12 +41,12 @@ impl From<ffmpeg::Error> for OpenFailure {
 pub(super) type Opened = std::result::Result<Context, OpenFailure>;
 
 /// Who is asked while an input is opened and read.
-struct Asked<'a> {
+struct OpeningGuard<'a> {
     interrupt: &'a Interrupt,
     requests: Arc<Requests>,
 }
 
-impl Asked<'_> {
+impl OpeningGuard<'_> {
     /// Opens an address; the interrupt ends every wait, and what is opened on its behalf is admitted or not.
     fn open(&self, url: &str, format: Option<&CStr>, rules: Dictionary) -> Result<Context, ffmpeg::Error> {
         let (interrupt, requests) = (self.interrupt.clone(), Arc::clone(&self.requests));
@@ -71,7 +71,7 @@ pub(super) fn open(input: &Input, options: &OpenOptions, interrupt: &Interrupt) 
 fn opened(input: &Input, options: &OpenOptions, interrupt: &Interrupt) -> Opened {
     let mut rules = trust::rules(input, options.limits, options.other_hosts);
     rules.set("framerate", &options.fps.map_or(NO_RATE.to_owned(), |fps| fps.to_string()));
-    let asked = Asked { interrupt, requests: Arc::new(Requests::new(input, options.other_hosts)) };
+    let asked = OpeningGuard { interrupt, requests: Arc::new(Requests::new(input, options.other_hosts)) };
     let opened = match input {
         Input::File(path) => {
             playlist::check(path).map_err(OpenFailure::Ours)?;
@@ -91,7 +91,7 @@ fn opened(input: &Input, options: &OpenOptions, interrupt: &Interrupt) -> Opened
     }
 }
 
-fn open_path(path: &Path, asked: &Asked, rules: Dictionary) -> Opened {
+fn open_path(path: &Path, asked: &OpeningGuard, rules: Dictionary) -> Opened {
     explain::check_file(path).map_err(OpenFailure::Ours)?;
     let interrupt = asked.interrupt.clone();
     let interrupt = move || interrupt.gives_up();
@@ -133,7 +133,7 @@ fn open_stdin(interrupt: &Interrupt, rules: Dictionary) -> Opened {
     Ok(ffmpeg::format::input_from_stream_with_interrupt(io, None, Some(rules), move || asked.gives_up())?)
 }
 
-fn open_url(url: &str, options: &OpenOptions, asked: &Asked, mut rules: Dictionary) -> Opened {
+fn open_url(url: &str, options: &OpenOptions, asked: &OpeningGuard, mut rules: Dictionary) -> Opened {
     if url.contains('\0') {
         return Err(OpenFailure::Ours("the address holds a zero byte".into()));
     }
@@ -175,7 +175,7 @@ fn open_url(url: &str, options: &OpenOptions, asked: &Asked, mut rules: Dictiona
 
 /// Cameras that send one JPEG after another without the headers that FFmpeg asks for between them: their own marks tell them
 /// apart. What holds none stays what it was taken for.
-fn bare_jpegs(url: &str, asked: &Asked, rules: Dictionary) -> Result<Context, ffmpeg::Error> {
+fn bare_jpegs(url: &str, asked: &OpeningGuard, rules: Dictionary) -> Result<Context, ffmpeg::Error> {
     asked.interrupt.arm();
     let context = asked.open(url, Some(c"mjpeg"), rules)?;
     if has_size(&context) { Ok(context) } else { Err(ffmpeg::Error::InvalidData) }

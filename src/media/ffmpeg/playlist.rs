@@ -27,11 +27,11 @@ fn walk(path: &Path, seen: &mut HashSet<PathBuf>) -> Result<(), String> {
     for (name, kind) in named(&text) {
         let target = folder.join(name.strip_prefix("file:").unwrap_or(&name));
         match kind {
-            Kind::Playlist => walk(&target, seen)?,
-            Kind::Piece if read(&target).is_some() => {
+            PlaylistKind::Playlist => walk(&target, seen)?,
+            PlaylistKind::Piece if read(&target).is_some() => {
                 return Err(format!("is a playlist that names another playlist ({name}) as a piece of the film"));
             }
-            Kind::Piece => {}
+            PlaylistKind::Piece => {}
         }
     }
     Ok(())
@@ -53,25 +53,25 @@ fn read(path: &Path) -> Option<String> {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum PlaylistKind {
     Playlist,
     Piece,
 }
 
 /// What a playlist names.
-fn named(text: &str) -> Vec<(String, Kind)> {
+fn named(text: &str) -> Vec<(String, PlaylistKind)> {
     let mut found = Vec::new();
-    let mut next = Kind::Piece;
+    let mut next = PlaylistKind::Piece;
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
         if let Some(name) = line.strip_prefix("file ") {
-            found.push((name.trim().trim_matches(['\'', '"']).to_owned(), Kind::Piece));
+            found.push((name.trim().trim_matches(['\'', '"']).to_owned(), PlaylistKind::Piece));
         } else if line.starts_with("#EXT-X-STREAM-INF") {
-            next = Kind::Playlist;
+            next = PlaylistKind::Playlist;
         } else if line.starts_with("#EXT-X-MEDIA:") || line.starts_with("#EXT-X-I-FRAME-STREAM-INF") {
             let name = line.split_once("URI=\"").and_then(|(_, rest)| rest.split('"').next());
-            found.extend(name.map(|name| (name.to_owned(), Kind::Playlist)));
+            found.extend(name.map(|name| (name.to_owned(), PlaylistKind::Playlist)));
         } else if !line.starts_with('#') {
-            found.push((line.to_owned(), std::mem::replace(&mut next, Kind::Piece)));
+            found.push((line.to_owned(), std::mem::replace(&mut next, PlaylistKind::Piece)));
         }
     }
     found

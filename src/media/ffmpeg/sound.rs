@@ -14,7 +14,7 @@ use ffmpeg_next::format::context::Input as Context;
 use ffmpeg_next::{Packet, Rational};
 
 /// A track of sound.
-pub(super) struct Track {
+pub(super) struct SoundTrack {
     index: usize,
     pub(super) parameters: Parameters,
     pub(super) ticks: Rational,
@@ -23,7 +23,7 @@ pub(super) struct Track {
 }
 
 /// A packet of sound.
-pub(super) struct Piece {
+pub(super) struct SoundPacket {
     /// Which track, counted from 0.
     pub(super) track: usize,
     /// Its times count from the pictures' zero, in ticks of the track.
@@ -34,10 +34,10 @@ pub(super) struct Piece {
 /// The sound of a file.
 pub struct Sound {
     input: Context,
-    tracks: Vec<Track>,
+    tracks: Vec<SoundTrack>,
     interrupt: Interrupt,
     /// Read, and not yet due.
-    pending: Option<Piece>,
+    pending: Option<SoundPacket>,
 }
 
 /// What a file has of sound.
@@ -63,7 +63,7 @@ impl Sound {
         for stream in context.streams().filter(|s| s.parameters().medium() == ffmpeg::media::Type::Audio) {
             let (parameters, ticks) = (stream.parameters(), stream.time_base());
             if raw::mp4_carries(parameters.id()) {
-                tracks.push(Track { index: stream.index(), parameters, ticks, zero: to_ticks(zero, ticks) });
+                tracks.push(SoundTrack { index: stream.index(), parameters, ticks, zero: to_ticks(zero, ticks) });
             } else {
                 heard.left_out.push(parameters.id().name());
             }
@@ -72,13 +72,13 @@ impl Sound {
         Ok(heard)
     }
 
-    pub(super) fn tracks(&self) -> &[Track] {
+    pub(super) fn tracks(&self) -> &[SoundTrack] {
         &self.tracks
     }
 
     /// The next packet that is decoded before `time`; without one, the next. `None`: none is due, or there is no more, be
     /// it because the rest can't be read.
-    pub(super) fn next_before(&mut self, time: Option<MediaTime>) -> Option<Piece> {
+    pub(super) fn next_before(&mut self, time: Option<MediaTime>) -> Option<SoundPacket> {
         let piece = match self.pending.take() {
             Some(piece) => piece,
             None => self.read()?,
@@ -91,7 +91,7 @@ impl Sound {
         Some(piece)
     }
 
-    fn read(&mut self) -> Option<Piece> {
+    fn read(&mut self) -> Option<SoundPacket> {
         let mut faults = 0;
         while !self.interrupt.stopped() && faults < FAULTS_IN_A_ROW {
             let mut packet = Packet::empty();
@@ -110,7 +110,7 @@ impl Sound {
             let moved = |time: Option<i64>| time.and_then(|time| time.checked_sub(zero));
             packet.set_pts(moved(packet.pts()));
             packet.set_dts(moved(packet.dts()));
-            return Some(Piece { track, packet, ticks });
+            return Some(SoundPacket { track, packet, ticks });
         }
         None
     }

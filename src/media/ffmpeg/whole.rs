@@ -7,7 +7,7 @@
 use super::OpenOptions;
 use super::decode::{Decoder, Pulled};
 use super::demux::{Packets, StreamFacts};
-use crate::media::timeline::Stamp;
+use crate::media::timeline::FrameStamp;
 use crate::units::MediaTime;
 use ffmpeg_next as ffmpeg;
 use ffmpeg_next::frame::Video;
@@ -19,7 +19,7 @@ const RESYNC_FRAMES: u64 = 300;
 /// One answer of [`WholeFrames::next`].
 pub(super) enum Next {
     /// A frame that may be shown.
-    Frame(Video, Stamp),
+    Frame(Video, FrameStamp),
     /// Nothing follows: the regular end, or the error that ended it.
     End(Option<ffmpeg::Error>),
     /// A stop was asked for.

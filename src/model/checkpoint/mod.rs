@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// A tensor's name and the sizes that it must have.
-pub(super) type Shapes = BTreeMap<String, Vec<usize>>;
+pub(super) type TensorShapes = BTreeMap<String, Vec<usize>>;
 
 /// Tensors by their names.
 pub(super) type Tensors = BTreeMap<String, Stored>;
@@ -118,7 +118,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// [`Error::Input`] that names each fault.
-    pub(super) fn exactly(&self, expected: &Shapes, rename: impl Fn(&str) -> String) -> Result<Tensors> {
+    pub(super) fn exactly(&self, expected: &TensorShapes, rename: impl Fn(&str) -> String) -> Result<Tensors> {
         let (mut tensors, mut faults) = (Tensors::new(), Vec::new());
         for stored in &self.tensors {
             let name = rename(&stored.name);

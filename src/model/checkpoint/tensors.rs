@@ -136,14 +136,14 @@ impl TensorFile {
 
 /// What the header says of a tensor.
 #[derive(Deserialize)]
-struct Entry {
+struct TensorEntry {
     dtype: String,
     shape: Vec<usize>,
     /// First byte and the one after the last, from the end of the header.
     data_offsets: (u64, u64),
 }
 
-impl Entry {
+impl TensorEntry {
     fn element(&self) -> Option<Element> {
         match self.dtype.as_str() {
             "F32" => Some(Element::F32),
@@ -155,10 +155,10 @@ impl Entry {
 }
 
 /// The entries of a header, in the order of their bytes, which must follow one another without a gap.
-fn entries(header: &[u8]) -> Result<Vec<(String, Entry)>, String> {
+fn entries(header: &[u8]) -> Result<Vec<(String, TensorEntry)>, String> {
     let mut all: BTreeMap<String, serde_json::Value> = serde_json::from_slice(header).map_err(|e| e.to_string())?;
     all.remove("__metadata__");
-    let read = |(name, value)| serde_json::from_value(value).map(|entry: Entry| (name, entry));
+    let read = |(name, value)| serde_json::from_value(value).map(|entry: TensorEntry| (name, entry));
     let mut entries = all.into_iter().map(read).collect::<Result<Vec<_>, _>>().map_err(|e| e.to_string())?;
     entries.sort_by_key(|(_, entry)| entry.data_offsets);
     let mut end = 0;

@@ -6,7 +6,7 @@ use super::image::{self, Counts, Pictures};
 use super::net::{Act, Net};
 use super::{Made, NetworkOptions, linear, norm, picture_config};
 use crate::error::Result;
-use crate::model::checkpoint::{Checkpoint, Shapes};
+use crate::model::checkpoint::{Checkpoint, TensorShapes};
 use crate::model::onnx::proto;
 use crate::model::onnx::{Builder, Value};
 use serde::Deserialize;
@@ -25,14 +25,14 @@ const CUBIC: f32 = -0.75;
 
 /// The fields of `Dinov2Config` that other encoders do not have.
 #[derive(Debug, Clone, Deserialize)]
-struct Own {
+struct Dinov2Fields {
     mlp_ratio: f64,
     qkv_bias: bool,
     use_swiglu_ffn: bool,
     use_mask_token: bool,
 }
 
-type Config = picture_config::Config<Own>;
+type Dinov2Config = picture_config::PictureConfig<Dinov2Fields>;
 
 /// Those of `Dinov2Config`.
 fn defaults() -> serde_json::Value {
@@ -43,7 +43,7 @@ fn defaults() -> serde_json::Value {
     })
 }
 
-impl Config {
+impl Dinov2Config {
     /// Patches along the side of the picture that the positions were trained for.
     const fn trained_grid(&self) -> usize {
         self.image_size / self.patch_size
@@ -61,7 +61,7 @@ impl Config {
 /// # Errors
 /// As [`super::make`].
 pub(super) fn make(checkpoint: &Checkpoint, asked: NetworkOptions) -> Result<Made> {
-    let config = Config::read(&checkpoint.config, defaults())?;
+    let config = Dinov2Config::read(&checkpoint.config, defaults())?;
     config.act(&[Act::Gelu])?;
     let pictures = Pictures::of(checkpoint, asked.crop, (config.image_size, config.patch_size))?;
     let tensors = checkpoint.exactly(&expected(&config), str::to_owned)?;
@@ -70,8 +70,8 @@ pub(super) fn make(checkpoint: &Checkpoint, asked: NetworkOptions) -> Result<Mad
 }
 
 /// Every tensor's name and sizes.
-fn expected(config: &Config) -> Shapes {
-    let (c, width, mut shapes) = (config, config.hidden_size, Shapes::new());
+fn expected(config: &Dinov2Config) -> TensorShapes {
+    let (c, width, mut shapes) = (config, config.hidden_size, TensorShapes::new());
     let (inner, gated) = (c.inner(), c.own.use_swiglu_ffn);
     let (first, last) = if gated { GATED } else { PLAIN };
     shapes.insert("embeddings.cls_token".into(), vec![1, 1, width]);
@@ -100,7 +100,7 @@ fn expected(config: &Config) -> Shapes {
 }
 
 /// `pixel_values [B, T, 3, S, S]`, normalised → `tokens [B, T · grid², D]` of the patches, the last layer norm included.
-fn encoder(config: &Config, mut net: Net<'_>, pictures: Pictures) -> Vec<u8> {
+fn encoder(config: &Dinov2Config, mut net: Net<'_>, pictures: Pictures) -> Vec<u8> {
     let (c, kind) = (config, config.kind());
     let (patches, counts) = image::embedded(&mut net, pictures, PATCH, kind.width);
     let (first, places) = positions(&mut net, c, pictures.grid());
@@ -120,7 +120,7 @@ fn encoder(config: &Config, mut net: Net<'_>, pictures: Pictures) -> Vec<u8> {
 }
 
 /// The positions of the class token [1, 1, D] and of the patches [1, grid², D].
-fn positions(net: &mut Net<'_>, c: &Config, grid: usize) -> (Value, Value) {
+fn positions(net: &mut Net<'_>, c: &Dinov2Config, grid: usize) -> (Value, Value) {
     let (width, trained) = (c.hidden_size as i64, c.trained_grid() as i64);
     let table = net.weight(POSITIONS);
     let first = net.g.range_of(&table, 1, 0..1);
@@ -141,7 +141,7 @@ fn positions(net: &mut Net<'_>, c: &Config, grid: usize) -> (Value, Value) {
     (first, places)
 }
 
-fn layer(net: &mut Net<'_>, name: &str, x: &Value, counts: &Counts, c: &Config) -> Value {
+fn layer(net: &mut Net<'_>, name: &str, x: &Value, counts: &Counts, c: &Dinov2Config) -> Value {
     let kind = c.kind();
     net.g.part(name);
     let normed = net.norm(&format!("{name}.norm1"), x, kind.epsilon);
@@ -157,7 +157,7 @@ fn layer(net: &mut Net<'_>, name: &str, x: &Value, counts: &Counts, c: &Config) 
 
 /// With a gate (`SwiGLU`, as the giant model has it) its first layer gives the gate and what it lets through, one after the
 /// other.
-fn perceptron(net: &mut Net<'_>, name: &str, x: &Value, c: &Config) -> Value {
+fn perceptron(net: &mut Net<'_>, name: &str, x: &Value, c: &Dinov2Config) -> Value {
     let (first, last) = if c.own.use_swiglu_ffn { GATED } else { PLAIN };
     let (first, last, inner) = (format!("{name}.{first}"), format!("{name}.{last}"), c.inner() as i64);
     if !c.own.use_swiglu_ffn {

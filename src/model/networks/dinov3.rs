@@ -7,7 +7,7 @@ use super::image::{self, Counts, Pictures};
 use super::net::{Act, Attended, Kind, Net};
 use super::{Made, NetworkOptions, linear, norm, picture_config};
 use crate::error::{Error, Result};
-use crate::model::checkpoint::{Checkpoint, Shapes};
+use crate::model::checkpoint::{Checkpoint, TensorShapes};
 use crate::model::onnx::Value;
 use serde::Deserialize;
 use serde_json::json;
@@ -21,7 +21,7 @@ const PATCH: &str = "embeddings.patch_embeddings";
 /// The fields of `DINOv3ViTConfig` that other encoders do not have.
 #[derive(Debug, Clone, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "the fields of the configuration")]
-struct Own {
+struct Dinov3Fields {
     intermediate_size: usize,
     num_register_tokens: usize,
     rope_theta: f64,
@@ -33,7 +33,7 @@ struct Own {
     use_gated_mlp: bool,
 }
 
-type Config = picture_config::Config<Own>;
+type Dinov3Config = picture_config::PictureConfig<Dinov3Fields>;
 
 /// Those of `DINOv3ViTConfig`.
 fn defaults() -> serde_json::Value {
@@ -46,12 +46,12 @@ fn defaults() -> serde_json::Value {
 }
 
 /// Cosines and signed sines for all tokens of a picture, [1, tokens, 1, head].
-struct Turn {
+struct QuarterTurn {
     cos: Value,
     sin: Value,
 }
 
-impl Config {
+impl Dinov3Config {
     /// Tokens before the patches.
     const fn first(&self) -> usize {
         1 + self.own.num_register_tokens
@@ -79,7 +79,7 @@ impl Config {
 /// # Errors
 /// As [`super::make`].
 pub(super) fn make(checkpoint: &Checkpoint, asked: NetworkOptions) -> Result<Made> {
-    let config = Config::read(&checkpoint.config, defaults())?;
+    let config = Dinov3Config::read(&checkpoint.config, defaults())?;
     let act = config.act(if config.own.use_gated_mlp { &[Act::Gelu, Act::Silu] } else { &[Act::Gelu] })?;
     if !config.kind().head().is_multiple_of(4) {
         let head = config.kind().head();
@@ -99,8 +99,8 @@ pub(super) fn make(checkpoint: &Checkpoint, asked: NetworkOptions) -> Result<Mad
 }
 
 /// Every tensor's name and sizes.
-fn expected(config: &Config) -> Shapes {
-    let (c, width, mut shapes) = (config, config.hidden_size, Shapes::new());
+fn expected(config: &Dinov3Config) -> TensorShapes {
+    let (c, width, mut shapes) = (config, config.hidden_size, TensorShapes::new());
     shapes.insert("embeddings.cls_token".into(), vec![1, 1, width]);
     shapes.insert("embeddings.mask_token".into(), vec![1, 1, width]);
     shapes.insert("embeddings.register_tokens".into(), vec![1, c.own.num_register_tokens, width]);
@@ -127,7 +127,7 @@ fn expected(config: &Config) -> Shapes {
 }
 
 /// `pixel_values [B, T, 3, S, S]`, normalised → `tokens [B, T · grid², D]` of the patches, the last layer norm included.
-fn encoder(config: &Config, mut net: Net<'_>, (pictures, act): (Pictures, Act)) -> Vec<u8> {
+fn encoder(config: &Dinov3Config, mut net: Net<'_>, (pictures, act): (Pictures, Act)) -> Vec<u8> {
     let (c, kind) = (config, config.kind());
     let (patches, counts) = image::embedded(&mut net, pictures, PATCH, kind.width);
     let mut first = net.weight("embeddings.cls_token");
@@ -152,17 +152,17 @@ fn encoder(config: &Config, mut net: Net<'_>, (pictures, act): (Pictures, Act)) 
     net.g.finish()
 }
 
-fn turn(net: &mut Net<'_>, c: &Config, pictures: Pictures) -> Turn {
+fn turn(net: &mut Net<'_>, c: &Dinov3Config, pictures: Pictures) -> QuarterTurn {
     let (angles, head) = (c.angles(pictures.grid()), c.kind().head());
     let cos: Vec<f32> = angles.iter().map(|angle| angle.cos()).collect();
     let signed = |(at, angle): (usize, &f32)| if at % head < head / 2 { -angle.sin() } else { angle.sin() };
     let sin: Vec<f32> = angles.iter().enumerate().map(signed).collect();
     let dims = [1, c.first() + pictures.area(), 1, head];
-    Turn { cos: net.g.floats(&dims, &cos), sin: net.g.floats(&dims, &sin) }
+    QuarterTurn { cos: net.g.floats(&dims, &cos), sin: net.g.floats(&dims, &sin) }
 }
 
 /// The first half of a layer: attention.
-fn attended(net: &mut Net<'_>, name: &str, x: &Value, (turn, counts): (&Turn, &Counts), kind: Kind) -> Value {
+fn attended(net: &mut Net<'_>, name: &str, x: &Value, (turn, counts): (&QuarterTurn, &Counts), kind: Kind) -> Value {
     net.g.part(name);
     let normed = net.norm(&format!("{name}.norm1"), x, kind.epsilon);
     let part = |part: &str| format!("{name}.attention.{part}_proj");
@@ -184,7 +184,7 @@ fn perceptron(net: &mut Net<'_>, name: &str, x: &Value, gate: Option<Act>) -> Va
 }
 
 /// The linear layer `name`, its first and second halves of every head turned against each other.
-fn turned(net: &mut Net<'_>, name: &str, x: &Value, (turn, counts): (&Turn, &Counts), kind: Kind) -> Value {
+fn turned(net: &mut Net<'_>, name: &str, x: &Value, (turn, counts): (&QuarterTurn, &Counts), kind: Kind) -> Value {
     let (heads, head) = (kind.heads as i64, kind.head() as i64);
     let product = net.linear(name, x);
     let sizes = net.g.integers(&[-1, heads, head]);

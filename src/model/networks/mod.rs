@@ -14,7 +14,7 @@ mod picture_config;
 mod rotary;
 mod vjepa2;
 
-use super::checkpoint::{Checkpoint, Shapes, Tensors};
+use super::checkpoint::{Checkpoint, TensorShapes, Tensors};
 use super::mask_token::MaskToken;
 use super::onnx::proto::Element;
 use crate::error::{Error, Result};
@@ -131,7 +131,7 @@ fn check_heads(width: usize, heads: usize) -> Result<(), String> {
 }
 
 /// Adds the shapes of a linear layer.
-fn linear(shapes: &mut Shapes, name: &str, (inputs, outputs): (usize, usize), bias: bool) {
+fn linear(shapes: &mut TensorShapes, name: &str, (inputs, outputs): (usize, usize), bias: bool) {
     shapes.insert(format!("{name}.weight"), vec![outputs, inputs]);
     if bias {
         shapes.insert(format!("{name}.bias"), vec![outputs]);
@@ -139,7 +139,7 @@ fn linear(shapes: &mut Shapes, name: &str, (inputs, outputs): (usize, usize), bi
 }
 
 /// Adds the shapes of a layer norm.
-fn norm(shapes: &mut Shapes, name: &str, width: usize) {
+fn norm(shapes: &mut TensorShapes, name: &str, width: usize) {
     for part in ["weight", "bias"] {
         shapes.insert(format!("{name}.{part}"), vec![width]);
     }

@@ -3,7 +3,7 @@
 //! The residual stream is [windows · tokens, width]; only attention sees windows apart.
 
 use super::Numbers;
-use super::rotary::{Rotary, Table};
+use super::rotary::{Rotary, RotaryTable};
 use crate::model::checkpoint::Tensors;
 use crate::model::onnx::proto::{self, Element};
 use crate::model::onnx::{Builder, Value};
@@ -164,7 +164,7 @@ impl<'a> Net<'a> {
     }
 
     /// The linear layer `name` of x [windows · tokens, width], turned by the tokens' places: [windows, tokens, width].
-    pub fn turned(&mut self, name: &str, x: &Value, (rotary, table): (&Rotary, &Table), kind: Kind) -> Value {
+    pub fn turned(&mut self, name: &str, x: &Value, (rotary, table): (&Rotary, &RotaryTable), kind: Kind) -> Value {
         let sizes = self.tensors[&format!("{name}.weight")].dims.clone();
         let product = self.linear_in(name, x, &sizes, Some(&rotary.rows(kind.heads)));
         let sizes = self.g.integers(&[-1, kind.heads as i64, kind.head() as i64]);

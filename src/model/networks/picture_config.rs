@@ -8,7 +8,7 @@ use serde_json::Value;
 
 /// The fields that matter here.
 #[derive(Debug, Clone, Deserialize)]
-pub(super) struct Config<Own> {
+pub(super) struct PictureConfig<Own> {
     pub image_size: usize,
     pub patch_size: usize,
     num_channels: usize,
@@ -22,7 +22,7 @@ pub(super) struct Config<Own> {
     pub own: Own,
 }
 
-impl<Own: DeserializeOwned> Config<Own> {
+impl<Own: DeserializeOwned> PictureConfig<Own> {
     /// From `config.json`; what it leaves out is as in `defaults`, an object with every field.
     ///
     /// # Errors

@@ -25,7 +25,7 @@ pub(super) struct Rotary {
 }
 
 /// Cosines and signed sines of the tokens' angles, [windows or 1, tokens, 1, head], and the number of windows.
-pub(super) struct Table {
+pub(super) struct RotaryTable {
     cos: Value,
     sin: Value,
     pub windows: Value,
@@ -66,7 +66,7 @@ impl Rotary {
     }
 
     /// The table for tokens whose indices (time · grid² + row · grid + column) are `positions`, [windows or 1, tokens].
-    pub fn table(&self, g: &mut Builder, positions: &Value, windows: Value) -> Table {
+    pub fn table(&self, g: &mut Builder, positions: &Value, windows: Value) -> RotaryTable {
         let (area, grid) = (g.integers(&[(self.grid * self.grid) as i64]), g.integers(&[self.grid as i64]));
         let time = g.div(positions, &area);
         let before = g.mul(&time, &area);
@@ -84,11 +84,11 @@ impl Rotary {
         let (cos, sin) = (g.op("Cos", &[&angle], &[]), g.op("Sin", &[&angle], &[]));
         let signs: Vec<f32> = (0..self.head).map(|at| if at < self.pairs() { -1.0 } else { 1.0 }).collect();
         let signs = g.floats(&[self.head], &signs);
-        Table { cos, sin: g.mul(&sin, &signs), windows }
+        RotaryTable { cos, sin: g.mul(&sin, &signs), windows }
     }
 
     /// Turns [windows, tokens, heads, head], features in the new order.
-    pub fn turn(&self, g: &mut Builder, x: &Value, table: &Table) -> Value {
+    pub fn turn(&self, g: &mut Builder, x: &Value, table: &RotaryTable) -> Value {
         let (pairs, all) = (self.pairs() as i64, self.head as i64);
         let even = g.range_of(x, -1, 0..pairs);
         let odd = g.range_of(x, -1, pairs..2 * pairs);

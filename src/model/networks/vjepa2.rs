@@ -5,10 +5,10 @@
 //! (attention with explicit positions ignores order), and its last layer computes the targets alone.
 
 use super::net::{Attended, Kind, Net};
-use super::rotary::{Rotary, Table};
+use super::rotary::{Rotary, RotaryTable};
 use super::{Facts, Made, NetworkOptions, linear, norm};
 use crate::error::{Error, Result};
-use crate::model::checkpoint::{Checkpoint, Shapes};
+use crate::model::checkpoint::{Checkpoint, TensorShapes};
 use crate::model::mask_token::MaskToken;
 use crate::model::onnx::Value;
 use crate::model::onnx::proto::{Element, Size};
@@ -32,7 +32,7 @@ const EMBED: &str = "predictor.embeddings.predictor_embeddings";
 /// The shape of a model: the fields of `VJEPA2Config` that matter here, with its defaults.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default)]
-struct Config {
+struct Vjepa2Config {
     crop_size: usize,
     patch_size: usize,
     tubelet_size: usize,
@@ -52,7 +52,7 @@ struct Config {
     pred_mlp_ratio: f64,
 }
 
-impl Default for Config {
+impl Default for Vjepa2Config {
     fn default() -> Self {
         Self {
             crop_size: 256,
@@ -76,7 +76,7 @@ impl Default for Config {
     }
 }
 
-impl Config {
+impl Vjepa2Config {
     /// From `config.json`; `crop` is another side of the picture than it says.
     ///
     /// # Errors
@@ -161,7 +161,7 @@ impl Config {
 /// # Errors
 /// As [`super::make`]; also when the mask token was never trained.
 pub(super) fn make(checkpoint: &Checkpoint, asked: NetworkOptions) -> Result<Made> {
-    let config = Config::read(&checkpoint.config, asked.crop)?;
+    let config = Vjepa2Config::read(&checkpoint.config, asked.crop)?;
     let tensors = checkpoint.exactly(&expected(&config), rename)?;
     let values = checkpoint.values(&tensors[MASK_TOKENS])?;
     let token = MaskToken::choose(asked.mask_token.unwrap_or(0), &values, config.pred_hidden_size)
@@ -175,8 +175,8 @@ pub(super) fn make(checkpoint: &Checkpoint, asked: NetworkOptions) -> Result<Mad
 }
 
 /// Every tensor's name and sizes.
-fn expected(config: &Config) -> Shapes {
-    let (c, mut shapes) = (config, Shapes::new());
+fn expected(config: &Vjepa2Config) -> TensorShapes {
+    let (c, mut shapes) = (config, TensorShapes::new());
     let kernel = vec![c.hidden_size, c.in_chans, c.tubelet_size, c.patch_size, c.patch_size];
     shapes.insert(format!("{PATCH}.weight"), kernel);
     shapes.insert(format!("{PATCH}.bias"), vec![c.hidden_size]);
@@ -190,7 +190,7 @@ fn expected(config: &Config) -> Shapes {
     shapes
 }
 
-fn layers(shapes: &mut Shapes, network: &str, (count, width, ratio): (usize, usize, f64), qkv_bias: bool) {
+fn layers(shapes: &mut TensorShapes, network: &str, (count, width, ratio): (usize, usize, f64), qkv_bias: bool) {
     let inner = (width as f64 * ratio) as usize;
     for index in 0..count {
         let layer = format!("{network}.layer.{index}");
@@ -211,7 +211,7 @@ fn rename(name: &str) -> String {
 }
 
 /// `pixel_values [B, T, 3, S, S]`, normalised → `tokens [B, T/tubelet · grid², D]`, the last layer norm included.
-fn encoder(config: &Config, mut net: Net<'_>) -> Vec<u8> {
+fn encoder(config: &Vjepa2Config, mut net: Net<'_>) -> Vec<u8> {
     let (c, kind) = (config, config.encoder_kind());
     let side = Size::Is(c.crop_size);
     let sizes = [Size::Free("batch"), Size::Free("frames"), Size::Is(c.in_chans), side, side];
@@ -242,7 +242,7 @@ fn encoder(config: &Config, mut net: Net<'_>) -> Vec<u8> {
 }
 
 /// Pixels → [windows · tokens, values of a patch], in the order of the convolution's weights.
-fn patches(net: &mut Net<'_>, c: &Config, pixels: &Value, (windows, slots): (&Value, &Value)) -> Value {
+fn patches(net: &mut Net<'_>, c: &Vjepa2Config, pixels: &Value, (windows, slots): (&Value, &Value)) -> Value {
     let (grid, patch) = (c.grid() as i64, c.patch_size as i64);
     // The leading size is spelled out: frames that are no multiple of the tubelet must fail, not run across the batch.
     let leading = net.g.mul(windows, slots);
@@ -265,7 +265,7 @@ fn count_to(net: &mut Net<'_>, number: &Value) -> Value {
 }
 
 /// One transformer layer that normalises first.
-fn layer(net: &mut Net<'_>, name: &str, x: &Value, turn: (&Rotary, &Table), kind: Kind) -> Value {
+fn layer(net: &mut Net<'_>, name: &str, x: &Value, turn: (&Rotary, &RotaryTable), kind: Kind) -> Value {
     let normed = net.norm(&format!("{name}.norm1"), x, kind.epsilon);
     let found = attended(net, name, (&normed, &normed), (turn.0, turn.1, turn.1), kind);
     rest(net, name, x, &found, kind)
@@ -276,7 +276,7 @@ fn attended(
     net: &mut Net<'_>,
     name: &str,
     (asking, all): (&Value, &Value),
-    (rotary, asked, every): (&Rotary, &Table, &Table),
+    (rotary, asked, every): (&Rotary, &RotaryTable, &RotaryTable),
     kind: Kind,
 ) -> Value {
     let part = |part: &str| format!("{name}.attention.{part}");
@@ -298,7 +298,7 @@ fn rest(net: &mut Net<'_>, name: &str, x: &Value, found: &Value, kind: Kind) -> 
 
 /// `context [B, Nc, D]`, `context_pos [B, Nc]`, `target_pos [B, Nt]` → `prediction [B, Nt, D]`; it asks with the mask token
 /// `mask`.
-fn predictor(config: &Config, mut net: Net<'_>, mask: usize) -> Vec<u8> {
+fn predictor(config: &Vjepa2Config, mut net: Net<'_>, mask: usize) -> Vec<u8> {
     let (c, kind) = (config, config.predictor_kind());
     let [batch, known, unknown] = ["batch", "context_tokens", "target_tokens"].map(Size::Free);
     let context = net.g.input("context", Element::F32, &[batch, known, Size::Is(c.hidden_size)]);
@@ -344,7 +344,7 @@ fn predictor(config: &Config, mut net: Net<'_>, mask: usize) -> Vec<u8> {
 }
 
 /// The tokens of each window from the `first` on.
-fn after(net: &mut Net<'_>, x: &Value, table: &Table, first: &Value, kind: Kind) -> Value {
+fn after(net: &mut Net<'_>, x: &Value, table: &RotaryTable, first: &Value, kind: Kind) -> Value {
     let apart = net.windows_apart(x, &table.windows, kind.width);
     let end = net.g.integers(&[i64::MAX]);
     let last = net.g.slice(&apart, 1, first, &end);

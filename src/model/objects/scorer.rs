@@ -21,18 +21,18 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 /// A stream at one rate: its number, and the ticks between its frames.
-type Key = (usize, u32);
+type StreamKey = (usize, u32);
 
 /// What is kept of a stream.
-struct Stream {
+struct StreamState {
     state: Array1<f32>,
     /// The picture that the state has seen last.
     last: Arc<ModelFrame>,
 }
 
 /// A picture to be looked at.
-struct Look {
-    stream: Key,
+struct DuePicture {
+    stream: StreamKey,
     /// Its place among the pictures of the call.
     picture: usize,
     frame: Arc<ModelFrame>,
@@ -50,7 +50,7 @@ pub struct ObjectJepa<N> {
     parts: Arc<[Part]>,
     info: ModelInfo,
     network: N,
-    streams: HashMap<Key, Stream>,
+    streams: HashMap<StreamKey, StreamState>,
     pixels: Vec<f32>,
 }
 
@@ -110,11 +110,11 @@ impl<N: ObjectNetwork> ObjectJepa<N> {
     }
 
     /// Which pictures have to be looked at, and puts them into the buffer.
-    fn plan(&mut self, clips: &[Clip]) -> Result<Vec<Look>> {
+    fn plan(&mut self, clips: &[Clip]) -> Result<Vec<DuePicture>> {
         self.pixels.clear();
-        let mut looks: Vec<Look> = Vec::new();
+        let mut looks: Vec<DuePicture> = Vec::new();
         // The last picture that each stream will have seen.
-        let mut last: HashMap<Key, Arc<ModelFrame>> =
+        let mut last: HashMap<StreamKey, Arc<ModelFrame>> =
             self.streams.iter().map(|(key, stream)| (*key, Arc::clone(&stream.last))).collect();
         for (index, clip) in clips.iter().enumerate() {
             check_clip(clip, &self.spec)?;
@@ -125,7 +125,7 @@ impl<N: ObjectNetwork> ObjectJepa<N> {
             for at in if follows { judged..=judged } else { 0..=judged } {
                 let (picture, begins) = (looks.len(), at == 0 && !follows);
                 let (frame, judges) = (Arc::clone(&clip.frames[at]), (at == judged).then_some(index));
-                looks.push(Look { stream, picture, frame, begins, judges });
+                looks.push(DuePicture { stream, picture, frame, begins, judges });
                 self.normalizer.append(clip.frames[at].square.rgb(), &mut self.pixels);
             }
             last.insert(stream, Arc::clone(&clip.frames[judged]));
@@ -155,7 +155,7 @@ impl<N: ObjectNetwork> ObjectJepa<N> {
     }
 
     /// One step of every stream that has a picture waiting; gives the scenes of those that are judged.
-    fn round(&mut self, looks: &[&Look], seen: &Percepts) -> Result<Vec<(usize, Scene)>> {
+    fn round(&mut self, looks: &[&DuePicture], seen: &Percepts) -> Result<Vec<(usize, Scene)>> {
         let mut states = self.new_streams(looks.len());
         for (mut state, look) in states.rows_mut().into_iter().zip(looks) {
             if let Some(stream) = self.streams.get(&look.stream).filter(|_| !look.begins) {
@@ -167,7 +167,7 @@ impl<N: ObjectNetwork> ObjectJepa<N> {
         let mut judged = Vec::new();
         for (at, look) in looks.iter().enumerate() {
             let state = step.next_state.row(at).to_owned();
-            self.streams.insert(look.stream, Stream { state, last: Arc::clone(&look.frame) });
+            self.streams.insert(look.stream, StreamState { state, last: Arc::clone(&look.frame) });
             if let Some(clip) = look.judges {
                 judged.push((clip, self.scene(&step, at)?));
             }
@@ -213,11 +213,11 @@ impl<N: ObjectNetwork> Scorer for ObjectJepa<N> {
         }
         let looks = self.plan(clips)?;
         let seen = self.see()?;
-        let mut waiting: Vec<&Look> = looks.iter().collect();
+        let mut waiting: Vec<&DuePicture> = looks.iter().collect();
         let mut scenes: Vec<Option<Scene>> = clips.iter().map(|_| None).collect();
         while !waiting.is_empty() {
             // The first of each stream; the others wait for it.
-            let mut now: Vec<&Look> = Vec::new();
+            let mut now: Vec<&DuePicture> = Vec::new();
             waiting.retain(|look| {
                 let waits = now.iter().any(|other| other.stream == look.stream);
                 if !waits {

@@ -2,7 +2,7 @@
 
 use super::schedule::Schedule;
 use super::toml_place::{TomlPlace, hide, read};
-use super::values::{Fps, Pixels, Polygon, Positive, Rate, Seconds, Share, Streams, Week};
+use super::values::{AlarmRate, Fps, PixelCount, Polygon, Positive, Seconds, Share, Streams, Week};
 use crate::clip::Region;
 use crate::error::Result;
 use crate::media::ffmpeg::{Limits, RtspTransport};
@@ -88,7 +88,7 @@ impl CameraConfig {
 #[derive(Default, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CameraSettings {
-    max_false_alarms: Option<Rate>,
+    max_false_alarms: Option<AlarmRate>,
     p_value: Option<Share>,
     z: Option<Positive>,
     baseline: Option<String>,
@@ -98,7 +98,7 @@ pub(super) struct CameraSettings {
     stall_s: Option<Seconds>,
     rtsp_transport: Option<RtspTransport>,
     follow_redirects: Option<bool>,
-    max_pixels: Option<Pixels>,
+    max_pixels: Option<PixelCount>,
     max_streams: Option<Streams>,
     cool_down_s: Option<Seconds>,
     merge_s: Option<Seconds>,

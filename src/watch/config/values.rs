@@ -13,7 +13,7 @@ const FPS: std::ops::RangeInclusive<f64> = 0.1..=120.0;
 
 /// Events per hour, written as `1/day`.
 #[derive(Clone, Copy)]
-pub(super) struct Rate(pub(super) f64);
+pub(super) struct AlarmRate(pub(super) f64);
 
 /// A share in (0, 1].
 #[derive(Clone, Copy)]
@@ -33,7 +33,7 @@ pub(super) struct Fps(pub(super) f64);
 
 /// Pixels of a picture, 1 to [`Limits::MOST_PIXELS`].
 #[derive(Clone, Copy)]
-pub(super) struct Pixels(pub(super) u64);
+pub(super) struct PixelCount(pub(super) u64);
 
 /// Streams of an input, 1 to [`Limits::MOST_STREAMS`].
 #[derive(Clone, Copy)]
@@ -47,7 +47,7 @@ pub(super) struct Week(pub(super) Schedule);
 #[derive(Clone)]
 pub(super) struct Polygon(pub(super) Region);
 
-impl<'de> Deserialize<'de> for Rate {
+impl<'de> Deserialize<'de> for AlarmRate {
     fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
         per_hour(&String::deserialize(from)?).map(Self).map_err(de::Error::custom)
     }
@@ -77,7 +77,7 @@ impl<'de> Deserialize<'de> for Seconds {
     }
 }
 
-impl<'de> Deserialize<'de> for Pixels {
+impl<'de> Deserialize<'de> for PixelCount {
     fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
         within(u64::deserialize(from)?, Limits::MOST_PIXELS, "pixels").map(Self)
     }

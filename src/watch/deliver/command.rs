@@ -5,7 +5,7 @@
 //! may be in the rest. Status 0 is an acknowledgement.
 
 use super::CommandSettings;
-use super::send_thread::{Outcome, Sender};
+use super::send_thread::{Delivered, Sender};
 use super::spool::QueuedAlert;
 use crate::units::Stop;
 use crate::watch::engine::Phase;
@@ -117,14 +117,14 @@ fn end(child: &mut Child) {
 }
 
 impl Sender for Hook {
-    fn send(&mut self, message: &QueuedAlert, stop: &Stop) -> Outcome {
-        let Err(reason) = self.attempt(message, stop) else { return Outcome::Done };
+    fn send(&mut self, message: &QueuedAlert, stop: &Stop) -> Delivered {
+        let Err(reason) = self.attempt(message, stop) else { return Delivered::Done };
         if stop.requested() {
-            return Outcome::Later(reason);
+            return Delivered::Later(reason);
         }
         let delivery = message.delivery();
         let before = if self.failed.0 == delivery { self.failed.1 } else { 0 };
         self.failed = (delivery, before + 1);
-        if before + 1 < ATTEMPTS { Outcome::Later(reason) } else { Outcome::Never(reason) }
+        if before + 1 < ATTEMPTS { Delivered::Later(reason) } else { Delivered::Never(reason) }
     }
 }

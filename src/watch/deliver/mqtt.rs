@@ -5,7 +5,7 @@
 //! (JPEG). All at least once (quality of service 1); an alert is acknowledged when the broker has acknowledged each of its
 //! messages.
 
-use super::send_thread::{Outcome, Sender};
+use super::send_thread::{Delivered, Sender};
 use super::spool::QueuedAlert;
 use super::{MqttSettings, slug};
 use crate::error::{Error, Result};
@@ -158,7 +158,7 @@ impl Broker {
 }
 
 impl Sender for Broker {
-    fn send(&mut self, message: &QueuedAlert, stop: &Stop) -> Outcome {
+    fn send(&mut self, message: &QueuedAlert, stop: &Stop) -> Delivered {
         let begun = Instant::now();
         let delivery = message.delivery();
         while begun.elapsed() < PATIENCE && !stop.requested() {
@@ -168,14 +168,14 @@ impl Sender for Broker {
             self.look();
             if self.current.as_ref() == Some(&delivery) && self.is_acknowledged() {
                 self.current = None;
-                return Outcome::Done;
+                return Delivered::Done;
             }
             if !self.connected && !self.fault.is_empty() {
                 break;
             }
         }
         let fault = std::mem::take(&mut self.fault);
-        Outcome::Later(if fault.is_empty() { "no acknowledgement".into() } else { fault })
+        Delivered::Later(if fault.is_empty() { "no acknowledgement".into() } else { fault })
     }
 
     /// Keeps the connection alive, and makes it again.

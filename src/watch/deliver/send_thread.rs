@@ -12,7 +12,7 @@ const NAP: Duration = Duration::from_millis(100);
 
 /// What became of an attempt.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(super) enum Delivered {
     /// It was acknowledged.
     Done,
     /// It may be taken later: why it was not.
@@ -24,7 +24,7 @@ pub(super) enum Outcome {
 /// Sends to one destination.
 pub(super) trait Sender: Send {
     /// One attempt; ends soon after a stop was asked for.
-    fn send(&mut self, message: &QueuedAlert, stop: &Stop) -> Outcome;
+    fn send(&mut self, message: &QueuedAlert, stop: &Stop) -> Delivered;
 
     /// Called while nothing waits, several times a second.
     fn idle(&mut self) {}
@@ -63,17 +63,17 @@ impl SendThread {
                 }
             };
             match self.sender.send(&message, &self.stop) {
-                Outcome::Done => {
+                Delivered::Done => {
                     self.spool.done(number);
                     if std::mem::take(&mut failures) > 0 {
                         self.tell("takes alerts again");
                     }
                 }
-                Outcome::Later(_) if self.stop.requested() => {}
-                Outcome::Later(reason) => {
+                Delivered::Later(_) if self.stop.requested() => {}
+                Delivered::Later(reason) => {
                     self.fail(&mut failures, &reason);
                 }
-                Outcome::Never(reason) => {
+                Delivered::Never(reason) => {
                     failures = 0;
                     let aside = self.spool.reject(number, &message);
                     let place = aside.map_or("lost".into(), |path| format!("in {}", path.display()));

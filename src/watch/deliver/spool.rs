@@ -45,7 +45,7 @@ impl QueuedAlert {
     }
 }
 
-struct Entry {
+struct SpoolEntry {
     number: u64,
     size: u64,
     /// Not on the disk.
@@ -54,7 +54,7 @@ struct Entry {
 
 #[derive(Default)]
 struct Queue {
-    entries: VecDeque<Entry>,
+    entries: VecDeque<SpoolEntry>,
     next: u64,
     dropped: u64,
     /// It was said that the disk takes nothing.
@@ -78,12 +78,12 @@ impl Spool {
     pub(super) fn open(folder: &Path, most: u64) -> Result<Self> {
         let fail = |e: io::Error| Error::output(folder, e);
         fs::create_dir_all(folder).and_then(|()| store::sweep(folder)).map_err(fail)?;
-        let mut entries: Vec<Entry> = Vec::new();
+        let mut entries: Vec<SpoolEntry> = Vec::new();
         for entry in fs::read_dir(folder).map_err(fail)? {
             let (path, size) = entry.and_then(|e| Ok((e.path(), e.metadata()?.len()))).map_err(fail)?;
             let number = path.file_stem().and_then(|stem| stem.to_str()?.parse().ok());
             if let (Some(number), Some("json")) = (number, path.extension().and_then(|e| e.to_str())) {
-                entries.push(Entry { number, size, held: None });
+                entries.push(SpoolEntry { number, size, held: None });
             }
         }
         entries.sort_by_key(|entry| entry.number);
@@ -108,7 +108,7 @@ impl Spool {
                 (0, Some(Arc::new(message.clone())), first.then_some(words))
             }
         };
-        queue.entries.push_back(Entry { number, size, held });
+        queue.entries.push_back(SpoolEntry { number, size, held });
         let mut gone = 0;
         while queue.entries.len() > 1 && self.is_too_much(&queue) {
             if let Some(oldest) = queue.entries.pop_front() {
@@ -203,7 +203,7 @@ impl Spool {
         Ok(path)
     }
 
-    fn take(&self, number: u64) -> Option<Entry> {
+    fn take(&self, number: u64) -> Option<SpoolEntry> {
         let mut queue = self.lock();
         queue.stuck = false;
         let at = queue.entries.iter().position(|entry| entry.number == number)?;
@@ -237,7 +237,7 @@ impl Spool {
         Ok(text.len() as u64)
     }
 
-    fn remove(&self, entry: &Entry) {
+    fn remove(&self, entry: &SpoolEntry) {
         if entry.held.is_none() {
             let _ = fs::remove_file(self.path(entry.number, "json"));
         }

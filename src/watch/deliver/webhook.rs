@@ -5,7 +5,7 @@
 //! hexadecimal, of the timestamp, a full stop and the body.
 
 use super::WebhookSettings;
-use super::send_thread::{Outcome, Sender};
+use super::send_thread::{Delivered, Sender};
 use super::spool::QueuedAlert;
 use crate::error::{Error, Result};
 use crate::store::hex;
@@ -55,7 +55,7 @@ impl Webhook {
 }
 
 impl Sender for Webhook {
-    fn send(&mut self, message: &QueuedAlert, _stop: &Stop) -> Outcome {
+    fn send(&mut self, message: &QueuedAlert, _stop: &Stop) -> Delivered {
         let mut request = self
             .agent
             .post(&self.settings.url.0)
@@ -71,20 +71,20 @@ impl Sender for Webhook {
         match request.send(&message.line) {
             Ok(answer) => judge(answer.status().as_u16()),
             // The whole error may hold the address.
-            Err(error) => Outcome::Later(reason(&error)),
+            Err(error) => Delivered::Later(reason(&error)),
         }
     }
 }
 
-fn judge(status: u16) -> Outcome {
+fn judge(status: u16) -> Delivered {
     match status {
-        200..300 => Outcome::Done,
+        200..300 => Delivered::Done,
         // The address has moved, perhaps for a while; a secret is sent to no other than the configured one.
         307 | 308 => {
-            Outcome::Later(format!("status {status}: it has moved; put its new address into the configuration"))
+            Delivered::Later(format!("status {status}: it has moved; put its new address into the configuration"))
         }
-        300..500 if !LATER.contains(&status) => Outcome::Never(format!("status {status}")),
-        _ => Outcome::Later(format!("status {status}")),
+        300..500 if !LATER.contains(&status) => Delivered::Never(format!("status {status}")),
+        _ => Delivered::Later(format!("status {status}")),
     }
 }
 
@@ -120,8 +120,8 @@ mod tests {
 
     #[test]
     fn what_may_change_is_tried_again() {
-        assert_eq!(judge(204), Outcome::Done);
-        assert!([307, 308, 408, 429, 500, 503].iter().all(|s| matches!(judge(*s), Outcome::Later(_))));
-        assert!([301, 400, 401, 404, 410].iter().all(|s| matches!(judge(*s), Outcome::Never(_))));
+        assert_eq!(judge(204), Delivered::Done);
+        assert!([307, 308, 408, 429, 500, 503].iter().all(|s| matches!(judge(*s), Delivered::Later(_))));
+        assert!([301, 400, 401, 404, 410].iter().all(|s| matches!(judge(*s), Delivered::Never(_))));
     }
 }

@@ -37,7 +37,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use write_thread::{Clips, Job, WriteThread};
+use write_thread::{Clips, WriteJob, WriteThread};
 
 /// Lines and incidents that wait for the thread: minutes of many cameras.
 const QUEUE: usize = 16_384;
@@ -61,10 +61,10 @@ pub struct EvidenceCounts {
 
 /// Where the evidence of each camera goes; cameras may come at any time.
 #[derive(Clone)]
-pub struct Places {
+pub struct EvidencePlaces {
     clips: Option<ClipSettings>,
     cameras: Arc<Mutex<BTreeMap<CameraId, Arc<CameraPlace>>>>,
-    jobs: SyncSender<Job>,
+    jobs: SyncSender<WriteJob>,
 }
 
 /// Where the evidence of one camera goes, and what it is made of.
@@ -76,7 +76,7 @@ struct CameraPlace {
     tap: Option<Arc<PacketTap>>,
 }
 
-impl Places {
+impl EvidencePlaces {
     /// One more camera; one that has the name of another goes on in its folder. Gives what is to keep its packets, when
     /// there are clips.
     ///
@@ -90,7 +90,7 @@ impl Places {
         let place = Arc::new(CameraPlace { name: name.into(), slug, tap: tap.clone() });
         cameras.insert(camera, Arc::clone(&place));
         let gone = || Error::Internal { stage: "evidence", reason: "its thread is gone".into() };
-        self.jobs.send(Job::Camera { camera, place }).map_err(|_| gone())?;
+        self.jobs.send(WriteJob::Camera { camera, place }).map_err(|_| gone())?;
         Ok(tap)
     }
 
@@ -98,7 +98,7 @@ impl Places {
     pub fn remove(&self, camera: CameraId) {
         self.cameras.lock().unwrap_or_else(PoisonError::into_inner).remove(&camera);
         // Without the thread there is nobody who knows of it.
-        let _ = self.jobs.send(Job::Gone { camera });
+        let _ = self.jobs.send(WriteJob::Gone { camera });
     }
 
     /// Where the clip of an incident will be.
@@ -127,11 +127,11 @@ fn unique_slug(name: &str, cameras: &BTreeMap<CameraId, Arc<CameraPlace>>) -> St
 
 /// Keeps evidence of what it hears.
 pub struct Evidence {
-    places: Places,
+    places: EvidencePlaces,
     /// Cameras whose journal was begun.
     begun: HashSet<CameraId>,
     journals: bool,
-    jobs: SyncSender<Job>,
+    jobs: SyncSender<WriteJob>,
     done: Receiver<()>,
     counts: Arc<EvidenceCounts>,
     say: Say,
@@ -150,7 +150,7 @@ impl Evidence {
         let mut locks = Vec::new();
         let counts = Arc::<EvidenceCounts>::default();
         let (jobs, queue) = sync_channel(QUEUE);
-        let places = Places { clips: clips.clone(), cameras: Arc::default(), jobs: jobs.clone() };
+        let places = EvidencePlaces { clips: clips.clone(), cameras: Arc::default(), jobs: jobs.clone() };
         let clips = clips.map(|settings| open_clips(settings, &say, &mut locks)).transpose()?;
         let open_journal = |settings: JournalSettings| -> Result<Journal> {
             locks.push(lock(&settings.folder, ".journal.lock", "folder")?);
@@ -177,7 +177,7 @@ impl Evidence {
     }
 
     /// Where evidence goes.
-    pub fn places(&self) -> Places {
+    pub fn places(&self) -> EvidencePlaces {
         self.places.clone()
     }
 
@@ -187,8 +187,8 @@ impl Evidence {
     }
 
     /// Hands over; what can't be is said and counted, for the alerts must go on.
-    fn put(&mut self, job: Job) {
-        let is_line = matches!(job, Job::Line { .. });
+    fn put(&mut self, job: WriteJob) {
+        let is_line = matches!(job, WriteJob::Line { .. });
         let Err(error) = self.jobs.try_send(job) else { return };
         let count = if is_line { &self.counts.lines_lost } else { &self.counts.failed };
         count.fetch_add(1, Ordering::Relaxed);
@@ -211,18 +211,18 @@ impl Listener for Evidence {
         match bulletin.news.as_ref() {
             News::Moment(moment) => {
                 let (time, line) = (MediaTime::from_secs_f64(moment.point.t_s), point(moment, &told));
-                self.put(Job::Line { camera, time, told, line });
+                self.put(WriteJob::Line { camera, time, told, line });
             }
             News::Gap(gap) => {
                 let (time, line) = (MediaTime::from_secs_f64(gap.end_s), gap_line(gap, &told));
-                self.put(Job::Line { camera, time, told, line });
+                self.put(WriteJob::Line { camera, time, told, line });
             }
             News::Incident(_) if self.places.clips.is_some() => {
-                bulletin.alert.iter().for_each(|alert| self.put(Job::Alert { camera, alert: Arc::clone(alert) }));
+                bulletin.alert.iter().for_each(|alert| self.put(WriteJob::Alert { camera, alert: Arc::clone(alert) }));
             }
             News::Health(_) if self.journals && self.begun.insert(camera) => {
                 let line = json!({"type": "start", "camera": bulletin.camera.name, "told": told}).to_string();
-                self.put(Job::Line { camera, time: MediaTime::ZERO, told, line });
+                self.put(WriteJob::Line { camera, time: MediaTime::ZERO, told, line });
             }
             News::Incident(_) | News::Health(_) | News::Learnt(_) => {}
         }
@@ -235,7 +235,7 @@ impl Listener for Evidence {
     }
 
     fn finish(&mut self, limit: Duration) -> Result<()> {
-        let finished = self.jobs.try_send(Job::Finish).is_ok() && self.done.recv_timeout(limit).is_ok();
+        let finished = self.jobs.try_send(WriteJob::Finish).is_ok() && self.done.recv_timeout(limit).is_ok();
         if !finished {
             (self.say)("clips are not finished yet: the next start does it");
         }

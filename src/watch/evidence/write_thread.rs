@@ -27,7 +27,7 @@ const LOOK: Duration = Duration::from_secs(1);
 const MOST_RECORDINGS: usize = 32;
 
 /// What there is to write.
-pub(super) enum Job {
+pub(super) enum WriteJob {
     /// A line of a camera's curve, its time there and when it was told.
     Line { camera: CameraId, time: MediaTime, told: String, line: String },
     /// One more camera.
@@ -69,11 +69,11 @@ pub(super) struct WriteThread {
 
 impl WriteThread {
     /// Until nothing follows; then says so.
-    pub(super) fn run(mut self, jobs: &Receiver<Job>, done: &SyncSender<()>) {
+    pub(super) fn run(mut self, jobs: &Receiver<WriteJob>, done: &SyncSender<()>) {
         let (mut round, mut look) = (Instant::now(), Instant::now());
         loop {
             match jobs.recv_timeout(ROUND) {
-                Ok(Job::Finish) | Err(RecvTimeoutError::Disconnected) => break,
+                Ok(WriteJob::Finish) | Err(RecvTimeoutError::Disconnected) => break,
                 Ok(job) => self.take(job),
                 Err(RecvTimeoutError::Timeout) => {}
             }
@@ -95,21 +95,21 @@ impl WriteThread {
         let _ = done.send(());
     }
 
-    fn take(&mut self, job: Job) {
+    fn take(&mut self, job: WriteJob) {
         match job {
-            Job::Line { camera, time, told, line } => self.line(camera, time, &told, line),
-            Job::Alert { camera, alert } => self.alert(camera, alert),
-            Job::Camera { camera, place } => {
+            WriteJob::Line { camera, time, told, line } => self.line(camera, time, &told, line),
+            WriteJob::Alert { camera, alert } => self.alert(camera, alert),
+            WriteJob::Camera { camera, place } => {
                 let added = self.journal.as_mut().map_or(Ok(()), |journal| journal.add_camera(camera, &place.slug));
                 if let Err(error) = added {
                     (self.say)(&format!("its curve can't be kept: {error}"));
                 }
                 self.cameras.insert(camera, CameraFiles { place, recent: VecDeque::new(), gone: false });
             }
-            Job::Gone { camera } => {
+            WriteJob::Gone { camera } => {
                 self.cameras.get_mut(&camera).into_iter().for_each(|watched| watched.gone = true);
             }
-            Job::Finish => {}
+            WriteJob::Finish => {}
         }
     }
 
