@@ -12,7 +12,7 @@ const TWICE: [(&str, &str); 4] = [
     ("getrandom", "ring and ahash (parquet) each keep an older one"),
     ("miniz_oxide", "png is older than flate2"),
     ("rustls-webpki", "rumqttc keeps an older one beside rustls's"),
-    ("syn", "zerocopy-derive (parquet) is older than serde_derive; build time alone"),
+    ("syn", "zerocopy-derive (parquet) and maud_macros are older than serde_derive; build time alone"),
 ];
 
 /// What cargo says of this crate, without the network.
