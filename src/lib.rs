@@ -23,8 +23,9 @@
 //! ```
 //!
 //! Invariant: floors 0–5 but for [`store`] and [`folders`] are pure: no I/O, threads, clocks or global state. Foreign crates stay in one room each:
-//! `ffmpeg_next` in [`media::ffmpeg`], `ort` in [`model::ort`], `plotters` in `report/plot*.rs`, threads and channels
-//! in [`pipeline`] and [`watch`], `axum` and `tokio` in `watch::web`, `clap` and printing in the binary's `cli`, `pyo3` in `python`.
+//! `ffmpeg_next` in [`media::ffmpeg`], `ort` in [`model::ort`], `plotters` in `report/plot*.rs`, `maud` in the pages of
+//! [`report`], threads and channels in [`pipeline`] and [`watch`], `axum` and `tokio` in `watch::web`,
+//! `clap` and printing in the binary's `cli`, `pyo3` in `python`.
 //!
 //! # Words
 //!

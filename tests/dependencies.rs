@@ -11,7 +11,7 @@ const MOST_CRATES: usize = 72;
 const TWICE: [(&str, &str); 3] = [
     ("getrandom", "ring and ahash (parquet) each keep an older one"),
     ("miniz_oxide", "png is older than flate2"),
-    ("syn", "zerocopy-derive (parquet) is older than serde_derive; build time alone"),
+    ("syn", "zerocopy-derive (parquet) and maud_macros are older than serde_derive; build time alone"),
 ];
 
 /// What cargo says of this crate, without the network.

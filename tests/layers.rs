@@ -118,6 +118,7 @@ fn foreign_crates_stay_in_their_rooms() {
         ("ffmpeg_next", &["media/ffmpeg", "media/capabilities"][..]),
         ("ort::", &["model/ort", "cli/"]),
         ("plotters", &["report/plot"]),
+        ("maud", &["report/html", "report/compare", "report/evaluation/page", "report/ranking/page"]),
         ("ureq", &["watch/deliver", "model/checkpoint/hub"]),
         ("rumqttc", &["watch/deliver"]),
         ("crossbeam_channel", &["pipeline/", "watch/engine"]),

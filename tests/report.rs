@@ -23,7 +23,7 @@ fn page(report: &Report) -> String {
     html::page(report, &OutputOptions::new("."))
 }
 
-/// The page without its style and script, which are files of their own, and without long base64.
+/// The page without its style and script, which are files of their own, and without long base64; in lines.
 fn structure(report: &Report) -> String {
     let mut page = page(report);
     for (open, close) in [("<style>", "</style>"), ("<script>", "</script>"), ("base64,", "\"")] {
@@ -34,7 +34,7 @@ fn structure(report: &Report) -> String {
             from = start;
         }
     }
-    page
+    ["</p>", "</li>", "</tr>", "</div>"].iter().fold(page, |page, end| page.replace(end, &format!("{end}\n")))
 }
 
 fn without_pictures(mut report: Report) -> Report {

@@ -2,10 +2,11 @@
 //!
 //! Invariants: each event of each run is in exactly one change or unchanged; the same runs give the same bytes.
 
-use super::html::text::{escape, fill};
-use super::{claim, csv, files, palette, words};
+use super::html::parts::listing;
+use super::{claim, csv, files, words};
 use crate::error::{Error, Result};
 use crate::record::{Event, Report};
+use maud::html;
 use serde::Serialize;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -258,42 +259,45 @@ pub fn sentence(comparison: &Comparison) -> String {
 
 fn page(runs: [&str; 2], comparison: &Comparison) -> String {
     let event = |event: Option<&Brief>| {
-        event.map_or("–".to_owned(), |e| {
-            let score = e.score.map_or(String::new(), |s| format!(" · {}× threshold", words::number(f64::from(s))));
-            let said = if e.sentence.is_empty() { e.kind } else { &e.sentence };
-            format!("{}{score}<br><small>{}</small>", words::time(e.onset_s), escape(said))
-        })
+        html! {
+            @if let Some(e) = event {
+                (words::time(e.onset_s))
+                @if let Some(score) = e.score { " · " (words::number(f64::from(score))) "× threshold" }
+                br;
+                small { @if e.sentence.is_empty() { (e.kind) } @else { (e.sentence) } }
+            } @else { "–" }
+        }
     };
-    let row = |change: &EventChange| {
-        format!(
-            "<tr><td><span class=\"tag\">{}</span></td><th scope=\"row\">{}</th><td>{}</td><td>{}</td></tr>\n",
-            change.turn.name(),
-            escape(&words::one_line(&change.input)),
-            event(change.before.as_ref()),
-            event(change.after.as_ref())
-        )
-    };
-    let rows: String = comparison.changes.iter().take(LINES).map(row).collect();
-    let more = comparison.changes.len().saturating_sub(LINES);
-    let more =
-        if more > 0 { format!("<p class=\"note\">… and {more} more in compare.csv.</p>") } else { String::new() };
     let only = |title: &str, names: &[String]| {
-        let item = |name: &String| ["<li>", &escape(&words::one_line(name)), "</li>"].concat();
-        let shown: String = names.iter().take(LINES).map(item).collect();
-        if names.is_empty() { String::new() } else { format!("<h2>{title}</h2><ul>{shown}</ul>") }
+        html! {
+            @if !names.is_empty() {
+                h2 { (title) }
+                ul { @for name in names.iter().take(LINES) { li { (words::one_line(name)) } } }
+            }
+        }
     };
-    let table = format!(
-        "<table class=\"wide\"><thead><tr><th scope=\"col\">what</th><th scope=\"col\">input</th><th scope=\"col\">{}</th>\
-         <th scope=\"col\">{}</th></tr></thead><tbody>{rows}</tbody></table>{more}{}{}",
-        escape(&words::one_line(runs[0])),
-        escape(&words::one_line(runs[1])),
-        only("In the first run only", &comparison.only_before),
-        only("In the second run only", &comparison.only_after)
-    );
-    fill(
-        include_str!("assets/list.html"),
-        &[("css", palette::CSS), ("title", "Comparison"), ("lead", &escape(&sentence(comparison))), ("table", &table)],
-    )
+    let more = comparison.changes.len().saturating_sub(LINES);
+    let tables = html! {
+        table.wide {
+            thead { tr {
+                th scope="col" { "what" }
+                th scope="col" { "input" }
+                @for run in runs { th scope="col" { (words::one_line(run)) } }
+            } }
+            tbody { @for change in comparison.changes.iter().take(LINES) {
+                tr {
+                    td { span.tag { (change.turn.name()) } }
+                    th scope="row" { (words::one_line(&change.input)) }
+                    td { (event(change.before.as_ref())) }
+                    td { (event(change.after.as_ref())) }
+                }
+            } }
+        }
+        @if more > 0 { p.note { "… and " (more) " more in compare.csv." } }
+        (only("In the first run only", &comparison.only_before))
+        (only("In the second run only", &comparison.only_after))
+    };
+    listing("Comparison", &sentence(comparison), &tables)
 }
 
 #[cfg(test)]

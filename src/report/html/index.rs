@@ -6,10 +6,11 @@
 
 use super::super::mini::{COLUMNS, Mini, TOP};
 use super::super::summary::InputRow;
-use super::super::{palette, words};
+use super::super::words;
+use super::parts::{document, href, script_text};
 use super::player::relative_link;
-use super::text::{escape, fill, href, script_text};
 use crate::error::{Error, Result};
+use maud::{Markup, PreEscaped, html};
 use serde::Serialize;
 use std::cmp::Reverse;
 use std::path::Path;
@@ -26,23 +27,59 @@ pub fn page(root: &Path, rows: &[InputRow]) -> String {
     let among = if hit == 0 { inputs } else { format!("{hit} of {inputs}") };
     let lead = format!("{} in {among}", words::count(events, "event"));
     let failures = if failed > 0 { format!("; {failed} could not be analyzed") } else { String::new() };
-    let lead = lead + &failures;
     let order = worst_first(rows);
-    let body: String = order.iter().take(STATIC).map(|index| line(root, &rows[*index])).collect();
-    let more = order.len().saturating_sub(STATIC);
-    let more =
-        if more > 0 { format!("<p class=\"note\">… and {more} more, with a script.</p>") } else { String::new() };
-    fill(
-        include_str!("../assets/index.html"),
-        &[
-            ("css", palette::CSS),
-            ("index_css", include_str!("../assets/index.css")),
-            ("js", include_str!("../assets/index.js")),
-            ("lead", &escape(&lead)),
-            ("rows", &body),
-            ("more", &more),
-        ],
-    )
+    let body = html! {
+        header.top {
+            p.brand { "startle" }
+            h1 { "Summary" }
+            p.lead { (lead) (failures) }
+        }
+        main {
+            (filters())
+            p.note id="count" role="status" hidden {}
+            div.scroll id="static" tabindex="0" role="region" aria-label="Inputs" {
+                table.wide {
+                    thead { tr {
+                        th scope="col" { "input" }
+                        th scope="col" { "surprise" }
+                        @for name in ["length", "peak", "breaks"] { th.num scope="col" { (name) } }
+                        th scope="col" { "found" }
+                    } }
+                    tbody { @for index in order.iter().take(STATIC) { (line(root, &rows[*index])) } }
+                }
+                @if order.len() > STATIC { p.note { "… and " (order.len() - STATIC) " more, with a script." } }
+            }
+            div id="list" role="table" aria-label="Inputs" hidden {
+                div id="heads" role="row" {}
+                div id="view" role="rowgroup" tabindex="0" aria-label="Rows" { div id="space" {} }
+            }
+        }
+    };
+    let scripts = html! {
+        script { (PreEscaped(include_str!("../assets/index.js"))) }
+        script src="index.data.js" {}
+    };
+    document("startle: summary", None, include_str!("../assets/index.css"), body, &scripts)
+}
+
+/// The script's filters; it fills those without options.
+fn filters() -> Markup {
+    let states = ["events", "quiet", "failed", "truncated", "pending"];
+    let shown = ["with events", "without events", "failed", "truncated", "pending"];
+    html! {
+        form id="filters" hidden {
+            label.grow { "Find " input id="find" type="search" placeholder="part of a name" autocomplete="off"; }
+            label { "Show " select id="status" {
+                option value="" { "all" }
+                @for (state, shown) in states.iter().zip(shown) { option value=(state) { (shown) } }
+            } }
+            @for (id, name) in [("kind", "Kind "), ("model", "Model "), ("folder", "Folder ")] {
+                label { (name) select id=(id) { option value="" { "any" } } }
+            }
+            label { "Score ≥ " input id="least" type="number" min="0" step="0.1" inputmode="decimal"
+                title="Largest surprise over the threshold: an event has 1 or more"; }
+        }
+    }
 }
 
 /// A line for the script: name, link, status, error, seconds, breaks, events, first onset, peak, score, kinds, model,
@@ -146,58 +183,56 @@ fn link(root: &Path, row: &InputRow) -> String {
     }
 }
 
-fn line(root: &Path, row: &InputRow) -> String {
-    let name = escape(&row.input);
+fn line(root: &Path, row: &InputRow) -> Markup {
     if let Some(error) = &row.error {
-        return format!(
-            "<tr class=\"failed\"><th scope=\"row\">{name}</th><td colspan=\"5\"><span class=\"tag bad\">failed</span> \
-             {}</td></tr>\n",
-            escape(reason(row, error))
-        );
+        return html! {
+            tr.failed {
+                th scope="row" { (row.input) }
+                td colspan="5" { span.tag.bad { "failed" } " " (reason(row, error)) }
+            }
+        };
     }
     if !row.has_report() {
-        return format!(
-            "<tr><th scope=\"row\">{name}</th><td colspan=\"5\"><span class=\"tag\">pending</span></td></tr>\n"
-        );
+        return html! { tr { th scope="row" { (row.input) } td colspan="5" { span.tag { "pending" } } } };
     }
-    let status = match row.status() {
-        "done" => String::new(),
-        other => format!(" <span class=\"tag\">{other}</span>"),
-    };
-    let found = match row.first_onset_s {
-        Some(onset) => format!(
-            "<strong class=\"hot\">{}</strong> {}<br><small>first at {}</small>",
-            words::count(row.events, "event"),
-            row.kinds.join(", "),
-            words::time(onset)
-        ),
-        None => "<span class=\"quiet\">no events</span>".to_owned(),
-    };
-    let peak = row.peak_surprise.map_or("–".to_owned(), |peak| words::number(f64::from(peak)));
-    format!(
-        "<tr><th scope=\"row\"><a href=\"{}\">{name}</a>{status}</th><td>{}</td><td class=\"num\">{}</td>\
-         <td class=\"num\">{peak}</td><td class=\"num\">{}</td><td>{found}</td></tr>\n",
-        link(root, row),
-        miniature(&row.mini),
-        words::time(row.duration_s),
-        row.gaps,
-    )
+    let status = Some(row.status()).filter(|status| *status != "done");
+    html! {
+        tr {
+            th scope="row" {
+                a href=(link(root, row)) { (row.input) }
+                @if let Some(status) = status { " " span.tag { (status) } }
+            }
+            td { (miniature(&row.mini)) }
+            td.num { (words::time(row.duration_s)) }
+            td.num { (row.peak_surprise.map_or("–".to_owned(), |peak| words::number(f64::from(peak)))) }
+            td.num { (row.gaps) }
+            td {
+                @if let Some(onset) = row.first_onset_s {
+                    strong.hot { (words::count(row.events, "event")) } " " (row.kinds.join(", "))
+                    br;
+                    small { "first at " (words::time(onset)) }
+                } @else {
+                    span.quiet { "no events" }
+                }
+            }
+        }
+    }
 }
 
 /// The miniature, as the script draws it.
-fn miniature(mini: &Mini) -> String {
+fn miniature(mini: &Mini) -> Markup {
     let y = |level: u8| TOP + 2 - level;
-    let band = |[from, to]: &[u8; 2]| {
-        format!("<rect class=\"band\" x=\"{from}\" width=\"{}\" height=\"66\"/>", to.saturating_sub(*from).max(1))
-    };
-    let bands: String = mini.events.iter().map(band).collect();
-    let threshold = mini.threshold.map_or(String::new(), |level| {
-        format!("<line class=\"threshold\" x2=\"{COLUMNS}\" y1=\"{0}\" y2=\"{0}\"/>", y(level))
-    });
     let path: Vec<String> = mini.points().map(|(column, level)| format!("{column},{}", y(level))).collect();
-    format!(
-        "<svg class=\"mini\" viewBox=\"0 0 {COLUMNS} 66\" role=\"img\" aria-label=\"surprise over time\" \
-         preserveAspectRatio=\"none\">{bands}{threshold}<polyline points=\"{}\"/></svg>",
-        path.join(" ")
-    )
+    html! {
+        svg.mini viewBox={ "0 0 " (COLUMNS) " 66" } role="img" aria-label="surprise over time"
+            preserveAspectRatio="none" {
+            @for [from, to] in &mini.events {
+                rect.band x=(from) width=(to.saturating_sub(*from).max(1)) height="66" {}
+            }
+            @if let Some(level) = mini.threshold {
+                line.threshold x2=(COLUMNS) y1=(y(level)) y2=(y(level)) {}
+            }
+            polyline points=(path.join(" ")) {}
+        }
+    }
 }

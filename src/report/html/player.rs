@@ -4,9 +4,10 @@
 //! otherwise the page links to the original and says why.
 
 use super::super::OutputOptions;
-use super::text::{escape, href};
+use super::parts::href;
 use crate::record::InputReport;
 use base64::Engine;
+use maud::{Markup, html};
 use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 
@@ -59,58 +60,57 @@ impl Player {
     }
 
     /// The player's elements; `poster` is a JPEG in base64, or empty.
-    pub fn html(&self, input: &InputReport, poster: &str) -> String {
-        if let Self::Absent { why, href } = self {
-            let link = href.as_ref().map_or(String::new(), |h| format!(" <a href=\"{}\">Original</a>.", escape(h)));
-            return format!("<div class=\"no-video\"><p>{}{link}</p></div>", escape(why));
-        }
+    pub fn html(&self, input: &InputReport, poster: &str) -> Markup {
         // What is linked may be large: nothing but its index is read before it is played.
-        let source = match self {
-            Self::Linked(href) => format!(" preload=\"metadata\"{} src=\"{}\"", shown_before(poster), escape(href)),
-            _ => " preload=\"auto\"".to_owned(),
+        let (source, preload) = match self {
+            Self::Absent { why, href } => {
+                return html! {
+                    div.no-video { p {
+                        (why)
+                        @if let Some(href) = href { " " a href=(href) { "Original" } "." }
+                    } }
+                };
+            }
+            Self::Linked(href) => (Some(href), "metadata"),
+            Self::Embedded { .. } => (None, "auto"),
         };
+        let poster = source.and_then(|_| super::jpeg(poster));
         let (width, height) = (input.width.max(1), input.height.max(1));
-        let portrait = if height > width { " portrait" } else { "" };
-        format!(
-            "<div class=\"screen{portrait}\" style=\"--w:{width};--h:{height}\">\
-             <video id=\"video\" controls playsinline muted{source} \
-             aria-label=\"the analyzed video\"></video>\
-             <canvas id=\"heat\" aria-hidden=\"true\"></canvas>\
-             <div id=\"objects\" aria-hidden=\"true\"></div>\
-             <div id=\"expected\" class=\"box expected\" aria-hidden=\"true\" hidden><span>expected</span></div>\
-             <div id=\"place\" class=\"box\" aria-hidden=\"true\" hidden><span></span></div></div>\
-             <p id=\"no-play\" class=\"note\" hidden>This browser can't play the video ({}); the curve and the events \
-             work without it.</p>",
-            escape(&input.codec)
-        )
+        html! {
+            div.screen.portrait[height > width] style={ "--w:" (width) ";--h:" (height) } {
+                video id="video" controls playsinline muted preload=(preload) poster=[poster] src=[source]
+                    aria-label="the analyzed video" {}
+                canvas id="heat" aria-hidden="true" {}
+                div id="objects" aria-hidden="true" {}
+                div.box.expected id="expected" aria-hidden="true" hidden { span { "expected" } }
+                div.box id="place" aria-hidden="true" hidden { span {} }
+            }
+            p.note id="no-play" hidden {
+                "This browser can't play the video (" (input.codec) "); the curve and the events work without it."
+            }
+        }
     }
 
     /// That a large video lies beside the page; empty where it is inside or there is none.
-    pub fn beside(&self, limit: u64) -> String {
-        match self {
-            Self::Linked(href) => format!(
-                "\n<p class=\"note beside\">The video lies <a href=\"{}\">beside this page</a>: more than {} MB are not put inside.</p>",
-                escape(href),
-                limit >> 20
-            ),
-            _ => String::new(),
+    pub fn beside(&self, limit: u64) -> Markup {
+        html! {
+            @if let Self::Linked(href) = self {
+                p.note.beside {
+                    "The video lies " a href=(href) { "beside this page" } ": more than " (limit >> 20)
+                    " MB are not put inside."
+                }
+            }
         }
     }
 
     /// The embedded video's element, for the end of the page, so that the rest shows before it has loaded.
-    pub fn payload(&self) -> String {
-        match self {
-            Self::Embedded { mime, base64 } => {
-                format!("<script type=\"text/plain\" id=\"video-data\" data-mime=\"{mime}\">{base64}</script>\n")
+    pub fn payload(&self) -> Markup {
+        html! {
+            @if let Self::Embedded { mime, base64 } = self {
+                script type="text/plain" id="video-data" data-mime=(mime) { (base64) }
             }
-            _ => String::new(),
         }
     }
-}
-
-/// The picture that stands for a video until it is played.
-fn shown_before(poster: &str) -> String {
-    if super::is_base64(poster) { format!(" poster=\"data:image/jpeg;base64,{poster}\"") } else { String::new() }
 }
 
 /// The media type of a container that browsers play, by its first bytes.

@@ -1,32 +1,36 @@
 //! How to get the same result again: the command, and what it must be run on and with.
 
 use super::super::words;
-use super::text::escape;
 use crate::record::Report;
+use maud::{Markup, html};
 
 /// The section's HTML.
-pub fn reproduce(report: &Report) -> String {
-    let fact = |name: &str, value: &str| {
-        let value = if value.is_empty() { "unknown" } else { value };
-        format!("<div><dt>{name}</dt><dd><code>{}</code></dd></div>", escape(value))
-    };
+pub fn reproduce(report: &Report) -> Markup {
     let baseline = match (&report.config.asked.baseline_sha256, report.config.asked.baseline.as_str()) {
-        (Some(sha256), _) => sha256.clone(),
-        (None, "self") => "the video's own past".into(),
-        (None, _) => String::new(),
+        (Some(sha256), _) => sha256,
+        (None, "self") => "the video's own past",
+        (None, _) => "",
     };
-    let video = report.input.sha256.as_deref().unwrap_or("a stream: it can't be read again");
-    format!(
-        "<pre id=\"command\" tabindex=\"0\">{}</pre><p><button id=\"copy\" hidden>copy</button></p><dl class=\"hashes\">{}{}{}{}{}</dl>\
-         <p class=\"quiet\">Every effective setting is listed below, as in <code>result.json</code>. The same build, model and \
-         device give the same numbers; another processor or runtime may differ in the last digits.</p>",
-        escape(&command(report)),
-        fact("startle", &report.startle_version),
-        fact("model", &report.model.name),
-        fact("sha256 of the model", &report.model.sha256),
-        fact("sha256 of the baseline", &baseline),
-        fact("sha256 of the video", video),
-    )
+    let made_with = [
+        ("startle", report.startle_version.as_str()),
+        ("model", &report.model.name),
+        ("sha256 of the model", &report.model.sha256),
+        ("sha256 of the baseline", baseline),
+        ("sha256 of the video", report.input.sha256.as_deref().unwrap_or("a stream: it can't be read again")),
+    ];
+    html! {
+        pre id="command" tabindex="0" { (command(report)) }
+        p { button id="copy" hidden { "copy" } }
+        dl.hashes {
+            @for (name, value) in made_with {
+                div { dt { (name) } dd { code { @if value.is_empty() { "unknown" } @else { (value) } } } }
+            }
+        }
+        p.quiet {
+            "Every effective setting is listed below, as in " code { "result.json" } ". The same build, model and \
+            device give the same numbers; another processor or runtime may differ in the last digits."
+        }
+    }
 }
 
 /// The command line that asks for what this report was made with, of the settings that change its numbers; what is left as

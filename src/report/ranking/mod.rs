@@ -1,11 +1,10 @@
 //! The outputs of `startle rank`: `ranking.json`, `ranking.csv` and `ranking.html`, a page that plays the versions of a
 //! scene in lockstep above their curves.
 //!
-//! Invariants: the same reports and ranking give the same bytes; every text from outside is escaped.
+//! Invariants: the same reports and ranking give the same bytes; the templates escape every text from outside.
 
 mod page;
 
-use super::html::text::escape;
 use super::{claim, csv, files, words};
 use crate::error::{Error, Result};
 use crate::rank::{Ranking, SCHEMA, Vote};
@@ -194,5 +193,5 @@ fn table(scenes: &[Scene]) -> Result<Vec<u8>> {
 /// A number and its interval for people.
 fn with_interval(value: f64, interval: [f64; 2]) -> String {
     let [low, high] = interval.map(words::number);
-    escape(&format!("{} [{low}, {high}]", words::number(value)))
+    format!("{} [{low}, {high}]", words::number(value))
 }

@@ -1,36 +1,75 @@
 //! `ranking.html`: the versions side by side in lockstep, their curves and how they differ; and the list of many scenes.
 
+use super::super::html::parts::{self, href, jump, script_json, section};
 use super::super::html::player::{Player, relative_link};
-use super::super::html::text::{escape, fill, href, script_json};
-use super::super::{OutputOptions, palette, words};
+use super::super::{OutputOptions, words};
 use super::{ByModel, Scene, short, with_interval};
-use crate::rank::Ranked;
+use crate::rank::{Behind, Ranked};
+use crate::record::Report;
+use maud::{Markup, PreEscaped, html};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
 /// The page of one scene, which is to lie in `dir`.
 pub fn page(dir: &Path, scene: &Scene) -> String {
     let first = &scene.models[0];
-    let tables: String = scene.models.iter().map(|by| table(dir, by)).collect();
     let unit = first.reports.first().map_or("", |(report, _)| words::surprise_unit(report));
     let title = if scene.name.is_empty() { "Ranking".to_owned() } else { format!("Ranking of {}", short(&scene.name)) };
-    fill(
-        include_str!("../assets/ranking.html"),
-        &[
-            ("css", palette::CSS),
-            ("ranking_css", include_str!("../assets/ranking.css")),
-            ("js", include_str!("../assets/ranking.js")),
-            ("title", &escape(&title)),
-            ("lead", &escape(&lead(scene))),
-            ("reading", &reading(first)),
-            ("tables", &tables),
-            ("votes", &votes(scene)),
-            ("screens", &screens(dir, scene)),
-            ("unit", &escape(unit)),
-            ("version", env!("CARGO_PKG_VERSION")),
-            ("data", &script_json(&data(scene))),
-        ],
-    )
+    let version = env!("CARGO_PKG_VERSION");
+    let body = html! {
+        header.top {
+            p.brand { "startle · ranking" }
+            h1 { (title) }
+            p.lead { (lead(scene)) }
+        }
+        main {
+            div.scroll tabindex="0" role="region" aria-label="Ranking" {
+                @for by in &scene.models { (table(dir, by)) }
+                @if scene.models.len() > 1 { (votes(scene)) }
+            }
+            p.note { (reading(first)) }
+            (section("side", "Side by side", &side_by_side(unit, &screens(dir, scene))))
+        }
+        footer { "startle " (version) }
+    };
+    let scripts = html! {
+        script type="application/json" id="data" { (script_json(&data(scene))) }
+        script { (PreEscaped(include_str!("../assets/ranking.js"))) }
+    };
+    let css = include_str!("../assets/ranking.css");
+    parts::document(&format!("{title} – startle"), Some(version), css, body, &scripts)
+}
+
+/// The versions' screens, what moves them, and the place of their curves.
+fn side_by_side(unit: &str, screens: &Markup) -> Markup {
+    html! {
+        div.bar {
+            div.tools {
+                button id="play" aria-keyshortcuts="Space" { "Play" }
+                button id="back" aria-keyshortcuts="," title="One frame back" { "−1 frame" }
+                button id="on" aria-keyshortcuts="." title="One frame on" { "+1 frame" }
+                button id="part" aria-keyshortcuts="p" { "Where they part" }
+                label { "Speed " select id="speed" {
+                    @for speed in [0.1, 0.25, 0.5, 1.0] { option value=(speed) selected[speed == 1.0] { (speed) "×" } }
+                } }
+                label { "Model " select id="model" {} }
+            }
+            p id="readout" aria-live="off" {}
+        }
+        div.versions { (screens) }
+        figure.curves {
+            figcaption { "Surprise (" (unit) ")" }
+            div id="surprise" role="img" aria-label="Surprise of each version over time" {}
+        }
+        figure.curves {
+            figcaption { "Difference to the first" }
+            div id="difference" role="img" aria-label="Surprise of each version less that of the first, over time" {}
+        }
+        p.keys {
+            kbd { "space" } " play · " kbd { "," } " " kbd { "." } " frame · " kbd { "←" } " " kbd { "→" } " second · "
+            kbd { "p" } " where they part · " kbd { "1" } "…" kbd { "9" } " show a version"
+        }
+    }
 }
 
 fn lead(scene: &Scene) -> String {
@@ -53,103 +92,107 @@ fn reading(by: &ByModel) -> String {
                 .to_owned()
         }
     };
-    escape(&format!(
+    format!(
         "Energy is the mean surprise over the {} moments from {} to {} that all versions have; the least is the most \
          lawful. Brackets hold 95 % of 2000 resamples of blocks of {} moments, drawn alike for all versions. {parting}",
         ranking.moments,
         words::time(ranking.span_s[0]),
         words::time(ranking.span_s[1]),
         ranking.block,
-    ))
-}
-
-fn table(dir: &Path, by: &ByModel) -> String {
-    let rows: String =
-        by.ranking.versions.iter().zip(&by.reports).map(|(version, (_, folder))| row(dir, version, folder)).collect();
-    format!(
-        "<table class=\"wide\"><caption>{}</caption><thead><tr><th scope=\"col\" class=\"num\">place</th>\
-         <th scope=\"col\">version</th><th scope=\"col\" class=\"num\">energy</th>\
-         <th scope=\"col\" class=\"num\">behind the first</th><th scope=\"col\" class=\"num\">parts at</th>\
-         <th scope=\"col\" class=\"num\">first in</th><th scope=\"col\" class=\"num\">peak</th>\
-         <th scope=\"col\">events</th></tr></thead><tbody>{rows}</tbody></table>",
-        escape(&by.model)
     )
 }
 
-fn row(dir: &Path, version: &Ranked, folder: &Path) -> String {
-    let report = relative_link(&folder.join("report.html"), dir);
-    let none = || "–".to_owned();
-    let behind = version.behind.as_ref().map_or_else(none, |b| {
-        let text = with_interval(b.by, b.interval);
-        if b.clear { format!("<strong>{text}</strong>") } else { text }
-    });
-    let parts = version.behind.as_ref().and_then(|b| b.parts_s);
-    let parts =
-        parts.map_or_else(none, |t| format!("<button class=\"jump\" data-t=\"{t}\">{}</button>", words::time(t)));
-    format!(
-        "<tr><td class=\"num\">{}</td><th scope=\"row\"><a href=\"{report}\">{}</a></th><td class=\"num\">{}</td>\
-         <td class=\"num\">{behind}</td><td class=\"num\">{parts}</td><td class=\"num\">{:.0} %</td>\
-         <td class=\"num\">{} at <button class=\"jump\" data-t=\"{}\">{}</button></td><td>{}</td></tr>\n",
-        version.place,
-        escape(&words::one_line(&version.input)),
-        with_interval(version.energy, version.interval),
-        version.best_share * 100.0,
-        words::number(version.peak),
-        version.peak_s,
-        words::time(version.peak_s),
-        words::count(version.events, "event"),
-    )
-}
-
-fn votes(scene: &Scene) -> String {
-    if scene.models.len() < 2 {
-        return String::new();
+fn table(dir: &Path, by: &ByModel) -> Markup {
+    html! {
+        table.wide {
+            caption { (by.model) }
+            thead { tr {
+                th.num scope="col" { "place" }
+                th scope="col" { "version" }
+                @for name in ["energy", "behind the first", "parts at", "first in", "peak"] {
+                    th.num scope="col" { (name) }
+                }
+                th scope="col" { "events" }
+            } }
+            tbody { @for (version, (_, folder)) in by.ranking.versions.iter().zip(&by.reports) {
+                (row(version, &relative_link(&folder.join("report.html"), dir)))
+            } }
+        }
     }
-    let row = |(place, vote): (usize, &crate::rank::Vote)| {
-        format!(
-            "<tr><td class=\"num\">{place}</td><th scope=\"row\">{}</th><td class=\"num\">{}</td><td class=\"num\">{} of {}\
-             </td></tr>",
-            escape(&words::one_line(&vote.input)),
-            vote.places,
-            vote.firsts,
-            scene.models.len()
-        )
-    };
-    let rows: String = (1..).zip(&scene.votes).map(row).collect();
-    format!(
-        "<table><caption>All models together</caption><thead><tr><th scope=\"col\" class=\"num\">place</th>\
-         <th scope=\"col\">version</th><th scope=\"col\" class=\"num\">sum of places</th>\
-         <th scope=\"col\" class=\"num\">first for</th></tr></thead><tbody>{rows}</tbody></table>"
-    )
+}
+
+fn row(version: &Ranked, report: &str) -> Markup {
+    let parts = version.behind.as_ref().and_then(|b| b.parts_s);
+    html! {
+        tr {
+            td.num { (version.place) }
+            th scope="row" { a href=(report) { (words::one_line(&version.input)) } }
+            td.num { (with_interval(version.energy, version.interval)) }
+            td.num { @if let Some(b) = &version.behind { (behind(b)) } @else { "–" } }
+            td.num { @if let Some(t) = parts { (jump(t)) } @else { "–" } }
+            td.num { (format!("{:.0} %", version.best_share * 100.0)) }
+            td.num { (words::number(version.peak)) " at " (jump(version.peak_s)) }
+            td { (words::count(version.events, "event")) }
+        }
+    }
+}
+
+/// By how much, in bold where that is clear.
+fn behind(behind: &Behind) -> Markup {
+    let text = with_interval(behind.by, behind.interval);
+    html! { @if behind.clear { strong { (text) } } @else { (text) } }
+}
+
+fn votes(scene: &Scene) -> Markup {
+    html! {
+        table {
+            caption { "All models together" }
+            thead { tr {
+                th.num scope="col" { "place" }
+                th scope="col" { "version" }
+                th.num scope="col" { "sum of places" }
+                th.num scope="col" { "first for" }
+            } }
+            tbody { @for (place, vote) in (1..).zip(&scene.votes) {
+                tr {
+                    td.num { (place) }
+                    th scope="row" { (words::one_line(&vote.input)) }
+                    td.num { (vote.places) }
+                    td.num { (vote.firsts) " of " (scene.models.len()) }
+                }
+            } }
+        }
+    }
 }
 
 /// A screen a version, in the order of the first ranking, as the curves' colours are.
-fn screens(dir: &Path, scene: &Scene) -> String {
+fn screens(dir: &Path, scene: &Scene) -> Markup {
     let first = &scene.models[0];
-    let screen = |(index, (version, (report, _))): (usize, (&Ranked, &(crate::record::Report, PathBuf)))| {
+    let picture = |version: &Ranked, report: &Report| {
         let options = OutputOptions { embed_limit: 0, ..OutputOptions::new(dir) };
         let path = Path::new(&report.input.path);
         let options = if path.is_file() { options.with_video(path) } else { options };
-        let (width, height) = (report.input.width.max(1), report.input.height.max(1));
-        let picture = match Player::choose(&report.input, &options) {
-            Player::Linked(link) => format!(
-                "<video playsinline muted preload=\"auto\" src=\"{}\" aria-label=\"{}\"></video>",
-                escape(&link),
-                escape(&version.input)
-            ),
-            Player::Embedded { .. } => String::new(),
-            Player::Absent { why, .. } => format!("<p class=\"note\">{}</p>", escape(&why)),
-        };
-        format!(
-            "<figure class=\"version\" style=\"--c:var(--v{})\"><div class=\"screen\" style=\"--w:{width};--h:{height}\">\
-             {picture}</div><figcaption><label><input type=\"checkbox\" data-version=\"{index}\" checked> \
-             <b>{}.</b> {}</label></figcaption></figure>\n",
-            index % 8,
-            version.place,
-            escape(&short(&version.input))
-        )
+        match Player::choose(&report.input, &options) {
+            Player::Linked(link) => html! {
+                video playsinline muted preload="auto" src=(link) aria-label=(version.input) {}
+            },
+            Player::Embedded { .. } => html! {},
+            Player::Absent { why, .. } => html! { p.note { (why) } },
+        }
     };
-    first.ranking.versions.iter().zip(&first.reports).enumerate().map(screen).collect()
+    html! {
+        @for (index, (version, (report, _))) in first.ranking.versions.iter().zip(&first.reports).enumerate() {
+            figure.version style={ "--c:var(--v" (index % 8) ")" } {
+                div.screen style={ "--w:" (report.input.width.max(1)) ";--h:" (report.input.height.max(1)) } {
+                    (picture(version, report))
+                }
+                figcaption { label {
+                    input type="checkbox" data-version=(index) checked;
+                    " " b { (version.place) "." } " " (short(&version.input))
+                } }
+            }
+        }
+    }
 }
 
 /// What the script draws: the curves of each model, in the order of the first ranking.
@@ -157,7 +200,7 @@ fn data(scene: &Scene) -> Value {
     let order: Vec<&str> = scene.models[0].ranking.versions.iter().map(|v| v.input.as_str()).collect();
     let model = |by: &ByModel| {
         let of = |input: &&str| by.reports.iter().find(|(report, _)| report.input.path == *input);
-        let curve = |report: &crate::record::Report| -> Vec<[f64; 2]> {
+        let curve = |report: &Report| -> Vec<[f64; 2]> {
             let round = |v: f32| (f64::from(v) * 1e4).round() / 1e4;
             report.curve.iter().map(|p| [(p.t_s * 1e4).round() / 1e4, round(p.surprise)]).collect()
         };
@@ -178,36 +221,28 @@ fn data(scene: &Scene) -> Value {
 
 /// The page of many scenes, which is to lie in `root`.
 pub fn list(root: &Path, scenes: &[Scene], folders: &[PathBuf]) -> String {
-    let row = |(scene, folder): (&Scene, &PathBuf)| {
-        let ranking = &scene.models[0].ranking;
-        let count = ranking.versions.len();
-        let behind = ranking.versions.get(1).and_then(|v| v.behind.as_ref());
-        let behind = behind.map_or(String::new(), |b| {
-            let text = with_interval(b.by, b.interval);
-            if b.clear { format!("<strong>{text}</strong>") } else { text }
-        });
+    let row = |scene: &Scene, folder: &Path| {
+        let versions = &scene.models[0].ranking.versions;
         let link = folder.strip_prefix(root).unwrap_or(folder).join("ranking.html");
-        format!(
-            "<tr><th scope=\"row\"><a href=\"{}\">{}</a></th><td>{}</td><td class=\"num\">{count}</td>\
-             <td class=\"num\">{behind}</td></tr>\n",
-            href(&link.to_string_lossy()),
-            escape(&words::one_line(&scene.name)),
-            escape(&scene.order().next().map(short).unwrap_or_default()),
-        )
+        html! {
+            tr {
+                th scope="row" { a href=(href(&link.to_string_lossy())) { (words::one_line(&scene.name)) } }
+                td { (scene.order().next().map(short).unwrap_or_default()) }
+                td.num { (versions.len()) }
+                td.num { @if let Some(b) = versions.get(1).and_then(|v| v.behind.as_ref()) { (behind(b)) } }
+            }
+        }
     };
-    let rows: String = scenes.iter().zip(folders).map(row).collect();
-    let table = format!(
-        "<table class=\"wide\"><thead><tr><th scope=\"col\">scene</th><th scope=\"col\">most lawful</th>\
-         <th scope=\"col\" class=\"num\">of</th><th scope=\"col\" class=\"num\">the next is behind by</th></tr></thead>\
-         <tbody>{rows}</tbody></table>"
-    );
-    fill(
-        include_str!("../assets/list.html"),
-        &[
-            ("css", palette::CSS),
-            ("title", "Rankings"),
-            ("lead", &escape(&format!("The most lawful of {}", words::count(scenes.len(), "scene")))),
-            ("table", &table),
-        ],
-    )
+    let table = html! {
+        table.wide {
+            thead { tr {
+                th scope="col" { "scene" }
+                th scope="col" { "most lawful" }
+                th.num scope="col" { "of" }
+                th.num scope="col" { "the next is behind by" }
+            } }
+            tbody { @for (scene, folder) in scenes.iter().zip(folders) { (row(scene, folder)) } }
+        }
+    };
+    parts::listing("Rankings", &format!("The most lawful of {}", words::count(scenes.len(), "scene")), &table)
 }
