@@ -40,7 +40,6 @@ PARTS = ("missing", "missing_long", "unhidden", "new", "new_stays", "place", "pl
 KINDS = {"missing": "missing", "missing_long": "missing", "unhidden": "new", "new": "new", "new_stays": "new",
          "place": "moved", "place_2": "moved", "place_5": "moved", "drift": "moved", "size": "size",
          "colour": "colour", "colour_long": "colour", "shape": "shape", "shape_long": "shape"}
-DOUBT = 5 + 1  # log scales of what a token says of geometry and colour
 ROW = 13  # of what is told: present, x, y, half width, half height, colour, probability, shape
 
 
@@ -75,9 +74,6 @@ class Predictor(nn.Module):
         self.birth = nn.Sequential(nn.Conv2d(LAYERS + 4, 24, 3, 1, 1), nn.GELU(), nn.Conv2d(24, 24, 3, 1, 1), nn.GELU(),
                                    nn.Conv2d(24, 1, 1))
         nn.init.constant_(self.birth[4].bias, -6.0)
-        self.doubt = mlp(ATTRIBUTES + LAYERS * len(RIM) ** 2, 48, DOUBT)
-        nn.init.normal_(self.doubt[2].weight, std=0.005)
-        nn.init.zeros_(self.doubt[2].bias)
         for name, at in (("grid", torch.tensor(STEPS)), ("rim", torch.tensor(RIM))):
             n = len(at)
             pairs = torch.stack([at[None, :].expand(n, n), at[:, None].expand(n, n)], -1).reshape(-1, 2)
@@ -133,13 +129,6 @@ class Predictor(nn.Module):
             return F.grid_sample(maps, at * 2 - 1, mode="bilinear", padding_mode="border", align_corners=False)
         return [sampled(at).permute(0, 2, 1, 3).flatten(2) for at in (around, way.flatten(2, 3))]
 
-    def doubts(self, tokens, maps):
-        """Log scales [B,K,DOUBT] of how far off each token may be by itself, by what it says and what surrounds it: of a
-        thing that is half hidden, small, faint."""
-        at = tokens[..., None, 2:4] + tokens[..., None, 4:6].clamp(min=LEAST) * self.rim
-        around = F.grid_sample(maps, at * 2 - 1, mode="bilinear", padding_mode="border", align_corners=False)
-        return self.doubt(torch.cat([tokens, around.permute(0, 2, 1, 3).flatten(2)], -1)).clamp(-2, 4) - 5
-
     def _associate(self, p, tokens):
         confidence = tokens[..., 0]
         now = p["q1"][..., MEAN]
@@ -165,7 +154,7 @@ class Predictor(nn.Module):
         x, y = (tokens[..., i].clamp(0, 0.999) for i in (2, 3))
         cell = (y * BIRTH).floor() * BIRTH + (x * BIRTH).floor()
         coming = birth.flatten(1).gather(1, cell.long())
-        seen = {"met": m, "obs": obs, "doubt": met @ self.doubts(tokens, maps), "was": was, "alive": p["alive"], "life": p["life"], "age": p["age"],
+        seen = {"met": m, "obs": obs, "was": was, "alive": p["alive"], "life": p["life"], "age": p["age"],
                 "fresh": fresh,
                 "tokens": tokens, "cell": cell}
         energy = energies(seen)
@@ -262,19 +251,12 @@ def recall(slow, long, obs, look):
     return torch.cat(parts, -1), long
 
 
-def scales(seen):
-    """Of geometry and colour [.., N,3,5|1]: how well what came was predicted, and how well it was seen."""
-    was, doubt = seen["was"], seen["doubt"][..., None, :].exp()
-    return was[..., SCALE].exp() + doubt[..., :5], was[..., COLOUR_SCALE, None].exp() + doubt[..., 5:]
-
-
 def deviations(seen):
-    """Of what was met from what was predicted: geometry and colour in units of their scales [.., N,3,5|1], the
+    """Of what was met from what was predicted: geometry and colour in units of the predicted scales [.., N,3,5|1], the
     cross-entropy of the shape over the least [.., N,3]; for any leading dimensions."""
     was, obs = seen["was"], seen["obs"][..., None, :]
-    of_geometry, of_colour = scales(seen)
-    geometry = (obs[..., 2:7] - was[..., MEAN]).abs() / of_geometry
-    colour = (obs[..., 7:10] - was[..., COLOUR]).abs().sum(-1, keepdim=True) / of_colour
+    geometry = (obs[..., 2:7] - was[..., MEAN]).abs() / was[..., SCALE].exp()
+    colour = (obs[..., 7:10] - was[..., COLOUR]).abs().sum(-1, keepdim=True) / was[..., COLOUR_SCALE, None].exp()
     log_p = was[..., SHAPE].log_softmax(-1)
     surprise = -(obs[..., 10:14] * log_p).sum(-1)
     usual = -(log_p.exp() * log_p).sum(-1)

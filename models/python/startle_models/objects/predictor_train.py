@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from .clips import FRAMES, Pool, blurred
-from .predictor import BIRTH, COLOUR, HORIZONS, MEAN, SHAPE, Predictor, scales
+from .predictor import BIRTH, COLOUR, COLOUR_SCALE, HORIZONS, MEAN, SCALE, SHAPE, Predictor
 from .run import Run, follow, rate
 
 FILES = 7  # while training: more than things in a scene
@@ -27,7 +27,7 @@ def unroll(net: Predictor, tokens, maps):
     seen, after = [], []
     for t in range(frames):
         parts, s = net.step(parts, birth, tokens[:, t], maps[:, t])
-        seen.append({k: s[k] for k in ("met", "obs", "doubt", "was", "alive", "life", "age", "fresh", "cell")})
+        seen.append({k: s[k] for k in ("met", "obs", "was", "alive", "life", "age", "fresh", "cell")})
         after.append({k: parts[k] for k in ("alive", "age", "q1")})
     stack = {k: torch.stack([s[k] for s in seen], 1) for k in seen[0]}
     births = [torch.stack([a[k] for a in after[:-1]], 1).flatten(0, 1) for k in ("alive", "age", "q1")]
@@ -39,7 +39,6 @@ def loss(s, weight):
     """Scalar and its parts from unroll(); weight [B,F,N] of what each file met."""
     s = {k: v[:, FIRST:] if k != "births" else v[:, FIRST - 1:] for k, v in s.items()}
     met, obs, was = s["met"], s["obs"][..., None, :], s["was"]
-    of_geometry, of_colour = scales(s)
     parts, total = {}, 0.0
     for i, h in enumerate(HORIZONS):
         known = s["alive"] * (s["life"] > h - 1.5)
@@ -48,12 +47,12 @@ def loss(s, weight):
         v = was[..., i, 0]
         watched = (known * torch.where(s["age"] > h - 0.5, UNSEEN, 1.0))[..., 0]
         here = F.binary_cross_entropy_with_logits(v, met[..., 0], reduction="none") * watched
-        scale = of_geometry[..., i, :]
-        geometry = (obs[..., 0, 2:7] - was[..., i, MEAN]).abs() / scale + scale.log()
+        scale = was[..., i, SCALE]
+        geometry = (obs[..., 0, 2:7] - was[..., i, MEAN]).abs() / scale.exp() + scale
         geometry = (geometry.sum(-1) * w * weight[:, FIRST:]).sum() / m
-        c = of_colour[..., i, 0]
+        c = was[..., i, COLOUR_SCALE]
         clear = w * (obs[..., 0, 1] > 0.5)
-        colour = (obs[..., 0, 7:10] - was[..., i, COLOUR]).abs().sum(-1) / c + 3 * c.log()
+        colour = (obs[..., 0, 7:10] - was[..., i, COLOUR]).abs().sum(-1) / c.exp() + 3 * c
         shape = -(obs[..., 0, 10:14] * was[..., i, SHAPE].log_softmax(-1)).sum(-1)
         one = {"seen": here.sum() / watched.sum().clamp(min=1), "geometry": geometry, "colour": (colour * clear).sum() / clear.sum().clamp(min=1),
                "shape": (shape * clear).sum() / clear.sum().clamp(min=1)}
