@@ -87,15 +87,6 @@ pub fn lock(path: &Path) -> io::Result<Option<File>> {
     }
 }
 
-/// Bytes in hexadecimal.
-pub fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
 /// A temporary file in `folder`, with the permissions that an ordinary new file gets.
 pub(crate) fn temporary(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
     let mut builder = tempfile::Builder::new();
@@ -140,10 +131,5 @@ mod tests {
             drop(first);
             assert!(lock(&path).unwrap().is_some());
         }
-    }
-
-    #[test]
-    fn hexadecimal() {
-        assert_eq!(hex(&[0, 10, 255]), "000aff");
     }
 }

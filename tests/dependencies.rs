@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
-/// Crates, startle among them, that a library without features is made of: 72 when this was written. One more is a
+/// Crates, startle among them, that a library without features is made of: 73 when this was written. One more is a
 /// question, not an accident.
-const MOST_CRATES: usize = 72;
+const MOST_CRATES: usize = 73;
 /// Crates that are linked in two versions, and whose doing that is.
 const TWICE: [(&str, &str); 3] = [
     ("getrandom", "ring and ahash (parquet) each keep an older one"),

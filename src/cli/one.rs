@@ -21,7 +21,6 @@ use startle::report::claim::{ANNOTATED, OUTPUTS, claim};
 use startle::report::jsonl::JsonLines;
 use startle::report::ledger::Stamp;
 use startle::report::{self, OutputOptions, summary};
-use startle::store::hex;
 use startle::surprise::{Baseline, CurveKey};
 use startle::units::Stop;
 use startle::{Error, Result};
@@ -140,7 +139,7 @@ fn content(input: &Input, options: &OpenOptions) -> Result<Option<String>> {
                 all.update(image.number.to_le_bytes());
                 all.update(sha256_file(&image.path).unwrap_or_default());
             }
-            Ok(Some(hex(&all.finalize())))
+            Ok(Some(hex::encode(all.finalize())))
         }
         _ => Ok(None),
     }

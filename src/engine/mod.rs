@@ -24,7 +24,6 @@ use crate::model::bundle::{ModelBundle, sha256_file};
 use crate::pipeline::{self, DetectionSettings, Job, Open};
 use crate::rank::{Ranking, rank_reports};
 use crate::record::{Asked, Report, Resolved, RunConfig, Sink};
-use crate::store::hex;
 use crate::surprise::{Baseline, CurveKey, EventRules};
 use crate::units::Stop;
 use crate::{Error, Result};
@@ -183,7 +182,7 @@ impl Engine {
 /// [`Error::Internal`] when a setting can't be written as JSON.
 pub fn question(key: &CurveKey, asked: &Asked) -> Result<String> {
     let fail = |e: serde_json::Error| Error::Internal { stage: "question", reason: e.to_string() };
-    Ok(hex(&Sha256::digest(serde_json::to_vec(&(&key.model_sha256, asked)).map_err(fail)?)))
+    Ok(hex::encode(Sha256::digest(serde_json::to_vec(&(&key.model_sha256, asked)).map_err(fail)?)))
 }
 
 /// What a result tells of how it was made, for a run without further wishes.
@@ -221,7 +220,7 @@ pub fn run_config(
 
 /// Hash of what a calibration holds, however its file is laid out.
 fn fingerprint(baseline: &Baseline) -> Result<String> {
-    Ok(hex(&Sha256::digest(baseline.to_json()?)))
+    Ok(hex::encode(Sha256::digest(baseline.to_json()?)))
 }
 
 /// The baseline that was asked for and how the result names it. A bundle's own that does not fit the settings is an

@@ -185,7 +185,7 @@ pub fn sha256_file(path: &Path) -> std::io::Result<String> {
     let mut piece = vec![0; 1 << 20];
     loop {
         match file.read(&mut piece)? {
-            0 => return Ok(crate::store::hex(&hash.finalize())),
+            0 => return Ok(hex::encode(hash.finalize())),
             count => hash.update(&piece[..count]),
         }
     }

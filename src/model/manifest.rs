@@ -228,7 +228,7 @@ impl Manifest {
         if let Some(objects) = &self.objects {
             hash.update(objects.identity());
         }
-        Ok(crate::store::hex(&hash.finalize()))
+        Ok(hex::encode(hash.finalize()))
     }
 }
 

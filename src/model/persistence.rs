@@ -74,7 +74,7 @@ pub(super) fn control_info(name: &str, sha256: &str, spec: &ClipSpec) -> ModelIn
 
 /// The identity of a control's numbers.
 pub(super) fn control_sha256(name: &str, spec: &ClipSpec) -> String {
-    crate::store::hex(&Sha256::digest(format!("startle.{name}/1 {spec:?}")))
+    hex::encode(Sha256::digest(format!("startle.{name}/1 {spec:?}")))
 }
 
 /// The errors of a control for each clip: `slot_errors` gives the errors of the tokens of one predicted slot, given

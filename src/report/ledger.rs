@@ -5,7 +5,7 @@
 //! write, and one that was cut off is passed over; a part is done when its mark holds the plan's hash.
 
 use crate::error::{Error, Result};
-use crate::store::{self, Durability, hex};
+use crate::store::{self, Durability};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
@@ -99,7 +99,7 @@ impl Ledger {
         }
         let mut plan = Sha256::new();
         inputs.for_each(|input| plan.update(input.into_bytes().into_iter().chain([0]).collect::<Vec<u8>>()));
-        Ok(Self { folder, part, plan: hex(&plan.finalize()), lines: Mutex::new(lines) })
+        Ok(Self { folder, part, plan: hex::encode(plan.finalize()), lines: Mutex::new(lines) })
     }
 
     /// Adds a line. The time is put in.

@@ -2,7 +2,7 @@
 
 use super::{Bulletin, Listener};
 use crate::error::{Error, Result};
-use crate::store::{self, Durability, hex};
+use crate::store::{self, Durability};
 use crate::surprise::{CurveKey, Past};
 use crate::watch::engine::News;
 use serde::{Deserialize, Serialize};
@@ -86,7 +86,7 @@ impl Memory {
         let fit = |c: char| if c.is_ascii_alphanumeric() || "-_".contains(c) { c } else { '-' };
         let name: String = camera.chars().map(fit).take(60).collect();
         let hash = Sha256::digest(format!("{camera}\n{source}"));
-        let hash = hex(&hash[..4]);
+        let hash = hex::encode(&hash[..4]);
         self.folder.join(format!("{name}-{hash}.json"))
     }
 }

@@ -16,7 +16,6 @@ use startle::model::shelf;
 use startle::model::{Scorer, WindowErrors};
 use startle::pipeline::{DetectionSettings, Open, score_windows};
 use startle::record::RunConfig;
-use startle::store::hex;
 use startle::surprise::{Baseline, Learner};
 use startle::units::Stop;
 use startle::{Error, Result};
@@ -221,7 +220,7 @@ fn footing_words(normal: &[Input]) -> Result<String> {
             hash.update(sha256_file(file).map_err(unreadable)?);
         }
     }
-    Ok(format!("learnt from {} normal videos, {}", normal.len(), hex(&hash.finalize()[..8])))
+    Ok(format!("learnt from {} normal videos, {}", normal.len(), hex::encode(&hash.finalize()[..8])))
 }
 
 /// The papers' videos are uncut, and their code looks for no cuts.

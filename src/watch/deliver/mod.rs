@@ -18,7 +18,6 @@ use super::alert::slug;
 use super::folder_lock::lock;
 use super::{Bulletin, Listener, Say};
 use crate::error::{Error, Result};
-use crate::store::hex;
 use crate::units::Stop;
 use send_thread::{SendThread, Sender};
 pub use settings::{CommandSettings, DeliverySettings, MqttSettings, Phases, Secret, Wanted, WebhookSettings};
@@ -58,7 +57,7 @@ impl Delivery {
         let stop = Stop::new();
         let (mut routes, mut queues) = (Vec::new(), HashSet::new());
         let mut route = |kind: &str, id: &str, wanted: Wanted, name: String, sender: Box<dyn Sender>| -> Result<()> {
-            let named = |text: String| folder.join(format!("{kind}-{}", hex(&Sha256::digest(text)[..4])));
+            let named = |text: String| folder.join(format!("{kind}-{}", hex::encode(&Sha256::digest(text)[..4])));
             let queue = named(format!("{id}\0{}", wanted.text()));
             // As version 0.1 named it.
             let before = named(format!("{id}\0{wanted:?}"));

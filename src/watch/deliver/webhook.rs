@@ -8,7 +8,6 @@ use super::WebhookSettings;
 use super::send_thread::{Delivered, Sender};
 use super::spool::QueuedAlert;
 use crate::error::{Error, Result};
-use crate::store::hex;
 use crate::units::Stop;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -104,7 +103,7 @@ fn signature(secret: &[u8], timestamp: &str, body: &str) -> String {
     // A key of any length will do.
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret) else { return String::new() };
     mac.update(format!("{timestamp}.{body}").as_bytes());
-    hex(&mac.finalize().into_bytes())
+    hex::encode(mac.finalize().into_bytes())
 }
 
 #[cfg(test)]

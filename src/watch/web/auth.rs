@@ -6,7 +6,6 @@
 
 use super::lock;
 use crate::error::{Error, Result};
-use crate::store::hex;
 use argon2::{Argon2, PasswordHash, PasswordHasher, PasswordVerifier};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
@@ -197,7 +196,7 @@ fn network(address: IpAddr) -> IpAddr {
 }
 
 fn token() -> Result<String> {
-    Ok(hex(&random::<32>()?))
+    Ok(hex::encode(random::<32>()?))
 }
 
 fn random<const N: usize>() -> Result<[u8; N]> {
