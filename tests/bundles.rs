@@ -95,9 +95,12 @@ fn external_data_and_baseline_are_verified_too() {
     let hash = sha256_file(&copy.dir().join("weights.data")).unwrap();
     let entry = format!("external = [{{ file = \"weights.data\", sha256 = \"{hash}\" }}]");
     copy.edit("external = []", &entry);
-    copy.edit("[card]", &format!("[baseline]\nfile = \"weights.data\"\nsha256 = \"{hash}\"\n\n[card]"));
+    let entry = format!("file = \"weights.data\"\nsha256 = \"{hash}\"");
+    copy.edit("[card]", &format!("[baseline]\n{entry}\n\n[baselines.natural]\n{entry}\n\n[card]"));
     let bundle = ModelBundle::load(copy.dir()).unwrap();
-    assert_eq!(bundle.baseline_path(), Some(copy.dir().join("weights.data")));
+    let paths = ["bundle", "natural", "night"].map(|name| bundle.baseline_path(name));
+    let weights = Some(copy.dir().join("weights.data"));
+    assert_eq!(paths, [weights.clone(), weights, None]);
     assert_ne!(bundle.sha256(), model_support::bundle("tiny-random").sha256(), "other weights, other numbers");
     std::fs::write(copy.dir().join("weights.data"), "weightS").unwrap();
     assert_says(&copy.refusal(), &["the sha256 of weights.data"]);

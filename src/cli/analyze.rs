@@ -12,7 +12,7 @@ use indicatif::MultiProgress;
 use startle::engine::{Wishes, baseline, question, run_config};
 use startle::media::ffmpeg::Decoding;
 use startle::media::open::Input;
-use startle::model::bundle::{ModelBundle, sha256_file};
+use startle::model::bundle::sha256_file;
 use startle::pipeline::{DetectionSettings, run_all};
 use startle::record::Asked;
 use startle::surprise::DEFAULT_TOP_FRACTION;
@@ -110,9 +110,9 @@ fn parse_shard(text: &str) -> Result<Shard, String> {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Detection")]
 pub struct DetectionArgs {
-    /// What normal looks like: `bundle` (what the model came with), `self` (the video's own past) or a file made by
-    /// `startle calibrate`.
-    #[arg(long, default_value = "bundle", value_name = "bundle|self|FILE")]
+    /// What normal looks like: `bundle` (what the model came with), another one that it came with by its name (`natural`:
+    /// real footage), `self` (the video's own past) or a file made by `startle calibrate`.
+    #[arg(long, default_value = "bundle", value_name = "bundle|NAME|self|FILE")]
     pub baseline: String,
     /// Events that normal footage may cause, for example 6/hour, 1/day or 1/10min.
     #[arg(long, value_name = "RATE", default_value = "30/hour", value_parser = per_hour)]
@@ -207,8 +207,7 @@ pub(super) fn prepare<'a>(args: &'a AnalyzeArgs, jobs: usize, earlier: Earlier, 
     let detection = args.detection.settings()?;
     let model = args.model.choose(jobs)?.with_actions(args.actions.as_deref())?;
     let key = model.curve_key(args.detection.top)?;
-    let bundled = model.bundle().and_then(ModelBundle::baseline_path);
-    let (baseline, origin) = baseline(&args.detection.baseline, bundled, &key)?;
+    let (baseline, origin) = baseline(&args.detection.baseline, model.bundle(), &key)?;
     let mut config = run_config(&model, &detection, baseline.as_ref(), &origin)?;
     config.asked = Asked {
         frame_steps: slower_steps(&args.frame_steps),

@@ -180,7 +180,9 @@ fn info(dir: &Path, page: &mut Page<'_>) -> Result<()> {
         page.field("mask token", token.describe())?;
     }
     parity(manifest.parity.as_ref(), page)?;
-    page.field("baseline", manifest.baseline.as_ref().map_or("none", |entry| &entry.file))?;
+    let names = manifest.baseline.iter().map(|_| "bundle").chain(manifest.baselines.keys().map(String::as_str));
+    let names: Vec<&str> = names.collect();
+    page.field("baselines", if names.is_empty() { "none".into() } else { names.join(", ") })?;
     page.field("card", dir.join(&manifest.card.file).display())
 }
 

@@ -66,14 +66,14 @@ impl Engine {
         Self::with(Model::choose(&Choice::of(model), 1)?, Wishes::default().settings()?, "bundle")
     }
 
-    /// A model that was chosen, with a detector's settings; `baseline`: `bundle`, `self` or a file of `startle calibrate`.
+    /// A model that was chosen, with a detector's settings; `baseline`: `bundle`, `self`, the name
+    /// of another one of the bundle, or a file of `startle calibrate`.
     ///
     /// # Errors
     /// When the model can't be loaded, or the baseline is not there or of another model or other settings.
     pub fn with(model: Model, detection: DetectionSettings, baseline: &str) -> Result<Self> {
         let key = model.curve_key(detection.top_fraction)?;
-        let bundled = model.bundle().and_then(ModelBundle::baseline_path);
-        let (baseline, origin) = self::baseline(baseline, bundled, &key)?;
+        let (baseline, origin) = self::baseline(baseline, model.bundle(), &key)?;
         Ok(Self { scorer: model.scorer()?, model, detection, baseline, origin })
     }
 
@@ -228,12 +228,13 @@ fn fingerprint(baseline: &Baseline) -> Result<String> {
 ///
 /// # Errors
 /// When it is not there, is damaged, or is of another model or other settings.
-pub fn baseline(asked: &str, bundled: Option<PathBuf>, key: &CurveKey) -> Result<(Option<Baseline>, String)> {
-    let (path, origin) = match (asked, bundled) {
+pub fn baseline(asked: &str, bundle: Option<&ModelBundle>, key: &CurveKey) -> Result<(Option<Baseline>, String)> {
+    let path = match (asked, bundle.and_then(|bundle| bundle.baseline_path(asked))) {
         ("self", _) | ("bundle", None) => return Ok((None, "self".into())),
-        ("bundle", Some(path)) => (path, "bundle".to_owned()),
-        (file, _) => (PathBuf::from(file), file.to_owned()),
+        (_, Some(path)) => path,
+        (file, None) => PathBuf::from(file),
     };
+    let origin = asked.to_owned();
     let here = |e: Error| Error::input(path.display().to_string(), e.to_string());
     let text = read_text(&path)?;
     let baseline = Baseline::from_json(&text).map_err(here)?;

@@ -4,7 +4,6 @@ use super::{Choice, Model, baseline};
 use crate::media::adapt::ByArrival;
 use crate::media::ffmpeg::{FfmpegSource, OpenOptions};
 use crate::media::open::Input;
-use crate::model::bundle::ModelBundle;
 use crate::pipeline::DetectionSettings;
 use crate::surprise::Past;
 use crate::units::{MediaTime, Stop};
@@ -78,7 +77,6 @@ pub fn stream(choice: &Choice, input: Input, watching: &Watching) -> Result<Back
         model.be_prompt();
     }
     let key = model.curve_key(watching.detection.top_fraction)?;
-    let bundled = model.bundle().and_then(ModelBundle::baseline_path);
     // A stream's own past judges it; errors are brought to one scale as the bundle says.
     let asked = if own { "bundle" } else { &watching.baseline };
     let stall = Duration::from_secs_f64(watching.stall_s);
@@ -93,7 +91,7 @@ pub fn stream(choice: &Choice, input: Input, watching: &Watching) -> Result<Back
         stall,
         warm_up: MediaTime::from_secs_f64(watching.warm_up_s),
         detection: watching.detection.clone(),
-        baseline: baseline(asked, bundled, &key)?.0.map(Arc::new),
+        baseline: baseline(asked, model.bundle(), &key)?.0.map(Arc::new),
         past: own.then(Past::default),
         fps: None,
         region: Vec::new(),

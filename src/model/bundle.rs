@@ -116,9 +116,11 @@ impl ModelBundle {
         Normalizer::new(self.manifest.preprocess.mean, self.manifest.preprocess.std)
     }
 
-    /// Where the bundle's baseline lies, if it has one.
-    pub fn baseline_path(&self) -> Option<PathBuf> {
-        self.manifest.baseline.as_ref().map(|entry| self.dir.join(&entry.file))
+    /// Where a baseline of the bundle's lies: `bundle`, its usual one, or one that it has a name for.
+    pub fn baseline_path(&self, name: &str) -> Option<PathBuf> {
+        let Manifest { baseline, baselines, .. } = &self.manifest;
+        let entry = if name == "bundle" { baseline.as_ref() } else { baselines.get(name) };
+        entry.map(|entry| self.dir.join(&entry.file))
     }
 
     /// Hash over the graphs, the clip settings and the preprocessing: equal exactly when the numbers are comparable.

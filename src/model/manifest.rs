@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 pub use sections::*;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Format and version of the manifest that this program reads.
@@ -65,6 +66,9 @@ pub struct Manifest {
     /// What surprise looks like on normal footage.
     #[serde(default)]
     pub baseline: Option<FileEntry>,
+    /// The same on footage of other kinds, by its name, which `--baseline` takes.
+    #[serde(default)]
+    pub baselines: BTreeMap<String, FileEntry>,
     /// The model card.
     pub card: CardEntry,
     /// How far the graphs are from the PyTorch reference, as measured at export; not of bundles made without PyTorch.
@@ -141,13 +145,17 @@ impl Manifest {
             files.push((&graph.file, Some(&graph.sha256)));
             files.extend(graph.external.iter().map(|entry| (entry.file.as_str(), Some(entry.sha256.as_str()))));
         }
-        files.extend(self.baseline.iter().map(|entry| (entry.file.as_str(), Some(entry.sha256.as_str()))));
+        let baselines = self.baseline.iter().chain(self.baselines.values());
+        files.extend(baselines.map(|entry| (entry.file.as_str(), Some(entry.sha256.as_str()))));
         files
     }
 
     /// What the types can't say.
     pub(super) fn check(&self, spec: &ClipSpec) -> Result<(), String> {
         spec.check().map_err(|error| error.to_string())?;
+        if let Some(name) = ["bundle", "self", "adaptive"].into_iter().find(|name| self.baselines.contains_key(*name)) {
+            return Err(format!("baselines.{name}: that word has a meaning of its own"));
+        }
         match (&self.features, &self.objects) {
             (Some(features), None) => features.widths().check()?,
             (None, Some(objects)) => objects.check(self, spec)?,

@@ -112,15 +112,24 @@ def file_entry(folder: Path, file: str, external: list[str] | None = None) -> di
     return entry
 
 
+def take_baselines(folder: Path, manifest: Manifest) -> None:
+    """States the baselines that lie in the folder: the usual one, and others by their names."""
+    for section in ("baseline", "baselines"):
+        manifest.pop(section, None)
+    if (folder / "baseline.json").is_file():
+        manifest["baseline"] = file_entry(folder, "baseline.json")
+    named = sorted(folder.glob("baseline-*.json"))
+    if named:
+        manifest["baselines"] = {f.stem.removeprefix("baseline-"): file_entry(folder, f.name) for f in named}
+
+
 def seal(folder: Path) -> Manifest:
-    """Recomputes every hash; picks up a `baseline.json` or drops it from the manifest if it is gone."""
+    """Recomputes every hash; picks up `baseline.json` and `baseline-NAME.json` or drops what is gone from the manifest."""
     manifest = read_manifest(folder)
     for section in manifest["graphs"].values():
         section |= file_entry(folder, section["file"], [e["file"] for e in section["external"]])
     manifest["card"] = file_entry(folder, manifest["card"]["file"])
-    manifest.pop("baseline", None)
-    if (folder / "baseline.json").is_file():
-        manifest["baseline"] = file_entry(folder, "baseline.json")
+    take_baselines(folder, manifest)
     write_manifest(folder, manifest)
     return manifest
 
@@ -256,6 +265,7 @@ def check_files(folder: Path) -> Manifest:
     """Checks that every file is there with its hash and that the clip is consistent; returns the manifest."""
     manifest = read_manifest(folder)
     entries = [manifest["card"]] + ([manifest["baseline"]] if "baseline" in manifest else [])
+    entries += manifest.get("baselines", {}).values()
     for section in manifest["graphs"].values():
         entries += [section, *section["external"]]
     for entry in entries:

@@ -179,8 +179,7 @@ def write(folder: Path, encoder: Path, predictor: Path, options: Options) -> Man
     count(folder, manifest)
     (folder / "README.md").write_text(options.card or _card(manifest))
     manifest["card"] = bundle.file_entry(folder, "README.md")
-    if (folder / "baseline.json").is_file():
-        manifest["baseline"] = bundle.file_entry(folder, "baseline.json")
+    bundle.take_baselines(folder, manifest)
     bundle.write_manifest(folder, manifest)
     return manifest
 

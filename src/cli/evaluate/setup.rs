@@ -11,7 +11,7 @@ use startle::engine::{Model, asked, opener, run_config};
 use startle::evaluate::{COPY, Case, OTHER, RANDOM};
 use startle::media::ffmpeg::OpenOptions;
 use startle::media::open::{Input, expand};
-use startle::model::bundle::{ModelBundle, sha256_file};
+use startle::model::bundle::sha256_file;
 use startle::model::shelf;
 use startle::model::{Scorer, WindowErrors};
 use startle::pipeline::{DetectionSettings, Open, score_windows};
@@ -54,7 +54,7 @@ impl<'a> Setup<'a> {
         protocol::apply(&args.paper, footage, &mut model)?;
         let key = model.curve_key(detection.top_fraction)?;
         // The bundle's own baseline was learnt with the bundle's own clips.
-        let bundled = model.bundle().filter(|_| args.paper.protocol.is_none()).and_then(ModelBundle::baseline_path);
+        let bundled = model.bundle().filter(|_| args.paper.protocol.is_none());
         let (baseline, origin) = startle::engine::baseline(&args.detection.baseline, bundled, &key)?;
         let (random, random_words) = random(args, footage, &model, jobs)?;
         let other = args.beside.as_deref().map(|name| shelf::find(name, &shelf::search_path())).transpose()?;

@@ -7,7 +7,6 @@ use startle::media::adapt::ByArrival;
 use startle::media::ffmpeg::{FfmpegSource, OpenOptions};
 use startle::media::open::{Input, expand};
 use startle::model::Scorer;
-use startle::model::bundle::ModelBundle;
 use startle::pipeline::DetectionSettings;
 use startle::surprise::{Baseline, CurveKey, EventRules, Past};
 use startle::units::MediaTime;
@@ -221,8 +220,7 @@ impl<'a> CameraBuilder<'a> {
         if let Some(baseline) = known.get(asked) {
             return Ok(baseline.clone());
         }
-        let bundled = self.model.bundle().and_then(ModelBundle::baseline_path);
-        let baseline = baseline(asked, bundled, &self.key)?.0.map(Arc::new);
+        let baseline = baseline(asked, self.model.bundle(), &self.key)?.0.map(Arc::new);
         known.insert(asked.into(), baseline.clone());
         Ok(baseline)
     }
