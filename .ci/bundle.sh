@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Trained weights (models/checkpoints/o2) to the bundles models/startle-o1 and its control: export, calibrate, seal.
-#   FOOTAGE=DIR   lawful videos of your own that teach the baseline beside the generated ones
+#   FOOTAGE=DIR   real shots of fixed cameras with a manifest.csv, for the baseline that is called natural
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD checkpoint=$PWD/models/checkpoints/o2 lawful=$PWD/models/checkpoints/lawful_o2
@@ -13,8 +13,12 @@ tool objects.bundle "$checkpoint" --out "$root/models/startle-o1-random" --name 
     --description "The encoder of startle-o1 with an untrained predictor: a control, it does not know how things move."
 # Even videos calibrate; odd ones are kept back to measure false alarms.
 for bundle in models/startle-o1 models/startle-o1-random; do
-    target/release/startle calibrate "$lawful"/lawful_???[02468].mp4 ${FOOTAGE:+"$FOOTAGE"} \
-        --model "$bundle" -o "$bundle/baseline.json"
+    target/release/startle calibrate "$lawful"/lawful_???[02468].mp4 --model "$bundle" -o "$bundle/baseline.json"
     tool objects_bundle seal "$root/$bundle"
 done
+if [ -n "${FOOTAGE:-}" ]; then
+    mapfile -t shots < <(tool objects.natural "$(realpath "$FOOTAGE")")
+    target/release/startle calibrate "${shots[@]}" --model models/startle-o1 -o models/startle-o1/baseline-natural.json
+    tool objects_bundle seal "$root/models/startle-o1"
+fi
 target/release/startle models verify startle-o1

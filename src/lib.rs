@@ -84,3 +84,5 @@ pub mod units;
 pub mod watch;
 
 pub use error::{Error, Result};
+/// Arrays of the public interface are those of this version.
+pub use ndarray;

@@ -5,7 +5,7 @@
 mod support;
 
 use serde_json::Value;
-use startle::engine::Engine;
+use startle::engine::{Choice, Engine, Model, Wishes};
 use startle::model::shelf::DEFAULT_BUNDLE;
 use std::path::Path;
 use support::cli::{result, startle};
@@ -42,4 +42,18 @@ fn the_example_of_a_stream_tells_the_sample_s_event() {
     let told = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success() && told.lines().count() == 1, "{told}{}", String::from_utf8_lossy(&output.stderr));
     assert!(told.contains("instead of green"), "{told}");
+}
+
+#[test]
+fn where_a_calibration_lies_is_no_part_of_the_question() {
+    let bundled = Path::new(env!("CARGO_MANIFEST_DIR")).join("models").join(DEFAULT_BUNDLE).join("baseline.json");
+    let copy = tempfile::tempdir().unwrap().path().with_extension("json");
+    std::fs::copy(&bundled, &copy).unwrap();
+    let question = |baseline: &str| {
+        let model = Model::choose(&Choice::of(DEFAULT_BUNDLE), 1).unwrap();
+        Engine::with(model, Wishes::default().settings().unwrap(), baseline).unwrap().question().unwrap()
+    };
+    let [own, copied, past] = ["bundle", copy.to_str().unwrap(), "self"].map(question);
+    assert!(own == copied && own != past);
+    std::fs::remove_file(copy).unwrap();
 }

@@ -15,22 +15,22 @@ struct Between {
 }
 
 /// A part of a picture: left, top, width, height, pixels.
-pub(super) type Region = (usize, usize, usize, usize);
+pub(super) type PixelRect = (usize, usize, usize, usize);
 
 /// The centre square; its place is half the rest, rounded down.
-pub(super) fn centre(picture: &Picture) -> Region {
+pub(super) fn centre(picture: &Picture) -> PixelRect {
     let (width, height) = (picture.width() as usize, picture.height() as usize);
     let side = width.min(height);
     ((width - side) / 2, (height - side) / 2, side, side)
 }
 
 /// The whole of it.
-pub(super) fn whole(picture: &Picture) -> Region {
+pub(super) fn whole(picture: &Picture) -> PixelRect {
     (0, 0, picture.width() as usize, picture.height() as usize)
 }
 
 /// A part of a picture as a square of `side` pixels, with its exact values.
-pub(super) fn square(picture: &Picture, (left, top, width, height): Region, side: usize) -> Picture {
+pub(super) fn square(picture: &Picture, (left, top, width, height): PixelRect, side: usize) -> Picture {
     let (columns, rows) = (places(width, side), places(height, side));
     let stride = picture.width() as usize * 3;
     let mut exact = Vec::with_capacity(side * side * 3);

@@ -176,11 +176,15 @@ impl Engine {
     }
 }
 
-/// A mark of the model and of what was asked for: see [`Engine::question`].
+/// A mark of the model and of what was asked for: see [`Engine::question`]. Where a calibration lies has no part in it.
 ///
 /// # Errors
 /// [`Error::Internal`] when a setting can't be written as JSON.
 pub fn question(key: &CurveKey, asked: &Asked) -> Result<String> {
+    let mut asked = asked.clone();
+    if asked.baseline_sha256.is_some() {
+        asked.baseline.clear();
+    }
     let fail = |e: serde_json::Error| Error::Internal { stage: "question", reason: e.to_string() };
     Ok(hex::encode(Sha256::digest(serde_json::to_vec(&(&key.model_sha256, asked)).map_err(fail)?)))
 }

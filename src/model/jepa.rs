@@ -15,8 +15,7 @@ use super::{ContextErrors, FeatureControls, FeatureScorer, ModelInfo, Scorer, Tr
 use crate::clip::{Clip, ClipSpec};
 use crate::error::{Error, Result};
 use crate::units::Surprise;
-use ndarray::{Array, Array1, Array2, Array3, ArrayView, Dimension, IntoDimension, s};
-use std::ops::Range;
+use ndarray::{Array, Array1, Array2, Array3, ArrayView, Axis, Dimension, IntoDimension, s};
 use std::sync::Arc;
 
 /// A [`Scorer`] that predicts features: V-JEPA and its kin.
@@ -88,7 +87,7 @@ impl<N: Network> Jepa<N> {
     /// # Errors
     /// As [`Scorer::score`].
     pub fn score_noise(&mut self, seed: u32) -> Result<WindowErrors> {
-        self.noise(seed..seed + 1);
+        self.noise(seed, 1);
         self.score_pixels(1, Tokens::Anywhere)?.pop().ok_or_else(|| internal("no window was scored".into()))
     }
 
@@ -108,18 +107,19 @@ impl<N: Network> Jepa<N> {
     /// # Errors
     /// As [`Scorer::score`].
     pub fn score_noises(&mut self, windows: usize) -> Result<Vec<WindowErrors>> {
-        self.noise(0..windows as u32);
+        self.noise(0, windows);
         self.score_pixels(windows, Tokens::Anywhere)
     }
 
-    /// Windows of noise, one of each seed.
-    fn noise(&mut self, seeds: Range<u32>) {
+    /// Windows of noise, each of a seed of its own.
+    fn noise(&mut self, first: u32, windows: usize) {
         self.pixels.clear();
-        for frame in seeds.clone().flat_map(|seed| noise_frames(&self.spec, seed)) {
+        let seeds = (0..windows).map(|window| first.wrapping_add(window as u32));
+        for frame in seeds.flat_map(|seed| noise_frames(&self.spec, seed)) {
             self.normalizer.append(&frame, &mut self.pixels);
         }
         if let Some(conditioning) = &mut self.conditioning {
-            conditioning.noise(seeds.start, seeds.len(), self.spec.frames_per_clip as usize);
+            conditioning.noise(first, windows, self.spec.frames_per_clip as usize);
         }
     }
 
@@ -173,9 +173,9 @@ impl<N: Network> Jepa<N> {
         let (whole, mut scored) = (whole(spec, &self.pixels, windows)?, no_errors(spec, windows));
         for &context in &spec.context_lengths {
             let [context_pos, target_pos] = positions(spec, context, windows);
-            let pixels = leading_frames(whole, context as usize);
+            let pixels = whole.slice_axis(Axis(1), (..context as usize).into());
             let (context_pos, target_pos) = (context_pos.view(), target_pos.view());
-            let errors = network.errors_to_held(HeldQuestion { pixels: pixels.view(), context_pos, target_pos })?;
+            let errors = network.errors_to_held(HeldQuestion { pixels, context_pos, target_pos })?;
             expect_tokens("comparison", &errors, target_pos.dim())?;
             for (window, errors) in scored.iter_mut().zip(errors.outer_iter()) {
                 window.contexts.push(of_slots(spec, context, errors.to_owned())?);

@@ -22,7 +22,7 @@ pub struct Question<'a> {
 /// As [`Question`], of contexts that are still pixels, about targets that the network holds.
 #[derive(Debug, Clone, Copy)]
 pub struct HeldQuestion<'a> {
-    /// The context's frames, of B windows.
+    /// The context's frames, of B windows; each window lies together.
     pub pixels: Pixels<'a>,
     /// Where the context's tokens stand, `[B, Nc]`.
     pub context_pos: ArrayView2<'a, i64>,

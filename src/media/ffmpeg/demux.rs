@@ -236,7 +236,7 @@ fn choose<'a>(context: &'a Context, input: &Input, track: Option<u16>) -> Result
 }
 
 /// How many pictures a second.
-struct StatedRate {
+struct ChosenRate {
     /// 0 when not known.
     fps: f64,
     /// Neither the container nor the stream has a clock: the rate, which was asked for or assumed, is all there is.
@@ -245,7 +245,7 @@ struct StatedRate {
 }
 
 /// The rate that a stream states; that of one which states none is asked for (`--fps`) or assumed.
-fn rate(context: &Context, stream: &Stream, asked: Option<f64>) -> std::result::Result<StatedRate, String> {
+fn rate(context: &Context, stream: &Stream, asked: Option<f64>) -> std::result::Result<ChosenRate, String> {
     let known = |rate: Rational, highest: f64| Some(f64::from(rate)).filter(|fps| (LOWEST_FPS..=highest).contains(fps));
     let fps =
         known(stream.avg_frame_rate(), HIGHEST_FPS).or_else(|| known(stream.rate(), HIGHEST_GUESS)).unwrap_or(0.0);
@@ -255,22 +255,22 @@ fn rate(context: &Context, stream: &Stream, asked: Option<f64>) -> std::result::
     match asked {
         _ if !raw::takes_rate(context) => match asked {
             Some(_) => Err("has times of its own: --fps is for streams that state no rate".into()),
-            None => Ok(StatedRate { fps, made_up: false, note: None }),
+            None => Ok(ChosenRate { fps, made_up: false, note: None }),
         },
-        Some(asked) if is(asked) => Ok(StatedRate { fps: asked, made_up: true, note: None }),
+        Some(asked) if is(asked) => Ok(ChosenRate { fps: asked, made_up: true, note: None }),
         Some(_) => {
             Err(format!("states its own rate, {fps:.3} pictures a second: --fps is for streams that state none"))
         }
         None if assumed => {
             let note =
                 format!("states no frame rate: {DEFAULT_FPS} pictures a second are assumed (--fps says another)");
-            Ok(StatedRate { fps: DEFAULT_FPS, made_up: true, note: Some(note) })
+            Ok(ChosenRate { fps: DEFAULT_FPS, made_up: true, note: Some(note) })
         }
-        None => Ok(StatedRate { fps, made_up: false, note: None }),
+        None => Ok(ChosenRate { fps, made_up: false, note: None }),
     }
 }
 
-fn stream_facts(context: &Context, stream: &Stream, rate: StatedRate) -> StreamFacts {
+fn stream_facts(context: &Context, stream: &Stream, rate: ChosenRate) -> StreamFacts {
     let orientation = stream
         .side_data()
         .find(|data| data.kind() == StreamData::DisplayMatrix)

@@ -46,7 +46,7 @@ fn defaults() -> serde_json::Value {
 }
 
 /// Cosines and signed sines for all tokens of a picture, [1, tokens, 1, head].
-struct QuarterTurn {
+struct PictureTurn {
     cos: Value,
     sin: Value,
 }
@@ -152,17 +152,17 @@ fn encoder(config: &Dinov3Config, mut net: Net<'_>, (pictures, act): (Pictures, 
     net.g.finish()
 }
 
-fn turn(net: &mut Net<'_>, c: &Dinov3Config, pictures: Pictures) -> QuarterTurn {
+fn turn(net: &mut Net<'_>, c: &Dinov3Config, pictures: Pictures) -> PictureTurn {
     let (angles, head) = (c.angles(pictures.grid()), c.kind().head());
     let cos: Vec<f32> = angles.iter().map(|angle| angle.cos()).collect();
     let signed = |(at, angle): (usize, &f32)| if at % head < head / 2 { -angle.sin() } else { angle.sin() };
     let sin: Vec<f32> = angles.iter().enumerate().map(signed).collect();
     let dims = [1, c.first() + pictures.area(), 1, head];
-    QuarterTurn { cos: net.g.floats(&dims, &cos), sin: net.g.floats(&dims, &sin) }
+    PictureTurn { cos: net.g.floats(&dims, &cos), sin: net.g.floats(&dims, &sin) }
 }
 
 /// The first half of a layer: attention.
-fn attended(net: &mut Net<'_>, name: &str, x: &Value, (turn, counts): (&QuarterTurn, &Counts), kind: Kind) -> Value {
+fn attended(net: &mut Net<'_>, name: &str, x: &Value, (turn, counts): (&PictureTurn, &Counts), kind: Kind) -> Value {
     net.g.part(name);
     let normed = net.norm(&format!("{name}.norm1"), x, kind.epsilon);
     let part = |part: &str| format!("{name}.attention.{part}_proj");
@@ -184,7 +184,7 @@ fn perceptron(net: &mut Net<'_>, name: &str, x: &Value, gate: Option<Act>) -> Va
 }
 
 /// The linear layer `name`, its first and second halves of every head turned against each other.
-fn turned(net: &mut Net<'_>, name: &str, x: &Value, (turn, counts): (&QuarterTurn, &Counts), kind: Kind) -> Value {
+fn turned(net: &mut Net<'_>, name: &str, x: &Value, (turn, counts): (&PictureTurn, &Counts), kind: Kind) -> Value {
     let (heads, head) = (kind.heads as i64, kind.head() as i64);
     let product = net.linear(name, x);
     let sizes = net.g.integers(&[-1, heads, head]);

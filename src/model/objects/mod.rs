@@ -142,16 +142,20 @@ impl Step {
     /// # Errors
     /// As [`Percepts::join`].
     pub fn join(runs: Vec<Self>) -> Result<Self> {
-        let all = |of: fn(&Self) -> &Array3<f32>| joined(runs.iter().map(of).cloned().collect());
-        let (energy, expected, seen) = (all(|run| &run.energy)?, all(|run| &run.expected)?, all(|run| &run.seen)?);
-        Ok(Self { next_state: joined(runs.into_iter().map(|run| run.next_state).collect())?, energy, expected, seen })
+        let (mut states, mut things) = (Vec::new(), [Vec::new(), Vec::new(), Vec::new()]);
+        for Self { next_state, energy, expected, seen } in runs {
+            states.push(next_state);
+            things.iter_mut().zip([energy, expected, seen]).for_each(|(all, run)| all.push(run));
+        }
+        let [energy, expected, seen] = things.map(joined);
+        Ok(Self { next_state: joined(states)?, energy: energy?, expected: expected?, seen: seen? })
     }
 }
 
 /// Arrays along their first axis; a single one as it is.
 fn joined<D: RemoveAxis>(mut runs: Vec<Array<f32, D>>) -> Result<Array<f32, D>> {
-    if runs.len() == 1 {
-        return Ok(runs.remove(0));
+    if runs.len() <= 1 {
+        return Ok(runs.pop().unwrap_or_else(|| Array::default(D::default())));
     }
     let views: Vec<_> = runs.iter().map(|run| run.view()).collect();
     concatenate(Axis(0), &views).map_err(|error| Error::Inference(error.to_string()))

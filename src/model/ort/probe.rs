@@ -30,7 +30,7 @@ pub fn run(runtime: &Runtime, device: Device) -> Result<String> {
     let answer = graph.run(inputs, &interrupt).and_then(|outputs| outputs.array::<Ix2>("y"));
     let answer = answer.map_err(|error| fail(error.to_string()))?;
     if answer != aview2(&OUTPUT) {
-        return Err(fail(format!("the square of {input} came out as {answer}")));
+        return Err(fail(format!("the square of {INPUT:?} came out as {:?}", answer.as_slice())));
     }
     let ran = super::placement::describe(std::iter::once(graph.placement()));
     match device.provider() {

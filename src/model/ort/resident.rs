@@ -14,7 +14,7 @@ use crate::model::onnx::proto::{self, Element};
 use crate::model::tensor::Pixels;
 use ::ort::memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, MemoryType};
 use ::ort::value::{DynValue, PrimitiveTensorElementType, Tensor};
-use ndarray::{Array2, ArrayView, Dimension, array};
+use ndarray::{Array2, ArrayView, Axis, RemoveAxis, array};
 
 /// Where tokens stay, the graph that compares them, and the targets that are held.
 pub(super) struct Resident {
@@ -89,14 +89,20 @@ impl Resident {
 
     /// Numbers as an input that owns its memory. (Binding a borrowed input makes `ort` 2.0.0-rc.15 copy it by a session of its own,
     /// whose creation waits for itself: `IoBinding::bind_input`, `IdentitySessionHandle::new`.)
-    fn staged<T, D: Dimension>(&self, array: ArrayView<'_, T, D>) -> Result<DynValue>
+    fn staged<T, D: RemoveAxis>(&self, array: ArrayView<'_, T, D>) -> Result<DynValue>
     where
         T: PrimitiveTensorElementType + std::fmt::Debug + Clone + Copy + 'static,
     {
         let fail = |error: ::ort::Error| Error::Inference(words::of_run(&error.to_string()));
         let mut staged = Tensor::<T>::new(&self.staging, array.shape()).map_err(fail)?;
         let memory = staged.try_extract_tensor_mut::<T>().map_err(fail)?.1;
-        memory.iter_mut().zip(array).for_each(|(place, value)| *place = *value);
+        let size = (array.len() / array.len_of(Axis(0)).max(1)).max(1);
+        for (place, part) in memory.chunks_exact_mut(size).zip(array.outer_iter()) {
+            match part.as_slice() {
+                Some(values) => place.copy_from_slice(values),
+                None => place.iter_mut().zip(part).for_each(|(place, value)| *place = *value),
+            }
+        }
         Ok(staged.into_dyn())
     }
 }

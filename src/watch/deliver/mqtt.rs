@@ -234,11 +234,15 @@ fn options(settings: &MqttSettings) -> Result<MqttOptions> {
         true,
     ));
     if let Some(user) = &settings.username {
-        options.set_credentials(&user.0, settings.password.as_ref().map_or_else(String::new, |word| word.0.clone()));
+        match &settings.password {
+            Some(word) => options.set_credentials(&user.0, word.0.clone()),
+            None => options.set_username(&user.0),
+        };
     }
     if secure {
         options.set_transport(match &settings.ca_file {
-            None => Transport::tls_with_default_config(),
+            None => Transport::try_tls_with_default_config()
+                .map_err(|e| fail(&format!("can't be reached by TLS: the system's certificates: {e}")))?,
             Some(path) => {
                 let pem = std::fs::read(path).map_err(|e| Error::unreadable(path.display().to_string(), e))?;
                 Transport::tls(pem, None, None)
@@ -263,4 +267,26 @@ fn words(error: &rumqttc::ConnectionError) -> String {
 pub(super) fn shared_topic(cameras: &[String]) -> Option<&String> {
     let mut seen = HashSet::new();
     cameras.iter().find(|camera| !seen.insert(slug(camera)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::watch::deliver::Secret;
+    use rumqttc::mqttbytes::v4::ConnectAuth;
+
+    #[test]
+    fn a_user_without_a_password_sends_none() {
+        let word = |word: &str| Some(Secret(word.into()));
+        let auth = |username, password| {
+            let (topic_prefix, discovery_prefix, ca_file) = ("startle".into(), None, None);
+            let url = Secret("mqtt://broker".into());
+            let settings = MqttSettings { url, username, password, topic_prefix, discovery_prefix, ca_file };
+            options(&settings).unwrap().auth().clone()
+        };
+        assert_eq!(auth(None, None), ConnectAuth::None);
+        assert_eq!(auth(word("ann"), None), ConnectAuth::Username { username: "ann".into() });
+        let both = ConnectAuth::UsernamePassword { username: "ann".into(), password: "secret".into() };
+        assert_eq!(auth(word("ann"), word("secret")), both);
+    }
 }

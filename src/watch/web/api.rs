@@ -25,6 +25,7 @@ use std::convert::Infallible;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::LazyLock;
 use tokio_stream::wrappers::BroadcastStream;
 use tokio_stream::{Stream, StreamExt};
 use tower::ServiceExt;
@@ -176,8 +177,9 @@ async fn scrape(State(app): Shared) -> Response {
     ([(header::CONTENT_TYPE, metrics::TYPE)], metrics::render(&app.hub)).into_response()
 }
 
-async fn description() -> Json<OpenApi> {
-    Json(describe(routes()))
+async fn description() -> Json<&'static OpenApi> {
+    static MADE: LazyLock<OpenApi> = LazyLock::new(|| describe(routes()));
+    Json(&MADE)
 }
 
 /// Who looks, and what a request that changes something must bring.

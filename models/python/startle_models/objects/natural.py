@@ -1,4 +1,7 @@
-"""Real footage of fixed cameras: shots, and what in them differs from the background."""
+"""Real footage of fixed cameras: shots, and what in them differs from the background.
+
+    python -m startle_models.objects.natural FOOTAGE      prints the files of the shots to learn from, one a line
+"""
 
 from __future__ import annotations
 
@@ -57,3 +60,8 @@ def masks(video, empty):
     out = x > np.maximum(DIFFERENT, 4 * noise)
     out = ndimage.binary_closing(out, np.ones((1, 3, 3)))
     return ndimage.binary_opening(out, np.ones((1, 3, 3)))
+
+
+if __name__ == "__main__":
+    import sys
+    print(*(file for name, file in shots(sys.argv[1]) if not is_test(name)), sep="\n")
