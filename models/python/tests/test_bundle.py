@@ -7,18 +7,21 @@ from startle_models import bundle
 
 def test_sealing_takes_a_baseline_in_and_out(exported, capsys):
     assert bundle.main(["verify", str(exported)]) == 0
-    (exported / "baseline.json").write_text("{}\n")
+    for name in ("baseline.json", "baseline-night.json"):
+        (exported / name).write_text("{}\n")
     (exported / "README.md").write_text("# Another card\n")
     assert bundle.main(["verify", str(exported)]) == 1
     assert "README.md is not the file that was sealed" in capsys.readouterr().err
     assert bundle.main(["seal", str(exported)]) == 0
     m = bundle.read_manifest(exported)
     assert m["baseline"]["file"] == "baseline.json" and len(m["baseline"]["sha256"]) == 64
+    assert m["baselines"] == {"night": bundle.file_entry(exported, "baseline-night.json")}
     (exported / "baseline.json").write_text("{ }\n")
     assert bundle.main(["verify", str(exported)]) == 1
     (exported / "baseline.json").unlink()
+    (exported / "baseline-night.json").unlink()
     assert bundle.main(["seal", str(exported)]) == 0
-    assert "baseline" not in bundle.read_manifest(exported)
+    assert not {"baseline", "baselines"} & bundle.read_manifest(exported).keys()
 
 
 def test_a_wrong_self_test_value_is_noticed(exported, capsys):
