@@ -74,9 +74,9 @@ pub struct MonitorArgs {
     #[arg(long, value_name = "RATE", default_value = "1/day", value_parser = per_hour)]
     pub max_false_alarms: f64,
     /// What normal looks like: `adaptive` (what the camera itself has shown, kept from run to run), `self` (the same,
-    /// from this run alone), `bundle` or a file made by `startle calibrate` [default: adaptive; bundle for files that are
-    /// not played in real time].
-    #[arg(long, value_name = "adaptive|self|bundle|FILE")]
+    /// from this run alone), `bundle`, another one that the model came with by its name, or a file made by `startle
+    /// calibrate` [default: adaptive; bundle for files that are not played in real time].
+    #[arg(long, value_name = "adaptive|self|bundle|NAME|FILE")]
     pub baseline: Option<String>,
     /// Footage that each camera must have shown before it alerts [default: 600 with an adaptive baseline, else 0]; with a
     /// camera's own past it is 300 of the model's slots at least.
