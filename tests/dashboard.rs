@@ -190,6 +190,9 @@ fn metrics_count(desk: &Desk) {
     let named = [("ORT_DYLIB_PATH", "libonnxruntime.so"), ("STARTLE_MODEL", "startle-o1"), ("STARTLE_LOG", "info")];
     let grafana = startle().envs(named).args(["monitor", "--print", "grafana"]).assert().success();
     let grafana: Value = serde_json::from_slice(&grafana.get_output().stdout).unwrap();
+    for other in [["--listen", "127.0.0.1:0"], ["--device", "cpu"], ["--max-pixels", "100"]] {
+        startle().args(["monitor", "--print", "grafana"]).args(other).assert().code(2);
+    }
     let words = grafana.to_string();
     for asked in words.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|w| w.starts_with("startle_")) {
         let base = ["_bucket", "_count", "_sum"].iter().find_map(|end| asked.strip_suffix(end)).unwrap_or(asked);

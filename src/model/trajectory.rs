@@ -4,11 +4,12 @@
 //! of its tokens; with steps `d = z − z_before`, the turning angle is that between the last two steps, and the second
 //! difference the length of `d − d_before`. Nothing is predicted: the features are those that were seen.
 
-use super::{ContextErrors, WindowErrors};
+use super::WindowErrors;
+use super::jepa::of_slots;
 use crate::clip::{Clip, ClipSpec};
 use crate::error::Result;
-use crate::units::Surprise;
-use ndarray::{Array1, Array2, ArrayView3, Axis};
+use ndarray::{Array1, ArrayView3, Axis};
+use std::iter::repeat_n;
 
 /// What the paths of some clips are like.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,13 +34,8 @@ impl Trajectories {
                 slots.map(|slot| slot.mapv(f64::from).mean_axis(Axis(0)).unwrap_or_default()).collect();
             let of = |measure: Measure| -> Result<WindowErrors> {
                 let context = |context| {
-                    let seen = spec.target_slots(context);
-                    let first_slot = seen.start;
-                    let numbers =
-                        seen.map(|slot| Surprise::new(measured(&path, slot, measure) as f32).map(Surprise::get));
-                    let numbers = numbers.collect::<Result<Vec<f32>>>()?;
-                    let errors = Array2::from_shape_fn((numbers.len(), area), |(slot, _)| numbers[slot]);
-                    Ok(ContextErrors { context, first_slot, errors })
+                    let numbers = spec.target_slots(context).map(|slot| measured(&path, slot, measure) as f32);
+                    of_slots(spec, context, numbers.flat_map(|number| repeat_n(number, area)).collect())
                 };
                 Ok(spec.contexts_of(clip).map(context).collect::<Result<Vec<_>>>()?.into())
             };

@@ -111,7 +111,16 @@ pub struct MonitorArgs {
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub listen: Option<SocketAddr>,
     /// Print a file to copy and end, as `startle print` does.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["sources", "config"])]
+    // Not `exclusive`: what the environment names (the model, the runtime) would count as given.
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = [
+            "sources", "config", "alerts", "alerts_size", "alerts_keep", "realtime", "again", "max_false_alarms", "baseline",
+            "warm_up", "state", "stall", "rtsp_transport", "decode", "queue", "top", "clips", "curve", "listen", "quiet",
+            "max_pixels", "max_streams", "device", "threads", "batch", "sessions", "stride",
+        ]
+    )]
     pub print: Option<Printed>,
     /// No lines for people; errors only.
     #[arg(long, short)]
